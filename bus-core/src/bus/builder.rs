@@ -1,0 +1,227 @@
+//! From a description to a running bus: everything that can be known to be wrong is said at `start()`.
+
+mod check;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::bus::limits::Limits;
+use crate::bus::process::{Processor, Routes};
+use crate::bus::publishing::Publishing;
+use crate::bus::report::Gauge;
+use crate::bus::runner::{Runner, Stop};
+use crate::bus::subscription::Subscription;
+use crate::bus::{Bus, Running};
+use crate::dead_letter;
+use crate::error::{Error, ErrorKind, Result};
+use crate::handler::StateMap;
+use crate::transport::{
+    Capability, GroupSpec, Publisher, Source, SubscribeSpec, TopicSpec, Topics, Topology, TopologyMode, Transport,
+};
+
+/// Describes a bus; [`start`](Self::start) connects it.
+#[must_use = "a bus is only running after `start()`"]
+pub struct BusBuilder {
+    service: Arc<str>,
+    transport: Option<Arc<dyn Transport>>,
+    topics: BTreeMap<Arc<str>, TopicSettings>,
+    topology: TopologyMode,
+    subscriptions: Vec<Subscription>,
+    states: StateMap,
+    limits: Limits,
+    required: Vec<Capability>,
+}
+
+/// How a topic is made where it does not exist. One that exists is left as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TopicSettings {
+    partitions: Option<u32>,
+    replication: Option<u16>,
+    settings: Vec<(String, String)>,
+}
+
+impl TopicSettings {
+    /// With this many partitions; the broker's default unless said.
+    #[must_use]
+    pub fn partitions(mut self, partitions: u32) -> Self {
+        self.partitions = Some(partitions);
+        self
+    }
+
+    /// With this many replicas; the broker's default unless said.
+    #[must_use]
+    pub fn replication(mut self, replicas: u16) -> Self {
+        self.replication = Some(replicas);
+        self
+    }
+
+    /// With a setting in the broker's own words: `retention.ms`, ..
+    #[must_use]
+    pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.push((name.into(), value.into()));
+        self
+    }
+}
+
+impl BusBuilder {
+    pub(super) fn new(service: Arc<str>) -> Self {
+        Self {
+            service,
+            transport: None,
+            topics: BTreeMap::new(),
+            topology: TopologyMode::Create,
+            subscriptions: Vec::new(),
+            states: StateMap::default(),
+            limits: Limits::default(),
+            required: Vec::new(),
+        }
+    }
+
+    /// The broker. Changing this line changes nothing else.
+    pub fn transport(self, transport: impl Transport) -> Self {
+        self.shared_transport(Arc::new(transport))
+    }
+
+    /// The broker, shared with others.
+    pub fn shared_transport(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.transport = Some(transport);
+        self
+    }
+
+    /// Names a topic that the bus uses, so that it is made or checked at `start()`. Needed for topics that are only
+    /// published to; those of handlers and of dead letters are known.
+    pub fn topic(
+        mut self,
+        name: impl Into<Arc<str>>,
+        settings: impl FnOnce(TopicSettings) -> TopicSettings,
+    ) -> Self {
+        self.topics.insert(name.into(), settings(TopicSettings::default()));
+        self
+    }
+
+    /// Whether missing topics are made or only named. [`TopologyMode::Create`] unless said.
+    pub fn topology(mut self, mode: TopologyMode) -> Self {
+        self.topology = mode;
+        self
+    }
+
+    /// Adds a group of handlers.
+    pub fn subscribe(mut self, subscription: Subscription) -> Self {
+        self.subscriptions.push(subscription);
+        self
+    }
+
+    /// A value for handlers to take as `State<S>`. One of each type.
+    pub fn state<S: Clone + Send + Sync + 'static>(mut self, state: S) -> Self {
+        self.states.insert(state);
+        self
+    }
+
+    /// How large events may be.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Refuses to start on a transport that lacks `capability`, for a program that relies on it.
+    pub fn require(mut self, capability: Capability) -> Self {
+        self.required.push(capability);
+        self
+    }
+
+    /// Checks the description, makes or checks the topics, connects, and begins to handle.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](ErrorKind::Config) for what contradicts itself, [`Unsupported`](ErrorKind::Unsupported) naming the
+    /// capability that the transport lacks, [`Missing`](ErrorKind::Missing) naming all topics that are, and what the
+    /// transport says when it cannot connect. Nothing runs after an error.
+    pub async fn start(self) -> Result<Bus> {
+        let transport = check::transport(self.transport.as_ref())?;
+        check::subscriptions(&self.subscriptions, &self.states)?;
+        check::capabilities(&*transport, &self.required, &self.subscriptions)?;
+        transport.ensure(&self.needed()).await?;
+        let publisher = transport.publisher().await?;
+        let mut opened: Vec<(Subscription, SubscribeSpec, Box<dyn Source>)> = Vec::new();
+        for subscription in self.subscriptions {
+            let spec = spec_of(&subscription);
+            let source = transport.subscribe(spec.clone()).await;
+            let source = source.map_err(|error| error.context(format_args!("group {}", subscription.group)))?;
+            opened.push((subscription, spec, source));
+        }
+        let (stop, stopping) = watch::channel(None);
+        let launch = Launch { transport: &transport, states: &Arc::new(self.states), publisher: &publisher, stopping };
+        let subscriptions = opened.into_iter().map(|opened| launch.spawn(opened)).collect();
+        let publishing = Publishing { source: self.service, limits: self.limits, publisher };
+        Ok(Bus { transport, publishing, stop, subscriptions, shut_down: false })
+    }
+
+    fn needed(&self) -> Topology {
+        let mut names: BTreeSet<Arc<str>> = self.topics.keys().cloned().collect();
+        let mut groups = Vec::new();
+        for subscription in &self.subscriptions {
+            let topics = subscription.topics();
+            names.extend(topics.iter().map(|topic| dead_letter::topic_name(topic, &subscription.group)));
+            names.extend(topics.iter().cloned());
+            groups.push(GroupSpec { group: Arc::clone(&subscription.group), topics: Topics::Named(topics) });
+        }
+        let topics = names.into_iter().map(|name| self.topic_spec(name)).collect();
+        Topology { mode: self.topology, topics, groups }
+    }
+
+    fn topic_spec(&self, name: Arc<str>) -> TopicSpec {
+        let TopicSettings { partitions, replication, settings } = self.topics.get(&name).cloned().unwrap_or_default();
+        TopicSpec { name, partitions, replication, settings }
+    }
+}
+
+fn spec_of(subscription: &Subscription) -> SubscribeSpec {
+    SubscribeSpec {
+        start: subscription.start,
+        commit: subscription.commit,
+        ..SubscribeSpec::group(Arc::clone(&subscription.group), subscription.topics())
+    }
+}
+
+/// What the tasks of all subscriptions share.
+struct Launch<'a> {
+    transport: &'a Arc<dyn Transport>,
+    states: &'a Arc<StateMap>,
+    publisher: &'a Arc<dyn Publisher>,
+    stopping: watch::Receiver<Option<Stop>>,
+}
+
+impl Launch<'_> {
+    fn spawn(&self, (subscription, spec, source): (Subscription, SubscribeSpec, Box<dyn Source>)) -> Running {
+        let gauge = Arc::new(Gauge::default());
+        let processor = Arc::new(Processor {
+            group: Arc::clone(&subscription.group),
+            routes: Routes::new(&subscription.handlers),
+            retry: subscription.retry,
+            unhandled: subscription.unhandled,
+            states: Arc::clone(self.states),
+            publisher: Arc::clone(self.publisher),
+            gauge: Arc::clone(&gauge),
+        });
+        let runner = Runner::new(Arc::clone(self.transport), spec, processor, self.stopping.clone(), source);
+        Running { group: subscription.group, gauge, task: tokio::spawn(runner.run()) }
+    }
+}
+
+impl fmt::Debug for BusBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BusBuilder")
+            .field("service", &self.service)
+            .field("transport", &self.transport.as_ref().map(|transport| transport.name()))
+            .field("topics", &self.topics)
+            .field("subscriptions", &self.subscriptions)
+            .finish_non_exhaustive()
+    }
+}
+
+fn config(message: String) -> Error {
+    Error::new(ErrorKind::Config, message)
+}

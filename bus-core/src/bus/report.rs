@@ -1,0 +1,161 @@
+//! What a subscription did and how it is: counters, health, and the report of a shutdown.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::Error;
+use crate::transport::Status;
+
+/// What a subscription did since it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Messages whose handler succeeded.
+    pub handled: u64,
+    /// Attempts after the first.
+    pub retried: u64,
+    /// Messages whose copy stands confirmed in a dead-letter topic.
+    pub dead_lettered: u64,
+    /// Messages passed over: tombstones, and types without a handler.
+    pub skipped: u64,
+}
+
+/// How one subscription is.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SubscriptionHealth {
+    /// Its group.
+    pub group: Arc<str>,
+    /// What it did.
+    pub counts: Counts,
+    /// What does not work for now, in words: the broker away, a dead letter that is not taken.
+    pub degraded: Option<String>,
+}
+
+/// How a bus is.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Health {
+    /// The transport's connections.
+    pub transport: Status,
+    /// Each subscription.
+    pub subscriptions: Vec<SubscriptionHealth>,
+}
+
+impl Health {
+    /// Whether nothing is degraded and the transport is up.
+    pub fn is_up(&self) -> bool {
+        self.transport == Status::Up && self.subscriptions.iter().all(|subscription| subscription.degraded.is_none())
+    }
+}
+
+/// What was finished at shutdown, and what was left.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Each subscription.
+    pub subscriptions: Vec<SubscriptionReport>,
+}
+
+/// One subscription at shutdown.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SubscriptionReport {
+    /// Its group.
+    pub group: Arc<str>,
+    /// What it did.
+    pub counts: Counts,
+    /// Messages received but not finished: they are delivered again.
+    pub left: usize,
+}
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, SubscriptionReport { group, counts, left }) in self.subscriptions.iter().enumerate() {
+            let Counts { handled, retried, dead_lettered, skipped } = counts;
+            let line_break = if index == 0 { "" } else { "\n" };
+            write!(
+                f,
+                "{line_break}group {group}: {handled} handled, {retried} retries, {dead_lettered} dead-lettered, \
+                 {skipped} skipped, {left} left for redelivery"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Not all of a bus closed in order by its deadline. Nothing is lost by it: what was finished but could not be made
+/// durable is delivered again.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ShutdownError {
+    /// What was finished and what was left, as far as it is known.
+    pub report: ShutdownReport,
+    /// What did not close, each with its reason. Never empty.
+    pub problems: Vec<Error>,
+}
+
+impl fmt::Display for ShutdownError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("shutdown was not clean")?;
+        self.problems.iter().try_for_each(|problem| write!(f, "; {problem}"))
+    }
+}
+
+impl std::error::Error for ShutdownError {}
+
+/// The live side of [`Counts`] and health.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge {
+    handled: AtomicU64,
+    retried: AtomicU64,
+    dead_lettered: AtomicU64,
+    skipped: AtomicU64,
+    /// The broker's trouble and the parked message's are two things: one may heal while the other lasts.
+    source: Mutex<Option<String>>,
+    parked: Mutex<Option<String>>,
+}
+
+impl Gauge {
+    pub(crate) fn handled(&self) {
+        self.handled.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn retried(&self) {
+        self.retried.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn dead_lettered(&self) {
+        self.dead_lettered.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn skipped(&self) {
+        self.skipped.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn set_source_trouble(&self, trouble: Option<String>) {
+        *self.source.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    pub(crate) fn set_parked(&self, parked: Option<String>) {
+        *self.parked.lock().unwrap_or_else(PoisonError::into_inner) = parked;
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            handled: self.handled.load(Relaxed),
+            retried: self.retried.load(Relaxed),
+            dead_lettered: self.dead_lettered.load(Relaxed),
+            skipped: self.skipped.load(Relaxed),
+        }
+    }
+
+    pub(crate) fn degraded(&self) -> Option<String> {
+        let read = |cell: &Mutex<Option<String>>| cell.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match (read(&self.source), read(&self.parked)) {
+            (Some(source), Some(parked)) => Some(format!("{source}; {parked}")),
+            (one, other) => one.or(other),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Which lanes are open, and which of them are called back.
+
+use std::collections::HashMap;
+
+use tokio::time::Instant;
+
+use crate::bus::process::Processor;
+use crate::settle::Lane;
+use crate::transport::LaneEvent;
+
+/// Open lanes; `Some` deadline where a lane is to be given back, `released` once it was.
+#[derive(Debug, Default)]
+pub(super) struct Lanes(HashMap<Lane, State>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    Draining(Instant),
+    Released,
+}
+
+impl Lanes {
+    pub(super) fn note(&mut self, event: LaneEvent, processor: &Processor) {
+        let (group, gauge) = (&processor.group, &processor.gauge);
+        match event {
+            LaneEvent::Opened { lane, origin } => {
+                tracing::debug!(%group, %origin, "lane opened");
+                self.0.insert(lane, State::Open);
+            }
+            LaneEvent::Draining { lanes, deadline } => {
+                for lane in lanes {
+                    self.0.entry(lane).and_modify(|state| *state = State::Draining(deadline));
+                }
+            }
+            LaneEvent::Closed(lane) => {
+                self.0.remove(&lane);
+            }
+            LaneEvent::Lost(lane) => {
+                tracing::warn!(%group, slot = lane.slot, "lane lost: what was not settled is delivered again");
+                self.0.remove(&lane);
+            }
+            LaneEvent::Gap { lane, from, to } => {
+                tracing::error!(%group, slot = lane.slot, from, to, "retention passed over messages never delivered");
+            }
+            LaneEvent::Degraded(error) => {
+                tracing::warn!(%group, "degraded: {error}");
+                gauge.set_source_trouble(Some(error.to_string()));
+            }
+            LaneEvent::Recovered => {
+                tracing::info!(%group, "recovered");
+                gauge.set_source_trouble(None);
+            }
+            LaneEvent::Paused(_) | LaneEvent::Resumed(_) | LaneEvent::Behind { .. } => {}
+        }
+    }
+
+    /// Whether messages of it may begin.
+    pub(super) fn delivers(&self, lane: Lane) -> bool {
+        self.0.get(&lane) == Some(&State::Open)
+    }
+
+    /// Whether it is still ours, so that a message in work on it may go on.
+    pub(super) fn is_open(&self, lane: Lane) -> bool {
+        self.0.contains_key(&lane)
+    }
+
+    pub(super) fn drain_deadline(&self, lane: Lane) -> Option<Instant> {
+        match self.0.get(&lane) {
+            Some(State::Draining(deadline)) => Some(*deadline),
+            _ => None,
+        }
+    }
+
+    pub(super) fn any_draining(&self) -> bool {
+        self.0.values().any(|state| matches!(state, State::Draining(_)))
+    }
+
+    /// The draining lanes but the busy one, each once.
+    pub(super) fn take_drained(&mut self, busy: Option<Lane>) -> Vec<Lane> {
+        let drained = |(lane, state): &(&Lane, &mut State)| matches!(state, State::Draining(_)) && Some(**lane) != busy;
+        let release = |(lane, state): (&Lane, &mut State)| {
+            *state = State::Released;
+            *lane
+        };
+        self.0.iter_mut().filter(drained).map(release).collect()
+    }
+}

@@ -1,0 +1,191 @@
+//! Where messages go that cannot be handled, and what is written on them.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use crate::error::Error;
+use crate::headers::Headers;
+use crate::message::{Message, Origin, SendOptions};
+
+/// All dead-letter headers begin so. Values are UTF-8 text; none is ever read to route or to authorise.
+pub const PREFIX: &str = "dead-letter-";
+/// Why: `attempts-exhausted`, `permanent` or `undecodable`.
+pub const REASON: &str = "dead-letter-reason";
+/// What the last failure said, at most 1,024 bytes.
+pub const ERROR: &str = "dead-letter-error";
+/// The topic it came from.
+pub const ORIGIN_TOPIC: &str = "dead-letter-origin-topic";
+/// The partition, where the broker has them.
+pub const ORIGIN_PARTITION: &str = "dead-letter-origin-partition";
+/// The offset, where the broker has one.
+pub const ORIGIN_OFFSET: &str = "dead-letter-origin-offset";
+/// When it was published, RFC 3339 in UTC, where known. The copy has a timestamp of its own, so that retention counts
+/// from the day it became a dead letter.
+pub const ORIGIN_TIMESTAMP: &str = "dead-letter-origin-timestamp";
+/// The group that could not handle it.
+pub const ORIGIN_GROUP: &str = "dead-letter-origin-group";
+/// How often it was handled, 0 where it never got to a handler.
+pub const ATTEMPTS: &str = "dead-letter-attempts";
+/// When it failed first, RFC 3339 in UTC.
+pub const FIRST_FAILED_AT: &str = "dead-letter-first-failed-at";
+/// When it failed last, RFC 3339 in UTC.
+pub const LAST_FAILED_AT: &str = "dead-letter-last-failed-at";
+
+const ERROR_BYTES: usize = 1024;
+
+/// The dead-letter topic of `group` for messages of `topic`: `<topic>.<group>.dlq`.
+pub fn topic_name(topic: &str, group: &str) -> Arc<str> {
+    format!("{topic}.{group}.dlq").into()
+}
+
+/// Why a message became a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// It failed as often as the policy allows.
+    AttemptsExhausted,
+    /// A handler said that trying again is of no use.
+    Permanent,
+    /// It cannot be read as what it should be: content type, type, version or payload.
+    Undecodable,
+}
+
+impl Reason {
+    /// As it stands in [`REASON`].
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AttemptsExhausted => "attempts-exhausted",
+            Self::Permanent => "permanent",
+            Self::Undecodable => "undecodable",
+        }
+    }
+}
+
+/// All that is to be said of one dead letter.
+#[derive(Debug)]
+pub(crate) struct Epitaph<'a> {
+    pub(crate) group: &'a str,
+    pub(crate) origin: &'a Origin,
+    pub(crate) reason: Reason,
+    pub(crate) error: &'a Error,
+    pub(crate) attempts: u32,
+    pub(crate) first_failed: DateTime<Utc>,
+    pub(crate) last_failed: DateTime<Utc>,
+}
+
+impl Epitaph<'_> {
+    /// The copy of `message` for the dead-letter topic: its key, its exact bytes, its own headers in order, and behind
+    /// them ours. Those of an earlier death are replaced.
+    pub(crate) fn copy(&self, message: &Message) -> Message {
+        let kept = message.headers.iter().filter(|(name, _)| !name.starts_with(PREFIX));
+        let mut headers: Headers = kept.map(|(name, value)| (Arc::clone(name), value.cloned())).collect();
+        headers.extend(self.headers(message));
+        self.carrying(message, headers)
+    }
+
+    /// The copy with nothing but origin and reason on it, for a broker that refuses the whole one as too large.
+    pub(crate) fn cut_copy(&self, message: &Message) -> Message {
+        let essential = [REASON, ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET, ORIGIN_GROUP];
+        let headers = self.headers(message).into_iter().filter(|(name, _)| essential.contains(&&**name)).collect();
+        self.carrying(message, headers)
+    }
+
+    fn carrying(&self, message: &Message, headers: Headers) -> Message {
+        Message {
+            topic: topic_name(&self.origin.topic, self.group),
+            key: message.key.clone(),
+            payload: message.payload.clone(),
+            headers,
+            timestamp: None,
+            send: SendOptions::default(),
+        }
+    }
+
+    fn headers(&self, message: &Message) -> Headers {
+        let mut headers = Headers::with_capacity(10);
+        headers.append(REASON, self.reason.name());
+        headers.append(ERROR, capped(&self.error.to_string(), ERROR_BYTES));
+        headers.append(ORIGIN_TOPIC, self.origin.topic.to_string());
+        if let Some(partition) = self.origin.partition {
+            headers.append(ORIGIN_PARTITION, partition.to_string());
+        }
+        if let Some(offset) = self.origin.offset {
+            headers.append(ORIGIN_OFFSET, offset.to_string());
+        }
+        if let Some(timestamp) = message.timestamp {
+            headers.append(ORIGIN_TIMESTAMP, rfc3339(timestamp.into()));
+        }
+        headers.append(ORIGIN_GROUP, self.group.to_owned());
+        headers.append(ATTEMPTS, self.attempts.to_string());
+        headers.append(FIRST_FAILED_AT, rfc3339(self.first_failed));
+        headers.append(LAST_FAILED_AT, rfc3339(self.last_failed));
+        headers
+    }
+}
+
+fn rfc3339(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// `text` in at most `bytes` bytes, whole characters, no control characters.
+fn capped(text: &str, bytes: usize) -> String {
+    let mut end = text.len().min(bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].replace(|c: char| c.is_control(), " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn copies(message: &Message, error: &str) -> [Message; 2] {
+        let origin = Origin { topic: "users".into(), partition: Some(3), offset: Some(42) };
+        let epitaph = Epitaph {
+            group: "email",
+            origin: &origin,
+            reason: Reason::AttemptsExhausted,
+            error: &Error::new(ErrorKind::Other, error),
+            attempts: 5,
+            first_failed: DateTime::from_timestamp(1, 0).expect("a time"),
+            last_failed: DateTime::from_timestamp(2, 0).expect("a time"),
+        };
+        [epitaph.copy(message), epitaph.cut_copy(message)]
+    }
+
+    #[test]
+    fn a_copy_keeps_bytes_key_and_headers_and_says_why_and_from_where() {
+        let message = Message::new("users", vec![0, 159, 255]).key("k").header("mine", "1").header(ATTEMPTS, "9");
+        let [copy, _] = copies(&message, "smtp down\r\nfor good");
+        assert_eq!((&*copy.topic, &copy.key, &copy.payload), ("users.email.dlq", &message.key, &message.payload));
+        let shown: Vec<_> = copy.headers.iter().map(|(name, _)| (&**name, copy.headers.get_str(name))).collect();
+        let expected = [
+            ("mine", "1"),
+            (REASON, "attempts-exhausted"),
+            (ERROR, "smtp down  for good"),
+            (ORIGIN_TOPIC, "users"),
+            (ORIGIN_PARTITION, "3"),
+            (ORIGIN_OFFSET, "42"),
+            (ORIGIN_GROUP, "email"),
+            (ATTEMPTS, "5"),
+            (FIRST_FAILED_AT, "1970-01-01T00:00:01.000Z"),
+            (LAST_FAILED_AT, "1970-01-01T00:00:02.000Z"),
+        ];
+        assert_eq!(shown, expected.map(|(name, value)| (name, Some(value))));
+    }
+
+    #[test]
+    fn a_cut_copy_has_origin_and_reason_only() {
+        let [_, cut] = copies(&Message::new("users", "x").header("mine", "1"), "e");
+        let names: Vec<_> = cut.headers.iter().map(|(name, _)| &**name).collect();
+        assert_eq!(names, [REASON, ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET, ORIGIN_GROUP]);
+    }
+
+    #[test]
+    fn a_long_error_is_cut_between_characters() {
+        let [copy, _] = copies(&Message::new("users", "x"), &"ä".repeat(1000));
+        assert_eq!(copy.headers.get_str(ERROR).expect("text").len(), ERROR_BYTES);
+    }
+}

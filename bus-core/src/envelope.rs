@@ -1,0 +1,172 @@
+//! How an event's metadata lies on the wire: [CloudEvents 1.0], binary mode.
+//!
+//! The payload is the event as its codec wrote it; every attribute is a header `ce_<name>` with a UTF-8 value, and
+//! `datacontenttype` is the header `content-type` ([Kafka binding]). Extensions of ours: `dataversion`,
+//! `correlationid`, `causationid`. An aggregate is the `subject`, as `kind/id`.
+//!
+//! [CloudEvents 1.0]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
+//! [Kafka binding]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Aggregate, EventMeta};
+use crate::headers::Headers;
+use crate::message::{Message, Origin};
+
+/// The media type of the payload.
+pub const CONTENT_TYPE: &str = "content-type";
+/// The type of the event.
+pub const TYPE: &str = "ce_type";
+const SPEC_VERSION: &str = "ce_specversion";
+const ID: &str = "ce_id";
+const SOURCE: &str = "ce_source";
+const TIME: &str = "ce_time";
+const SUBJECT: &str = "ce_subject";
+const DATA_VERSION: &str = "ce_dataversion";
+const CORRELATION_ID: &str = "ce_correlationid";
+const CAUSATION_ID: &str = "ce_causationid";
+
+/// The headers that say `meta`, for a payload of `content_type`.
+pub fn write(meta: &EventMeta, content_type: &'static str) -> Headers {
+    let mut headers = Headers::with_capacity(10);
+    headers.append(CONTENT_TYPE, Bytes::from_static(content_type.as_bytes()));
+    headers.append(SPEC_VERSION, Bytes::from_static(b"1.0"));
+    headers.append(ID, meta.id.clone());
+    headers.append(TYPE, meta.event_type.clone());
+    headers.append(SOURCE, meta.source.clone());
+    headers.append(TIME, meta.time.to_rfc3339_opts(SecondsFormat::Micros, true));
+    headers.append(DATA_VERSION, meta.version.to_string());
+    let optional = [
+        (SUBJECT, meta.aggregate.as_ref().map(Aggregate::to_string)),
+        (CORRELATION_ID, meta.correlation_id.clone()),
+        (CAUSATION_ID, meta.causation_id.clone()),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
+/// The type that `message` says it has; `None` where it says nothing readable.
+pub fn event_type(message: &Message) -> Option<&str> {
+    message.headers.get_str(TYPE)
+}
+
+/// What `message` says about itself. Headers are data from outside: what is missing or unreadable is filled from the
+/// broker's own knowledge, and `expected_type` stands in where the type is not given.
+///
+/// # Errors
+///
+/// [`Decode`](ErrorKind::Decode) for a version that is no number: it cannot be known which shape the payload has.
+pub fn read(message: &Message, origin: &Origin, expected_type: &str) -> Result<EventMeta> {
+    let text = |name: &str| message.headers.get_str(name);
+    let owned = |name: &str| text(name).map(str::to_owned);
+    let version = match text(DATA_VERSION) {
+        None => 1,
+        Some(version) => version.parse().map_err(|_| {
+            Error::new(ErrorKind::Decode, format!("header `{DATA_VERSION}` is not a whole number from 1"))
+        })?,
+    };
+    Ok(EventMeta {
+        id: owned(ID).unwrap_or_else(|| origin.to_string()),
+        time: text(TIME).and_then(|time| time.parse().ok()).unwrap_or_else(|| arrival_time(message)),
+        event_type: text(TYPE).unwrap_or(expected_type).to_owned(),
+        version,
+        source: owned(SOURCE).unwrap_or_default(),
+        aggregate: text(SUBJECT).and_then(Aggregate::parse),
+        correlation_id: owned(CORRELATION_ID),
+        causation_id: owned(CAUSATION_ID),
+    })
+}
+
+fn arrival_time(message: &Message) -> DateTime<Utc> {
+    message.timestamp.map_or_else(Utc::now, DateTime::<Utc>::from)
+}
+
+/// `Ok` where the payload is of `content_type`, or does not say of which. Parameters (`; charset=utf-8`) and case do
+/// not count.
+pub fn check_content_type(message: &Message, content_type: &str) -> Result<()> {
+    let Some(value) = message.headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let given = std::str::from_utf8(value).unwrap_or("not UTF-8");
+    let essence = given.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case(content_type) {
+        return Ok(());
+    }
+    let shown: String = essence.chars().filter(|c| !c.is_control()).take(64).collect();
+    Err(Error::new(ErrorKind::Decode, format!("content type is `{shown}`, expected `{content_type}`")))
+}
+
+/// A message for `topic`.
+pub(crate) fn message(topic: Arc<str>, key: Option<String>, payload: Bytes, headers: Headers) -> Message {
+    Message { key: key.map(Bytes::from), payload: Some(payload), headers, ..Message::tombstone(topic) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin() -> Origin {
+        Origin { topic: "users".into(), partition: Some(3), offset: Some(42) }
+    }
+
+    fn meta() -> EventMeta {
+        EventMeta {
+            id: "0190".into(),
+            time: "2026-11-24T10:00:00.123456Z".parse().expect("a time"),
+            event_type: "user.registered".into(),
+            version: 2,
+            source: "user-service".into(),
+            aggregate: Some(Aggregate::new("user", "a/b")),
+            correlation_id: Some("c".into()),
+            causation_id: Some("d".into()),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let message = message("users".into(), None, Bytes::new(), write(&meta(), "application/json"));
+        assert_eq!(read(&message, &origin(), "x").expect("readable"), meta());
+    }
+
+    #[test]
+    fn the_headers_are_those_of_the_cloudevents_kafka_binding() {
+        let headers = write(&meta(), "application/json");
+        let shown: Vec<_> = headers.iter().map(|(name, value)| (&**name, value.map(|v| &v[..]))).collect();
+        assert_eq!(
+            shown,
+            [
+                ("content-type", Some(&b"application/json"[..])),
+                ("ce_specversion", Some(b"1.0")),
+                ("ce_id", Some(b"0190")),
+                ("ce_type", Some(b"user.registered")),
+                ("ce_source", Some(b"user-service")),
+                ("ce_time", Some(b"2026-11-24T10:00:00.123456Z")),
+                ("ce_dataversion", Some(b"2")),
+                ("ce_subject", Some(b"user/a/b")),
+                ("ce_correlationid", Some(b"c")),
+                ("ce_causationid", Some(b"d")),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_message_without_our_headers_is_known_by_its_origin() {
+        let meta = read(&Message::new("users", "{}"), &origin(), "user.registered").expect("readable");
+        assert_eq!((meta.id.as_str(), meta.event_type.as_str(), meta.version), ("users[3]@42", "user.registered", 1));
+    }
+
+    #[test]
+    fn a_foreign_content_type_is_named_and_parameters_do_not_count() {
+        let of = |value: &'static str| Message::new("users", "{}").header(CONTENT_TYPE, value);
+        assert!(check_content_type(&of("Application/JSON; charset=utf-8"), "application/json").is_ok());
+        assert!(check_content_type(&Message::new("users", "{}"), "application/json").is_ok());
+        let error = check_content_type(&of("text/xml"), "application/json").expect_err("foreign");
+        assert_eq!(error.to_string(), "content type is `text/xml`, expected `application/json`");
+    }
+}

@@ -1,0 +1,128 @@
+//! One opaque error: what happened, where, and what to do about it.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// The result of everything in Gulo that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What kind of failure an [`Error`] is: match on this, never on the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A value in the configuration is wrong, or two of them contradict each other.
+    Config,
+    /// The transport does not offer this; the text names the [`Capability`](crate::transport::Capability).
+    Unsupported,
+    /// A topic, queue or group does not exist and was not to be created.
+    Missing,
+    /// The broker cannot be reached, or not now.
+    Unavailable,
+    /// Something did not finish by its deadline.
+    TimedOut,
+    /// The broker refuses: rights, limits, or a message it never will take.
+    Refused,
+    /// The message is larger than a limit; refused before the wire.
+    TooLarge,
+    /// An event could not be encoded.
+    Encode,
+    /// A message could not be decoded into the event that was asked for.
+    Decode,
+    /// The bus, publisher or source is closed.
+    Closed,
+    /// Anything else.
+    Other,
+}
+
+impl ErrorKind {
+    /// A short name in lower case, as written into dead-letter headers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::Unsupported => "unsupported",
+            Self::Missing => "missing",
+            Self::Unavailable => "unavailable",
+            Self::TimedOut => "timed-out",
+            Self::Refused => "refused",
+            Self::TooLarge => "too-large",
+            Self::Encode => "encode",
+            Self::Decode => "decode",
+            Self::Closed => "closed",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// What went wrong, with its [`kind`](Error::kind), the thing it happened to and, where there is one, what to do.
+///
+/// One pointer wide, so results stay small. It never carries a secret or a payload.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    help: Option<String>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of `kind`; `message` says what happened and to what.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner { kind, message: message.into(), help: None, source: None }))
+    }
+
+    /// Adds what the reader can do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.0.help = Some(help.into());
+        self
+    }
+
+    /// Adds the error underneath.
+    #[must_use]
+    pub fn source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Puts `context` before the message: `context: message`.
+    #[must_use]
+    pub fn context(mut self, context: impl fmt::Display) -> Self {
+        self.0.message = format!("{context}: {}", self.0.message);
+        self
+    }
+
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        match &self.0.help {
+            Some(help) => write!(f, " ({help})"),
+            None => Ok(()),
+        }
+    }
+}
+
+// `main` prints its error with Debug: it should read like a sentence there too.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self} [{}]", self.0.kind.name())?;
+        let mut cause = self.0.source.as_deref().map(|source| source as &dyn StdError);
+        while let Some(error) = cause {
+            write!(f, "\n  caused by: {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}

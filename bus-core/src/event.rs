@@ -1,0 +1,223 @@
+//! Typed events and what is known about each of them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+/// A fact that one service tells others.
+///
+/// ```
+/// # use gulo_bus_core::event::{Aggregate, IntegrationEvent};
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct UserRegistered { user_id: u64, email: String }
+///
+/// impl IntegrationEvent for UserRegistered {
+///     const TYPE: &'static str = "user.registered";
+///     const TOPIC: Option<&'static str> = Some("users");
+///     fn key(&self) -> Option<String> { Some(self.user_id.to_string()) }
+///     fn aggregate(&self) -> Option<Aggregate> { Some(Aggregate::new("user", self.user_id.to_string())) }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an integration event",
+    label = "needs `impl IntegrationEvent for {Self}`",
+    note = "an event is `Serialize + Deserialize` and names its `TYPE`"
+)]
+pub trait IntegrationEvent: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// Its name on the wire, CloudEvents' `type`: at most 256 bytes, and never changed once it is in use.
+    const TYPE: &'static str;
+
+    /// The version of its shape, from 1. Adding a field that may be missing needs no new version.
+    const VERSION: u32 = 1;
+
+    /// The topic it goes to; `None` means [`default_topic`] of its type.
+    const TOPIC: Option<&'static str> = None;
+
+    /// Events of one key keep their order. `None` has no order.
+    fn key(&self) -> Option<String> {
+        None
+    }
+
+    /// What it is about, CloudEvents' `subject`.
+    fn aggregate(&self) -> Option<Aggregate> {
+        None
+    }
+
+    /// The topic it goes to.
+    fn topic() -> Arc<str> {
+        Self::TOPIC.map_or_else(|| default_topic(Self::TYPE), Arc::from)
+    }
+}
+
+/// `integration-events.<type in snake case>`: `user.registered` and `UserRegistered` both give
+/// `integration-events.user_registered`.
+pub fn default_topic(event_type: &str) -> Arc<str> {
+    let mut topic = String::from("integration-events.");
+    let mut boundary = true;
+    for c in event_type.chars() {
+        if !c.is_ascii_alphanumeric() {
+            if !boundary {
+                topic.push('_');
+            }
+            boundary = true;
+            continue;
+        }
+        if c.is_ascii_uppercase() && !boundary {
+            topic.push('_');
+        }
+        topic.push(c.to_ascii_lowercase());
+        boundary = c.is_ascii_uppercase();
+    }
+    topic.trim_end_matches('_').into()
+}
+
+/// The thing an event is about. On the wire it is one string, `kind/id`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Aggregate {
+    /// What kind of thing: `user`, without a slash.
+    pub kind: String,
+    /// Which one.
+    pub id: String,
+}
+
+impl Aggregate {
+    /// The thing of this kind and id.
+    pub fn new(kind: impl Into<String>, id: impl Into<String>) -> Self {
+        Self { kind: kind.into(), id: id.into() }
+    }
+
+    /// Reads `kind/id`; `None` without a slash.
+    pub fn parse(subject: &str) -> Option<Self> {
+        subject.split_once('/').map(|(kind, id)| Self::new(kind, id))
+    }
+}
+
+impl fmt::Display for Aggregate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind, self.id)
+    }
+}
+
+/// What is known about an event apart from its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventMeta {
+    /// Unique with `source`. A UUIDv7 where Gulo makes it; other software may send any text, at most 256 bytes.
+    pub id: String,
+    /// When it happened, in UTC.
+    pub time: DateTime<Utc>,
+    /// [`IntegrationEvent::TYPE`].
+    pub event_type: String,
+    /// [`IntegrationEvent::VERSION`].
+    pub version: u32,
+    /// The service that published it; a URI reference, as CloudEvents asks.
+    pub source: String,
+    /// What it is about.
+    pub aggregate: Option<Aggregate>,
+    /// The conversation: the same for all that one request set off.
+    pub correlation_id: Option<String>,
+    /// The id of the event or command that led to it.
+    pub causation_id: Option<String>,
+}
+
+impl EventMeta {
+    /// What is known of `event`, happening now in the service `source`: a new id, a conversation of its own.
+    pub fn of<E: IntegrationEvent>(event: &E, source: &str) -> Self {
+        Self {
+            id: Uuid::now_v7().to_string(),
+            time: Utc::now(),
+            event_type: E::TYPE.to_owned(),
+            version: E::VERSION,
+            source: source.to_owned(),
+            aggregate: event.aggregate(),
+            correlation_id: None,
+            causation_id: None,
+        }
+    }
+}
+
+/// An event with what its publisher wants said about it.
+///
+/// `bus.publish(event)` is enough mostly; `bus.publish(Outgoing::new(event).caused_by(&meta))` links it to what led to it.
+#[derive(Debug, Clone)]
+pub struct Outgoing<E> {
+    pub(crate) event: E,
+    pub(crate) id: Option<String>,
+    pub(crate) correlation_id: Option<String>,
+    pub(crate) causation_id: Option<String>,
+}
+
+impl<E: IntegrationEvent> Outgoing<E> {
+    /// The event, nothing else said.
+    pub fn new(event: E) -> Self {
+        Self { event, id: None, correlation_id: None, causation_id: None }
+    }
+
+    /// With an id of the publisher's own, for one that must be able to publish the same event again.
+    #[must_use]
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// As part of this conversation.
+    #[must_use]
+    pub fn correlation_id(mut self, id: impl Into<String>) -> Self {
+        self.correlation_id = Some(id.into());
+        self
+    }
+
+    /// As a consequence of the event of `meta`: its id becomes the causation, its conversation goes on; an event
+    /// without one begins it by its own id.
+    #[must_use]
+    pub fn caused_by(mut self, meta: &EventMeta) -> Self {
+        self.causation_id = Some(meta.id.clone());
+        self.correlation_id = Some(meta.correlation_id.as_ref().unwrap_or(&meta.id).clone());
+        self
+    }
+
+    pub(crate) fn meta(&self, source: &str) -> EventMeta {
+        let mut meta = EventMeta::of(&self.event, source);
+        meta.id = self.id.clone().unwrap_or(meta.id);
+        meta.correlation_id.clone_from(&self.correlation_id);
+        meta.causation_id.clone_from(&self.causation_id);
+        meta
+    }
+}
+
+/// What can be published: an event, or an [`Outgoing`] around it.
+pub trait Publishable: Send {
+    /// The event in it.
+    type Event: IntegrationEvent;
+    /// The event with what is said about it.
+    fn into_outgoing(self) -> Outgoing<Self::Event>;
+}
+
+impl<E: IntegrationEvent> Publishable for E {
+    type Event = E;
+    fn into_outgoing(self) -> Outgoing<E> {
+        Outgoing::new(self)
+    }
+}
+
+impl<E: IntegrationEvent> Publishable for Outgoing<E> {
+    type Event = E;
+    fn into_outgoing(self) -> Self {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_topic_is_the_type_in_snake_case() {
+        for event_type in ["user.registered", "UserRegistered", "user-registered", "User.Registered"] {
+            assert_eq!(&*default_topic(event_type), "integration-events.user_registered", "{event_type}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Handlers are plain async functions: what they take says what they get.
+//!
+//! The first argument is [`Event<T>`](Event) and decides topic and type; any of [`Meta`], [`Attempt`] and
+//! [`State<S>`](State) may follow, up to four. A handler returns `()` or `Result<(), E>`.
+
+mod error;
+mod extract;
+mod route;
+
+use std::future::Future;
+
+use futures_util::future::BoxFuture;
+
+use crate::event::IntegrationEvent;
+
+pub use error::{ClassifyError, HandlerError};
+pub use extract::{Attempt, Context, Event, FromContext, Meta, State};
+pub(crate) use extract::{Requirement, StateMap};
+pub(crate) use route::{Call, ErasedHandler, Undecodable, erase};
+
+/// What a handler's future comes to.
+pub type HandlerResult = Result<(), HandlerError>;
+
+/// An async function that handles one type of event. `Args` is only there so that functions of any arguments fit.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a handler",
+    label = "not an async function of `Event<T>` and extractors",
+    note = "a handler is `async fn(Event<T>, ..)`: first `Event<T>` of an `IntegrationEvent`, then up to four of `Meta`, \
+            `Attempt` and `State<S>`",
+    note = "it returns `()` or `Result<(), E>` with any error type, and its future is `Send`"
+)]
+pub trait Handler<Args>: Send + Sync + 'static {
+    /// The event it handles.
+    type Event: IntegrationEvent;
+
+    /// Handles `event`. What it borrows from `cx` it has taken before this returns, so the future is `'static`.
+    fn call(&self, event: Self::Event, cx: &Context<'_>) -> BoxFuture<'static, HandlerResult>;
+
+    /// States it needs, so that a missing one is found at `start()`.
+    fn requirements() -> Vec<Requirement>;
+}
+
+/// What a handler may return.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not what a handler returns",
+    note = "return `()` or `Result<(), E>`; `E` is any `std::error::Error`, or `HandlerError`"
+)]
+pub trait IntoHandlerResult {
+    /// As the bus reads it.
+    fn into_handler_result(self) -> HandlerResult;
+}
+
+impl IntoHandlerResult for () {
+    fn into_handler_result(self) -> HandlerResult {
+        Ok(())
+    }
+}
+
+impl<E: Into<HandlerError>> IntoHandlerResult for Result<(), E> {
+    fn into_handler_result(self) -> HandlerResult {
+        self.map_err(Into::into)
+    }
+}
+
+macro_rules! handler_of {
+    ($($extractor:ident),*) => {
+        impl<F, Fut, E, $($extractor,)*> Handler<(E, $($extractor,)*)> for F
+        where
+            F: Fn(Event<E>, $($extractor),*) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output: IntoHandlerResult> + Send + 'static,
+            E: IntegrationEvent,
+            $($extractor: FromContext,)*
+        {
+            type Event = E;
+
+            #[allow(unused_variables)]
+            fn call(&self, event: E, cx: &Context<'_>) -> BoxFuture<'static, HandlerResult> {
+                $(
+                    #[allow(non_snake_case)]
+                    let $extractor = match $extractor::from_context(cx) {
+                        Ok(value) => value,
+                        Err(error) => return Box::pin(std::future::ready(Err(error))),
+                    };
+                )*
+                let future = self(Event(event), $($extractor),*);
+                Box::pin(async move { future.await.into_handler_result() })
+            }
+
+            fn requirements() -> Vec<Requirement> {
+                let all: [Option<Requirement>; _] = [$($extractor::requirement(),)*];
+                all.into_iter().flatten().collect()
+            }
+        }
+    };
+}
+
+handler_of!();
+handler_of!(A);
+handler_of!(A, B);
+handler_of!(A, B, C);
+handler_of!(A, B, C, D);

@@ -1,0 +1,89 @@
+//! Why a handler failed, and whether it is worth another try.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use crate::retry::Failure;
+
+/// A handler's failure: any error by `?`, worth another try unless said otherwise.
+///
+/// Like `anyhow::Error` it is not itself a `std::error::Error`, so that `?` converts every one that is.
+pub struct HandlerError {
+    cause: Box<dyn StdError + Send + Sync>,
+    permanent: bool,
+    retry_after: Option<Duration>,
+}
+
+impl HandlerError {
+    /// A failure said in words; worth another try.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { cause: message.into().into(), permanent: false, retry_after: None }
+    }
+
+    /// No other try can help: the message becomes a dead letter at once.
+    #[must_use]
+    pub fn permanent(mut self) -> Self {
+        self.permanent = true;
+        self
+    }
+
+    /// The next try comes after `delay`, whatever the policy says; how often is still the policy's.
+    #[must_use]
+    pub fn retry_after(mut self, delay: Duration) -> Self {
+        self.retry_after = Some(delay);
+        self
+    }
+
+    /// Whether another try is of no use.
+    pub fn is_permanent(&self) -> bool {
+        self.permanent
+    }
+
+    pub(crate) fn failure(&self, attempt: u32) -> Failure {
+        Failure { attempt, permanent: self.permanent, retry_after: self.retry_after }
+    }
+}
+
+impl fmt::Display for HandlerError {
+    /// The error with its causes: `cannot send: connection refused`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.cause)?;
+        let mut cause = self.cause.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<E: StdError + Send + Sync + 'static> From<E> for HandlerError {
+    fn from(error: E) -> Self {
+        Self { cause: Box::new(error), permanent: false, retry_after: None }
+    }
+}
+
+/// Says of any `Result` whether its error is worth another try: `parse(x).permanent()?`.
+pub trait ClassifyError<T> {
+    /// No other try can help.
+    fn permanent(self) -> Result<T, HandlerError>;
+    /// The next try comes after `delay`.
+    fn retry_after(self, delay: Duration) -> Result<T, HandlerError>;
+}
+
+impl<T, E: Into<HandlerError>> ClassifyError<T> for Result<T, E> {
+    fn permanent(self) -> Result<T, HandlerError> {
+        self.map_err(|error| error.into().permanent())
+    }
+
+    fn retry_after(self, delay: Duration) -> Result<T, HandlerError> {
+        self.map_err(|error| error.into().retry_after(delay))
+    }
+}

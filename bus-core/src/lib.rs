@@ -1,0 +1,18 @@
+//! The contract and the engine of the Gulo event bus. It names no broker and opens no socket.
+//!
+//! Applications use the facade, `gulo`. This crate is for those who write a transport: [`transport`] is the seam.
+
+pub mod bus;
+pub mod codec;
+pub mod dead_letter;
+pub mod envelope;
+pub mod error;
+pub mod event;
+pub mod handler;
+pub mod headers;
+pub mod message;
+pub mod retry;
+pub mod settle;
+pub mod transport;
+
+pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,105 @@
+//! A message as it travels: bytes, key and headers, no types.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+
+use crate::headers::Headers;
+
+/// One message on its way to a topic, or as it came from one.
+///
+/// A payload of `None` is a *tombstone* (Kafka: a null value, which log compaction reads as "delete this key").
+/// It is not an empty payload. Cloning is cheap: the parts are reference-counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Where it goes, or where it came from.
+    pub topic: Arc<str>,
+    /// Messages of one key keep their order; `None` has no order.
+    pub key: Option<Bytes>,
+    /// The content; `None` is a tombstone.
+    pub payload: Option<Bytes>,
+    /// In the order sent.
+    pub headers: Headers,
+    /// When it was made, in whole milliseconds on most brokers. `None` when sending: the broker's client fills it in.
+    pub timestamp: Option<SystemTime>,
+    /// Wishes of the sender; nothing on a message received.
+    pub send: SendOptions,
+}
+
+impl Message {
+    /// A message for `topic` with `payload`, without key and headers.
+    pub fn new(topic: impl Into<Arc<str>>, payload: impl Into<Bytes>) -> Self {
+        Self { payload: Some(payload.into()), ..Self::tombstone(topic) }
+    }
+
+    /// A message for `topic` without a payload.
+    pub fn tombstone(topic: impl Into<Arc<str>>) -> Self {
+        Self {
+            topic: topic.into(),
+            key: None,
+            payload: None,
+            headers: Headers::new(),
+            timestamp: None,
+            send: SendOptions::default(),
+        }
+    }
+
+    /// With this key.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<Bytes>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// With one more header.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<Arc<str>>, value: impl Into<Bytes>) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+
+    /// Bytes of key, payload and headers.
+    pub fn size(&self) -> usize {
+        self.key.as_ref().map_or(0, Bytes::len) + self.payload.as_ref().map_or(0, Bytes::len) + self.headers.size()
+    }
+}
+
+/// What a sender may ask of the broker for one message. Each needs a capability of the transport; one that the
+/// transport lacks makes the publish fail as *refused*, by the capability's name. Nothing is silently ignored.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SendOptions {
+    /// This partition instead of the one the key hashes to. Needs `partitions`.
+    pub partition: Option<u32>,
+    /// Not to be delivered before this time. Needs `deliver_at`.
+    pub deliver_at: Option<SystemTime>,
+    /// Worthless after this long. Needs `expires`.
+    pub expires: Option<Duration>,
+    /// Higher goes first. Needs `priority`.
+    pub priority: Option<u8>,
+}
+
+/// Where a delivered message stood in the broker: for dead-letter headers, logs and spans, not for arithmetic.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The topic it was published to.
+    pub topic: Arc<str>,
+    /// The partition, where the broker has them.
+    pub partition: Option<u32>,
+    /// Its place in the partition's log, where the broker has one.
+    pub offset: Option<i64>,
+}
+
+impl std::fmt::Display for Origin {
+    /// `topic`, `topic[partition]` or `topic[partition]@offset`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.topic)?;
+        if let Some(partition) = self.partition {
+            write!(f, "[{partition}]")?;
+        }
+        if let Some(offset) = self.offset {
+            write!(f, "@{offset}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,54 @@
+//! Lanes, tokens and verdicts: how a message handed out finds its way back.
+
+pub mod ledger;
+
+pub use ledger::Ledger;
+
+/// The scope in which a sequence number means something: one assignment of a Kafka partition, one AMQP channel, one
+/// queue in memory.
+///
+/// `slot` is stable for the same partition or queue within one source. `epoch` is new for every assignment,
+/// reconnect and seek, so a verdict that comes too late carries an old epoch and can reach nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lane {
+    /// Which partition or queue, by an index of the source's own.
+    pub slot: u32,
+    /// Which assignment of it.
+    pub epoch: u32,
+}
+
+/// Names one delivery to its source. 16 bytes, `Copy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Token {
+    /// The lane it came on.
+    pub lane: Lane,
+    /// Its place among the arrivals of that lane, from 0: dense, whatever holes the broker's log has.
+    pub seq: u64,
+}
+
+/// What becomes of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// Finished with: its effect is done, or a confirmed copy stands elsewhere. It will not be delivered again.
+    Done,
+    /// Handed back without blame, to be delivered again. Needs the capability `requeue`.
+    Requeue,
+    /// Handed to the broker's own dead-lettering. Needs the capability `reject`.
+    Reject,
+}
+
+/// A verdict on one delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Settlement {
+    /// Which delivery.
+    pub token: Token,
+    /// What becomes of it.
+    pub verdict: Verdict,
+}
+
+impl Settlement {
+    /// The delivery of `token` is done.
+    pub const fn done(token: Token) -> Self {
+        Self { token, verdict: Verdict::Done }
+    }
+}

@@ -1,0 +1,26 @@
+#![doc = include_str!("../README.md")]
+
+pub use gulo_bus_core::bus::{self, Bus, Subscription};
+pub use gulo_bus_core::event::{self, Aggregate, EventMeta, IntegrationEvent, Outgoing};
+pub use gulo_bus_core::handler::{self, Attempt, Event, HandlerError, Meta, State};
+pub use gulo_bus_core::retry::{self, Retry};
+pub use gulo_bus_core::{Error, ErrorKind, Result};
+pub use gulo_bus_core::{codec, dead_letter, envelope, headers, message, settle, transport};
+
+#[cfg(feature = "kafka")]
+pub use gulo_transport_kafka as kafka;
+#[cfg(feature = "memory")]
+pub use gulo_transport_memory as memory;
+
+/// What a service needs, in one line: `use gulo::prelude::*;`.
+pub mod prelude {
+    pub use gulo_bus_core::bus::{Bus, Subscription};
+    pub use gulo_bus_core::event::{Aggregate, EventMeta, IntegrationEvent, Outgoing};
+    pub use gulo_bus_core::handler::{Attempt, ClassifyError as _, Event, HandlerError, Meta, State};
+    pub use gulo_bus_core::retry::Retry;
+
+    #[cfg(feature = "kafka")]
+    pub use gulo_transport_kafka::{KafkaConfig, KafkaTransport};
+    #[cfg(feature = "memory")]
+    pub use gulo_transport_memory::MemoryTransport;
+}

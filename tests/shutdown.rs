@@ -1,0 +1,89 @@
+//! Stopping, handing over and being dropped: promises 4 and 7 of the delivery contract.
+
+mod support;
+
+use std::time::Duration;
+
+use gulo::prelude::*;
+use tokio::time::Instant;
+
+use support::{Gated, Paid, Step, eventually, redelivered};
+
+/// Takes `step` seconds.
+async fn works(Event(event): Event<Paid>, State(gated): State<Gated>) {
+    gated.note(Step::Handled(format!("begin {}.{}", event.order, event.step)));
+    tokio::time::sleep(Duration::from_secs(event.step.into())).await;
+    gated.note(Step::Handled(format!("end {}.{}", event.order, event.step)));
+}
+
+async fn start(gated: &Gated) -> Bus {
+    let bus = Bus::builder("shop").transport(gated.clone()).subscribe(Subscription::group("billing").on(works));
+    bus.state(gated.clone()).start().await.expect("starts")
+}
+
+fn said(text: &str) -> impl Fn(&[Step]) -> bool {
+    let step = Step::Handled(text.into());
+    move |steps| steps.contains(&step)
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_lets_the_message_in_work_finish_and_leaves_the_rest() {
+    let gated = Gated::new();
+    let bus = start(&gated).await;
+    bus.publish_all([Paid::of(1, 5), Paid::of(1, 6)]).await.unwrap();
+    gated.until("at work", said("begin 1.5")).await;
+    let report = bus.shutdown(Duration::from_secs(30)).await.unwrap();
+    assert_eq!((report.subscriptions[0].counts.handled, report.subscriptions[0].left), (1, 1));
+    assert_eq!(redelivered(&gated, "billing").await, [(1, 6)].into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_ends_by_its_deadline_and_settles_nothing_that_is_not_finished() {
+    let gated = Gated::new();
+    let bus = start(&gated).await;
+    bus.publish(Paid::of(1, 1000)).await.unwrap();
+    gated.until("at work", said("begin 1.1000")).await;
+    let begun = Instant::now();
+    let report = bus.shutdown(Duration::from_secs(10)).await.unwrap();
+    assert!(begun.elapsed() <= Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_eq!((report.subscriptions[0].counts.handled, report.subscriptions[0].left), (0, 1));
+    assert_eq!(redelivered(&gated, "billing").await, [(1, 1000)].into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_repeated_after_a_clean_stop() {
+    let gated = Gated::new();
+    let bus = start(&gated).await;
+    bus.publish_all((1..50).map(|order| Paid::of(order, 0))).await.unwrap();
+    eventually("all handled", || bus.health().subscriptions[0].counts.handled == 49).await;
+    bus.shutdown(Duration::from_secs(10)).await.unwrap();
+    assert!(redelivered(&gated, "billing").await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bus_dropped_without_shutdown_settles_nothing_it_did_not_finish() {
+    let gated = Gated::new();
+    let bus = start(&gated).await;
+    bus.publish(Paid::of(1, 1000)).await.unwrap();
+    gated.until("at work", said("begin 1.1000")).await;
+    drop(bus);
+    assert_eq!(redelivered(&gated, "billing").await, [(1, 1000)].into());
+    assert!(!said("end 1.1000")(&gated.steps()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_outlives_the_drain_of_its_lane_is_dropped_and_the_new_owner_begins_anew() {
+    let gated = Gated::new();
+    let first = start(&gated).await;
+    first.publish_all((1..40).map(|order| Paid::of(order, 100))).await.unwrap();
+    gated.until("at work", |steps| !steps.is_empty()).await;
+    let second = start(&gated).await;
+    let all = || first.health().subscriptions[0].counts.handled + second.health().subscriptions[0].counts.handled;
+    eventually("all handled by the two", || all() == 39).await;
+    let steps = gated.steps();
+    for order in 1..40 {
+        let ends = steps.iter().filter(|step| **step == Step::Handled(format!("end {order}.100"))).count();
+        assert_eq!(ends, 1, "order {order} is handled to its end exactly once");
+    }
+    assert!(second.health().subscriptions[0].counts.handled > 0);
+}
