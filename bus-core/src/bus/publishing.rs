@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::bus::limits::Limits;
 use crate::codec;
 use crate::envelope;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::event::{IntegrationEvent, Outgoing, Publishable};
 use crate::message::Message;
 use crate::transport::{Failed, Outcome, Publisher, Unsent};
@@ -19,40 +19,69 @@ pub(crate) struct Publishing {
 
 impl Publishing {
     /// Publishes all of `events` in one batch, or nothing of it where one does not encode.
-    pub(crate) async fn publish<P: Publishable>(&self, events: impl IntoIterator<Item = P>) -> Result<(), Unsent> {
-        let encoded: Vec<_> = events.into_iter().map(|event| self.encode(&event.into_outgoing())).collect();
-        if encoded.iter().any(Result::is_err) {
+    pub(crate) async fn publish<P: Publishable>(
+        &self,
+        events: impl IntoIterator<Item = P>,
+    ) -> Result<(), Unsent> {
+        let encoded: Vec<_> = events
+            .into_iter()
+            .map(|event| self.encode(&event.into_outgoing()))
+            .collect();
+        if encoded.iter().any(|(_, refused)| refused.is_some()) {
             return Err(withheld(encoded));
         }
-        let batch: Vec<_> = encoded.into_iter().flatten().collect();
+        let batch: Vec<_> = encoded.into_iter().map(|(message, _)| message).collect();
         if batch.is_empty() {
             return Ok(());
         }
         self.publisher.publish(batch).await
     }
 
-    fn encode<E: IntegrationEvent>(&self, outgoing: &Outgoing<E>) -> Result<Message, (Message, Error)> {
+    fn encode<E: IntegrationEvent>(&self, outgoing: &Outgoing<E>) -> Encoded {
         let meta = outgoing.meta(&self.source);
         let key = outgoing.event.key();
-        let bare = || Message::tombstone(E::topic());
-        let payload = codec::encode_json(&outgoing.event).map_err(|error| (bare(), error))?;
-        let message = envelope::message(E::topic(), key, payload, envelope::write(&meta, codec::JSON));
-        match self.limits.check(&message, &meta) {
-            Ok(()) => Ok(message),
-            Err(error) => Err((message, error)),
+        match codec::encode_json(&outgoing.event) {
+            Err(error) => (Message::tombstone(E::topic()), Some(error)),
+            Ok(payload) => {
+                let message = envelope::message(
+                    E::topic(),
+                    key,
+                    payload,
+                    envelope::write(&meta, codec::JSON),
+                );
+                let refused = self.limits.check(&message, &meta).err();
+                (message, refused)
+            }
         }
     }
 }
 
+/// A message, and why it cannot be sent.
+type Encoded = (Message, Option<Error>);
+
 /// A batch of which something cannot be sent, and so nothing was: half of a batch is seldom what was meant.
-fn withheld(encoded: Vec<Result<Message, (Message, Error)>>) -> Unsent {
-    let failed = encoded.into_iter().enumerate().map(|(index, encoded)| match encoded {
-        Err((message, error)) => Failed { index, message, outcome: Outcome::Refused, error },
-        Ok(message) => {
-            let error = Error::new(crate::ErrorKind::Refused, "another event of the batch was refused");
-            Failed { index, message, outcome: Outcome::NotSent, error }
-        }
-    });
+fn withheld(encoded: Vec<Encoded>) -> Unsent {
+    let failed = encoded
+        .into_iter()
+        .enumerate()
+        .map(|(index, (message, refused))| match refused {
+            Some(error) => Failed {
+                index,
+                message,
+                outcome: Outcome::Refused,
+                error,
+            },
+            None => {
+                let error =
+                    Error::new(ErrorKind::Refused, "another event of the batch was refused");
+                Failed {
+                    index,
+                    message,
+                    outcome: Outcome::NotSent,
+                    error,
+                }
+            }
+        });
     let mut failed: Vec<_> = failed.collect();
     // The cause first: it is what Display shows. The indexes still say the places in the batch.
     failed.sort_by_key(|failed| failed.outcome != Outcome::Refused);

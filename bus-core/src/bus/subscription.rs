@@ -78,7 +78,11 @@ impl Subscription {
 
     /// The topics of its handlers, each once.
     pub(crate) fn topics(&self) -> Vec<Arc<str>> {
-        let mut topics: Vec<_> = self.handlers.iter().map(|handler| handler.topic()).collect();
+        let mut topics: Vec<_> = self
+            .handlers
+            .iter()
+            .map(|handler| handler.topic())
+            .collect();
         topics.sort();
         topics.dedup();
         topics
@@ -87,6 +91,9 @@ impl Subscription {
 
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription").field("group", &self.group).field("handlers", &self.handlers).finish_non_exhaustive()
+        f.debug_struct("Subscription")
+            .field("group", &self.group)
+            .field("handlers", &self.handlers)
+            .finish_non_exhaustive()
     }
 }

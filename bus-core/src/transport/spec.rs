@@ -40,7 +40,12 @@ pub struct TopicSpec {
 impl TopicSpec {
     /// A topic with the broker's defaults.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
-        Self { name: name.into(), partitions: None, replication: None, settings: Vec::new() }
+        Self {
+            name: name.into(),
+            partitions: None,
+            replication: None,
+            settings: Vec::new(),
+        }
     }
 }
 
@@ -99,7 +104,10 @@ pub struct CommitPolicy {
 impl Default for CommitPolicy {
     /// 1,000 messages or one second.
     fn default() -> Self {
-        Self { every: 1000, interval: Duration::from_secs(1) }
+        Self {
+            every: 1000,
+            interval: Duration::from_secs(1),
+        }
     }
 }
 
@@ -135,12 +143,21 @@ impl SubscribeSpec {
     }
 
     /// The named topics, as a member of `group`.
-    pub fn group<T: Into<Arc<str>>>(group: impl Into<Arc<str>>, topics: impl IntoIterator<Item = T>) -> Self {
-        Self::new(Topics::Named(topics.into_iter().map(Into::into).collect()), Member::Group(group.into()))
+    pub fn group<T: Into<Arc<str>>>(
+        group: impl Into<Arc<str>>,
+        topics: impl IntoIterator<Item = T>,
+    ) -> Self {
+        Self::new(
+            Topics::Named(topics.into_iter().map(Into::into).collect()),
+            Member::Group(group.into()),
+        )
     }
 
     /// The named topics, alone.
     pub fn solo<T: Into<Arc<str>>>(topics: impl IntoIterator<Item = T>) -> Self {
-        Self::new(Topics::Named(topics.into_iter().map(Into::into).collect()), Member::Solo)
+        Self::new(
+            Topics::Named(topics.into_iter().map(Into::into).collect()),
+            Member::Solo,
+        )
     }
 }

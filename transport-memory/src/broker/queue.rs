@@ -7,6 +7,8 @@ use bytes::Bytes;
 use gulo_bus_core::message::{Message, SendOptions};
 use tokio::time::Instant;
 
+use crate::broker::later;
+
 /// A message in a queue.
 #[derive(Debug, Clone)]
 pub(crate) struct Item {
@@ -27,9 +29,8 @@ impl Item {
             id,
             message,
             redelivered: 0,
-            // So far off that the clock cannot say it: `None` for an expiry, and a year for a delivery.
-            not_before: wishes.deliver_at.and_then(wait).map(|wait| now.checked_add(wait).unwrap_or(now + YEAR)),
-            expires_at: wishes.expires.and_then(|expires| now.checked_add(expires)),
+            not_before: wishes.deliver_at.and_then(wait).map(|wait| later(now, wait)),
+            expires_at: wishes.expires.map(|expires| later(now, expires)),
         }
     }
 
@@ -37,8 +38,6 @@ impl Item {
         self.expires_at.is_some_and(|at| at <= now)
     }
 }
-
-const YEAR: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3600);
 
 /// A group's queue. What is out with members is not in here, but its keys are.
 #[derive(Debug, Default)]

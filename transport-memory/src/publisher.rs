@@ -1,0 +1,199 @@
+//! Publishing: checked here, then handed to the broker, which confirms by appending.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use gulo_bus_core::message::Message;
+use gulo_bus_core::transport::{Capabilities, Capability, Failed, Outcome, Publisher, Unsent};
+use gulo_bus_core::{Error, ErrorKind, Result};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::broker::{Broker, NAME, away, later};
+
+/// How far a publisher is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// Takes nothing more; what is under way may finish.
+    Closing,
+    /// The connection is gone.
+    Gone,
+}
+
+#[derive(Debug)]
+pub(crate) struct MemoryPublisher {
+    broker: Arc<Broker>,
+    phase: watch::Sender<Phase>,
+    /// Publishes under way.
+    busy: watch::Sender<usize>,
+}
+
+/// Counts a publish for as long as its future lives.
+struct Busy<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Busy<'a> {
+    fn new(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+type Indexed = (usize, Message);
+
+impl MemoryPublisher {
+    pub(crate) fn new(broker: Arc<Broker>) -> Self {
+        Self { broker, phase: watch::Sender::new(Phase::Open), busy: watch::Sender::new(0) }
+    }
+
+    /// Refuses what never will be taken, before anything else.
+    fn check(&self, batch: Vec<Message>, failed: &mut Vec<Failed>) -> Vec<Indexed> {
+        let can = self.broker.config.capabilities();
+        let mut good = Vec::with_capacity(batch.len());
+        for (index, message) in batch.into_iter().enumerate() {
+            match check(can, &message) {
+                Ok(()) => good.push((index, message)),
+                Err(error) => failed.push(Failed { index, message, outcome: Outcome::Refused, error }),
+            }
+        }
+        good
+    }
+
+    /// Waits until the broker takes publishes.
+    async fn passage(&self) -> Result<()> {
+        let deadline = later(Instant::now(), self.broker.config.publish_timeout);
+        let mut phase = self.phase.subscribe();
+        tokio::select! {
+            biased;
+            passed = timeout_at(deadline, self.delay_and_gate()) => passed.map_err(|_| self.too_late()),
+            _ = phase.wait_for(|phase| *phase == Phase::Gone) => Err(closed()),
+        }
+    }
+
+    async fn delay_and_gate(&self) {
+        let delay = self.broker.lock().script.delay;
+        if !delay.is_zero() {
+            sleep(delay).await;
+        }
+        // Its sender is the broker, which lives as long as this.
+        let _ = self.broker.gate.subscribe().wait_for(|gate| gate.takes_publishes()).await;
+    }
+
+    fn too_late(&self) -> Error {
+        let timeout = self.broker.config.publish_timeout;
+        if self.broker.is_down() {
+            return away().context(format_args!("not published within {timeout:?}"));
+        }
+        Error::new(ErrorKind::TimedOut, format!("the memory broker took nothing within {timeout:?}"))
+    }
+
+    /// Appends in order, under one lock, each message by its fate.
+    fn append(&self, good: Vec<Indexed>, failed: &mut Vec<Failed>) {
+        let (mut state, mut topics) = (self.broker.lock(), Vec::<Arc<str>>::new());
+        for (index, message) in good {
+            let fate = state.script.fate(&message.topic);
+            let mut fail = |outcome, error, message| failed.push(Failed { index, message, outcome, error });
+            if let Some(outcome @ (Outcome::Refused | Outcome::NotSent)) = fate {
+                fail(outcome, scripted(outcome, &message), message);
+                continue;
+            }
+            if let Err(error) = state.append(&self.broker.config, message.clone()) {
+                fail(Outcome::Refused, error, message);
+                continue;
+            }
+            if !topics.contains(&message.topic) {
+                topics.push(message.topic.clone());
+            }
+            if let Some(outcome) = fate {
+                fail(outcome, scripted(outcome, &message), message);
+            }
+        }
+        state.wake_readers(&topics);
+    }
+}
+
+#[async_trait]
+impl Publisher for MemoryPublisher {
+    async fn publish(&self, batch: Vec<Message>) -> Result<(), Unsent> {
+        if *self.phase.borrow() != Phase::Open {
+            return none_or_unsent(Unsent::all(batch, Outcome::NotSent, |_| closed()).failed);
+        }
+        let _busy = Busy::new(&self.busy);
+        let mut failed = Vec::new();
+        let good = self.check(batch, &mut failed);
+        if !good.is_empty() {
+            match self.passage().await {
+                Ok(()) => self.append(good, &mut failed),
+                Err(error) => failed.extend(good.into_iter().map(|one| not_sent(one, &error))),
+            }
+        }
+        none_or_unsent(failed)
+    }
+
+    async fn close(&self, deadline: Instant) -> Result<()> {
+        self.phase.send_if_modified(|phase| match phase {
+            Phase::Open => {
+                *phase = Phase::Closing;
+                true
+            }
+            _ => false,
+        });
+        let mut busy = self.busy.subscribe();
+        let finished = timeout_at(deadline, busy.wait_for(|busy| *busy == 0)).await.is_ok();
+        self.phase.send_replace(Phase::Gone);
+        if finished {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::TimedOut, "the memory publisher closed with publishes not confirmed"))
+    }
+}
+
+fn none_or_unsent(mut failed: Vec<Failed>) -> Result<(), Unsent> {
+    failed.sort_by_key(|failed| failed.index);
+    if failed.is_empty() { Ok(()) } else { Err(Unsent { failed }) }
+}
+
+fn not_sent((index, message): Indexed, error: &Error) -> Failed {
+    let error = Error::new(error.kind(), error.to_string());
+    Failed { index, message, outcome: Outcome::NotSent, error }
+}
+
+fn check(can: Capabilities, message: &Message) -> Result<()> {
+    let wishes = &message.send;
+    let asked = [
+        (wishes.partition.is_some(), Capability::Partitions),
+        (wishes.deliver_at.is_some(), Capability::DeliverAt),
+        (wishes.expires.is_some(), Capability::Expires),
+        (wishes.priority.is_some(), Capability::Priority),
+    ];
+    for (_, capability) in asked.iter().filter(|(asked, _)| *asked) {
+        can.require(NAME, *capability)?;
+    }
+    let size = message.size();
+    match can.max_message_bytes {
+        Some(limit) if size > limit => Err(Error::new(
+            ErrorKind::TooLarge,
+            format!("a message of {size} bytes for topic `{}` is over the limit of {limit} bytes", message.topic),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn scripted(outcome: Outcome, message: &Message) -> Error {
+    let (kind, what) = match outcome {
+        Outcome::Refused => (ErrorKind::Refused, "refused"),
+        Outcome::NotSent => (ErrorKind::Unavailable, "not sent"),
+        Outcome::Unknown => (ErrorKind::TimedOut, "appended, its acknowledgement lost"),
+    };
+    Error::new(kind, format!("a message for topic `{}` was {what} by a fault", message.topic))
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the memory publisher is closed")
+}
