@@ -1,4 +1,5 @@
-# What every broker's script needs. Sourced, from the root of the checkout.
+# shellcheck shell=bash
+# What the scripts share. Sourced, from the root of the checkout.
 
 say() { printf '%s\n' "$*"; }
 
@@ -7,41 +8,117 @@ die() {
   exit 1
 }
 
-# answers HOST:PORT: somebody listens there
-answers() { (exec 3<>"/dev/tcp/${1%:*}/${1##*:}") 2>/dev/null; }
-
-# who_listens PORT: "pid 123 (java)", or nothing where that cannot be found out
-who_listens() {
-  command -v ss >/dev/null || return 0
-  ss -ltnpH "sport = :$1" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/pid \2 (\1)/p' | head -n 1
+# now_ms: a clock in milliseconds. Its decimal sign follows the locale; bash before 5 has whole seconds only.
+now_ms() {
+  local now=${EPOCHREALTIME:-$(date +%s).000000}
+  printf '%s\n' $((${now/[.,]/} / 1000))
 }
 
-# ours PID FOLDER: the process lives and runs in our folder. Pids are used again soon, so a stale pid file may name
-# anything: never signal one without this.
-ours() {
-  [ -n "$1" ] && [ -r "/proc/$1/cmdline" ] && [ "$(readlink "/proc/$1/cwd" 2>/dev/null)" = "$(realpath "$2")" ]
+# elapsed BEGIN: seconds since then, with one decimal
+elapsed() {
+  local ms=$(($(now_ms) - $1))
+  printf '%d.%d\n' $((ms / 1000)) $((ms % 1000 / 100))
 }
 
-# wait_for SECONDS COMMAND..: polls, 50 ms apart
+# bounded SECONDS COMMAND..: ends it after that time; not every system has timeout
+bounded() {
+  local seconds=$1
+  shift
+  if command -v timeout >/dev/null; then timeout -k 10 "$seconds" "$@"; else "$@"; fi
+}
+
+# answers HOST:PORT: somebody accepts connections there. Bounded: a host that drops packets would hold us for minutes.
+# shellcheck disable=SC2016 # the inner shell expands it
+answers() {
+  local host=${1%:*}
+  host=${host#[}
+  bounded 3 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "${host%]}" "${1##*:}" 2>/dev/null
+}
+
+# wait_for SECONDS COMMAND..: polls until it succeeds; fails when the time is up
 wait_for() {
-  local end=$((SECONDS + $1))
+  local end=$(($(now_ms) + $1 * 1000))
   shift
   until "$@"; do
-    [ $SECONDS -lt $end ] || return 1
-    sleep 0.05
+    [ "$(now_ms)" -lt "$end" ] || return 1
+    sleep 0.03
   done
 }
 
-# need COMMAND PACKAGE: installs it where that is possible
-need() {
-  command -v "$1" >/dev/null && return
-  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    say "installing $2 (for $1)"
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" >/dev/null 2>&1 ||
-      { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" >/dev/null; }
-  else
-    die "$1 is missing: install $2"
-  fi
+# listener PORT: the pid of who listens there, or nothing where that cannot be found out
+listener() {
+  command -v ss >/dev/null || return 0
+  ss -ltnpH "sport = :$1" 2>/dev/null | sed -n 's/.*[(,]pid=\([0-9]*\).*/\1/p' | head -n 1
 }
 
-has_docker() { command -v docker >/dev/null && docker info >/dev/null 2>&1; }
+# lives PID: it exists and is no zombie
+lives() { [ -n "$(tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline")" ]; } 2>/dev/null
+
+# runs_in PID FOLDER WORD: the process works in that folder, which may have been deleted under it, and has that word on its
+# command line. Pids are used again, so a stale file may name anybody: nothing is signalled without this.
+runs_in() {
+  local folder
+  [ -n "$1" ] && tr '\0' '\n' 2>/dev/null <"/proc/$1/cmdline" | grep -qxF -- "$3" || return 1
+  folder=$(readlink "/proc/$1/cwd" 2>/dev/null) || return 1
+  [ "${folder% (deleted)}" = "$(pwd -P)/$2" ]
+}
+
+# stop_process PID: asks, waits, and insists
+stop_process() {
+  kill -TERM "$1" 2>/dev/null || return 0
+  wait_for 30 gone "$1" && return
+  kill -KILL "$1" 2>/dev/null || return 0
+  wait_for 10 gone "$1" || die "pid $1 cannot be ended"
+}
+
+gone() { ! lives "$1"; }
+
+# age_of PID: its seconds of life. Field 22 of its stat is when it began, in ticks since boot; its name may hold blanks.
+age_of() {
+  awk -v hz="$(getconf CLK_TCK)" 'NR == FNR { up = $1; next } { sub(/.*\) /, ""); print int(up - $20 / hz) }' \
+    /proc/uptime "/proc/$1/stat"
+}
+
+# lock FILE SECONDS: one script at a time, until this one ends. The kernel drops the lock of a script that was killed.
+lock() {
+  command -v flock >/dev/null || return 0
+  exec 9>>"$1"
+  flock -n 9 && return
+  say "waiting for another scripts/brokers to finish"
+  flock -w "$2" 9 || die "another scripts/brokers has held $1 for $2 s"
+}
+
+# close_inherited: drops every file but the standard three, so that a daemon holds neither our lock nor a caller's pipe.
+close_inherited() {
+  local fd
+  for fd in /proc/self/fd/*; do
+    fd=${fd##*/}
+    [ "$fd" -le 2 ] || eval "exec $fd>&-"
+  done
+}
+
+# install_packages PACKAGE..: on Debian, as root; elsewhere it says what is missing
+install_packages() {
+  [ $# -gt 0 ] || return 0
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    die "missing, please install: $*"
+  fi
+  say "installing: $*"
+  # The package lists may be old or absent: they are fetched only where the first try fails.
+  apt_install "$@" 2>/dev/null && return
+  apt-get update -qq
+  apt_install "$@" || die "could not be installed: $*"
+}
+
+apt_install() { DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null; }
+
+# has_docker: an engine that answers, with the compose plug-in
+has_docker() {
+  if [ -z "${docker_found:-}" ]; then
+    docker_found=no
+    if command -v docker >/dev/null && docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1; then
+      docker_found=yes
+    fi
+  fi
+  [ "$docker_found" = yes ]
+}

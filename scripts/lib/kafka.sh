@@ -1,99 +1,152 @@
+# shellcheck shell=bash
 # Apache Kafka, one node in KRaft mode, on loopback. Sourced by scripts/brokers.
 
-KAFKA_VERSION=4.3.1
-LOG4J_VERSION=2.25.3
+KAFKA_VERSION=4.3.1 # docker-compose.yml names it too
+KAFKA_LOG4J_VERSION=2.25.3
+KAFKA_MAVEN_PLUGIN=org.apache.maven.plugins:maven-dependency-plugin:2.8
 KAFKA_ADDRESS=127.0.0.1:9092
+KAFKA_CONTROLLER=127.0.0.1:9093
 # A second way in, for tests that cut the broker off: it listens on 9094 and tells clients to come to 9095, where a test
-# puts a proxy.
+# puts a proxy. Nobody but the test listens on 9095.
 KAFKA_FAULTY_UPSTREAM=127.0.0.1:9094
 KAFKA_FAULTY_ADVERTISED=127.0.0.1:9095
-KAFKA_CONTROLLER=127.0.0.1:9093
 KAFKA_RUN=target/brokers/kafka
 KAFKA_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/gulo/kafka-$KAFKA_VERSION
+# A small heap and the quick compiler only: half the start and two thirds of the memory of the defaults.
 KAFKA_JVM=(-Xms64m -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Djava.net.preferIPv4Stack=true)
 
 kafka_up() {
-  if [ -n "${KAFKA_BOOTSTRAP_SERVERS:-}" ]; then
-    answers "${KAFKA_BOOTSTRAP_SERVERS%%,*}" || die "nothing answers at ${KAFKA_BOOTSTRAP_SERVERS%%,*} (KAFKA_BOOTSTRAP_SERVERS)"
-    say "kafka: yours at $KAFKA_BOOTSTRAP_SERVERS (KAFKA_BOOTSTRAP_SERVERS)"
+  local begin
+  begin=$(now_ms)
+  if kafka_is_the_users; then
+    kafka_users_answers || die "nobody answers at $KAFKA_BOOTSTRAP_SERVERS (KAFKA_BOOTSTRAP_SERVERS); unset it to have a broker started"
+    say "kafka: uses yours at $KAFKA_BOOTSTRAP_SERVERS (KAFKA_BOOTSTRAP_SERVERS)"
     return
   fi
   mkdir -p "$KAFKA_RUN"
-  if kafka_runs; then
-    say "kafka: Apache Kafka $KAFKA_VERSION is up already at $KAFKA_ADDRESS"
+  lock "$KAFKA_RUN.lock" 120
+  if kafka_serves; then
+    kafka_write_env
+    say "kafka: Apache Kafka $KAFKA_VERSION is up already at $KAFKA_ADDRESS; log: $(kafka_log)"
     return
   fi
-  kafka_ports_are_free
-  local begin=$SECONDS
-  if has_docker; then
-    docker compose --profile kafka up -d --wait
-    kafka_write_env
-  else
-    kafka_up_from_jars
-  fi
-  say "kafka: Apache Kafka $KAFKA_VERSION is up at $KAFKA_ADDRESS after $((SECONDS - begin)) s; log: $KAFKA_RUN/broker.log"
+  if has_docker; then kafka_start_container; else kafka_start_process; fi
+  kafka_write_env
+  say "kafka: Apache Kafka $KAFKA_VERSION is up at $KAFKA_ADDRESS after $(elapsed "$begin") s; log: $(kafka_log)"
 }
 
 kafka_down() {
-  if [ -n "${KAFKA_BOOTSTRAP_SERVERS:-}" ]; then
+  if kafka_is_the_users; then
     say "kafka: yours at $KAFKA_BOOTSTRAP_SERVERS is left alone (KAFKA_BOOTSTRAP_SERVERS)"
     return
   fi
+  mkdir -p "$KAFKA_RUN"
+  lock "$KAFKA_RUN.lock" 120
   local pid
   pid=$(kafka_pid)
   if [ -n "$pid" ]; then
-    kill -TERM "$pid"
-    wait_for 30 kafka_gone "$pid" || kill -KILL "$pid"
-    say "kafka: stopped (pid $pid); log: $KAFKA_RUN/broker.log"
-  elif has_docker; then
-    docker compose --profile kafka stop
+    stop_process "$pid"
+    say "kafka: stopped (pid $pid); log: $(kafka_log)"
+  elif kafka_container_runs; then
+    kafka_compose stop kafka
+    say "kafka: stopped"
   else
     say "kafka: is not running"
   fi
   rm -f "$KAFKA_RUN/pid" "$KAFKA_RUN/env"
-  if [ "$1" = --wipe ]; then
-    if has_docker; then docker compose --profile kafka down -v; fi
-    rm -rf "$KAFKA_RUN/data"
-    say "kafka: data deleted"
-  fi
+  if [ "$1" = --wipe ]; then kafka_wipe; fi
+}
+
+kafka_wipe() {
+  if has_docker; then kafka_compose down --volumes; fi
+  rm -rf "$KAFKA_RUN/data"
+  say "kafka: data deleted"
 }
 
 kafka_status() {
-  if [ -n "${KAFKA_BOOTSTRAP_SERVERS:-}" ]; then
-    answers "${KAFKA_BOOTSTRAP_SERVERS%%,*}" || { say "kafka: down ($KAFKA_BOOTSTRAP_SERVERS does not answer)"; exit 1; }
-    say "kafka: up at $KAFKA_BOOTSTRAP_SERVERS (KAFKA_BOOTSTRAP_SERVERS)"
-  elif kafka_runs; then
-    local pid
+  local pid
+  if kafka_is_the_users; then
+    kafka_users_answers || kafka_is_down "; nobody answers at $KAFKA_BOOTSTRAP_SERVERS (KAFKA_BOOTSTRAP_SERVERS)"
+    say "kafka: up, yours at $KAFKA_BOOTSTRAP_SERVERS (KAFKA_BOOTSTRAP_SERVERS)"
+  elif kafka_serves; then
     pid=$(kafka_pid)
-    say "kafka: up, Apache Kafka $KAFKA_VERSION at $KAFKA_ADDRESS${pid:+, pid $pid, for $(ps -o etime= -p "$pid" | tr -d ' ')}"
+    say "kafka: up, Apache Kafka $KAFKA_VERSION at $KAFKA_ADDRESS, $(kafka_uptime "$pid")"
   else
-    say "kafka: down"
-    exit 1
+    kafka_is_down
   fi
 }
 
-# Empty where no process of ours lives.
+kafka_is_down() {
+  say "kafka: down${1:-}"
+  exit 1
+}
+
+kafka_uptime() {
+  if [ -n "$1" ]; then
+    say "pid $1, for $(age_of "$1") s"
+  else
+    say "in Docker, $(kafka_compose ps --format '{{.Status}}' kafka)"
+  fi
+}
+
+kafka_log() {
+  if [ -n "$(kafka_pid)" ] || ! has_docker; then say "$KAFKA_RUN/broker.log"; else say "docker compose --profile kafka logs kafka"; fi
+}
+
+# --- whose broker -----------------------------------------------------------------------------------------------------
+
+# Who has loaded our env file into a shell has KAFKA_BOOTSTRAP_SERVERS set as well, and still means ours. The second variable
+# comes from that file alone.
+kafka_is_the_users() {
+  [ -n "${KAFKA_BOOTSTRAP_SERVERS:-}" ] || return 1
+  [ "$KAFKA_BOOTSTRAP_SERVERS ${GULO_KAFKA_FAULTY_UPSTREAM:-}" != "$KAFKA_ADDRESS $KAFKA_FAULTY_UPSTREAM" ]
+}
+
+# One of the servers is enough, as it is for a client.
+kafka_users_answers() {
+  local server
+  local -a servers
+  IFS=', ' read -r -a servers <<<"$KAFKA_BOOTSTRAP_SERVERS"
+  for server in "${servers[@]}"; do
+    [[ $server == *:* ]] || server+=:9092
+    if answers "$server"; then return; fi
+  done
+  return 1
+}
+
+# Up and usable: what answers is ours, and its data has not been deleted under it, as cargo clean does.
+kafka_serves() {
+  answers "$KAFKA_ADDRESS" || return 1
+  if [ -n "$(kafka_pid)" ]; then [ -f "$KAFKA_RUN/data/meta.properties" ]; else kafka_container_runs; fi
+}
+
+# The pid of our process, or nothing. After cargo clean the pid file is gone and the process is not, so the port is asked too.
 kafka_pid() {
   local pid
-  pid=$(cat "$KAFKA_RUN/pid" 2>/dev/null || true)
-  if ours "$pid" "$KAFKA_RUN"; then echo "$pid"; fi
-}
-
-kafka_gone() { [ -z "$(kafka_pid)" ]; }
-
-kafka_runs() {
-  answers "$KAFKA_ADDRESS" || return 1
-  [ -n "$(kafka_pid)" ] || { has_docker && [ -n "$(docker compose ps -q kafka 2>/dev/null)" ]; }
-}
-
-kafka_ports_are_free() {
-  local address who
-  for address in "$KAFKA_ADDRESS" "$KAFKA_CONTROLLER" "$KAFKA_FAULTY_UPSTREAM"; do
-    answers "$address" || continue
-    who=$(who_listens "${address##*:}")
-    die "port ${address##*:} is taken${who:+ by $who}, and not by a broker of this checkout; stop it, or name it by KAFKA_BOOTSTRAP_SERVERS if it is a Kafka"
+  for pid in "$(cat "$KAFKA_RUN/pid" 2>/dev/null || true)" "$(listener "${KAFKA_ADDRESS##*:}")"; do
+    if runs_in "$pid" "$KAFKA_RUN" kafka.Kafka; then
+      say "$pid"
+      return
+    fi
   done
 }
+
+kafka_container_runs() { has_docker && [ -n "$(kafka_compose ps --status running -q kafka 2>/dev/null)" ]; }
+
+kafka_compose() { docker compose --profile kafka --profile ui "$@"; }
+
+kafka_check_ports() {
+  local address port pid
+  for address in "$KAFKA_ADDRESS" "$KAFKA_CONTROLLER" "$KAFKA_FAULTY_UPSTREAM"; do
+    if answers "$address"; then
+      port=${address##*:}
+      pid=$(listener "$port")
+      die "port $port is taken${pid:+ by pid $pid ($(kafka_name_of "$pid"))}, and not by the broker of this checkout: stop that, or, if it is a Kafka to be used, set KAFKA_BOOTSTRAP_SERVERS"
+    fi
+  done
+}
+
+kafka_name_of() { cat "/proc/$1/comm" 2>/dev/null || say "?"; }
 
 kafka_write_env() {
   local pid
@@ -103,50 +156,187 @@ KAFKA_BOOTSTRAP_SERVERS=$KAFKA_ADDRESS
 GULO_KAFKA_FAULTY_UPSTREAM=$KAFKA_FAULTY_UPSTREAM
 GULO_KAFKA_FAULTY_ADVERTISED=$KAFKA_FAULTY_ADVERTISED
 GULO_KAFKA_VERSION="Apache Kafka $KAFKA_VERSION"
-${pid:+GULO_KAFKA_PID=$pid}
 ENV
+  [ -z "$pid" ] || say "GULO_KAFKA_PID=$pid" >>"$KAFKA_RUN/env"
 }
 
-# --- without Docker: the jars from Maven Central -------------------------------------------------------------------------
+# --- with Docker ------------------------------------------------------------------------------------------------------
 
-kafka_up_from_jars() {
-  need java openjdk-17-jre-headless
-  kafka_gather_jars
-  kafka_write_configuration
-  local classpath
-  classpath=$(printf '%s:' "$KAFKA_CACHE"/lib/*.jar)
-  [ -f "$KAFKA_RUN/data/meta.properties" ] || kafka_format "$classpath"
-  kafka_launch "$classpath" "$(kafka_archive_option)"
-  kafka_write_env
+kafka_start_container() {
+  kafka_container_runs || kafka_check_ports
+  docker compose --profile kafka up -d --wait --wait-timeout 60 && return
+  kafka_compose logs --tail 20 kafka >&2 || true
+  die "kafka did not come up in Docker; the end of its log is above"
 }
 
-# Checksums are of this repository, so a jar that differs from the one this was written with is not run.
-kafka_gather_jars() {
-  local sums=$PWD/scripts/lib/kafka-$KAFKA_VERSION.sha256
-  (cd "$KAFKA_CACHE/lib" 2>/dev/null && sha256sum --status -c "$sums" 2>/dev/null) && return
-  need mvn maven
-  say "kafka: gathering the jars of Apache Kafka $KAFKA_VERSION, once"
-  rm -rf "$KAFKA_CACHE"
+# --- without Docker: the jars from Maven Central ----------------------------------------------------------------------
+
+kafka_start_process() {
+  [ -r /proc/self/cmdline ] || die "kafka: this system needs Docker (or name a broker by KAFKA_BOOTSTRAP_SERVERS)"
+  kafka_clear_away
+  kafka_check_ports
+  kafka_check_java
+  kafka_fill_cache
+  kafka_configure "$KAFKA_RUN"
+  [ -f "$KAFKA_RUN/data/meta.properties" ] || { rm -rf "$KAFKA_RUN/data" && cp -r "$KAFKA_CACHE/formatted" "$KAFKA_RUN/data"; }
+  [ ! -f "$KAFKA_RUN/broker.log" ] || mv "$KAFKA_RUN/broker.log" "$KAFKA_RUN/broker.log.1"
+  kafka_announce_slow_start
+  local archive
+  archive=$(kafka_archive)
+  if [ -s "$archive" ]; then
+    kafka_launch "$KAFKA_RUN" "-XX:SharedArchiveFile=$archive"
+  else
+    kafka_launch "$KAFKA_RUN"
+  fi
+  kafka_becomes_ready "$KAFKA_RUN" && return
+  stop_process "$(cat "$KAFKA_RUN/pid")"
+  rm -f "$KAFKA_RUN/pid"
+  tail -n 20 "$KAFKA_RUN/broker.log" >&2
+  die "kafka did not come up; the end of $KAFKA_RUN/broker.log is above"
+}
+
+# A process of ours that does not serve hangs, or cargo clean took its data.
+kafka_clear_away() {
+  local pid
+  pid=$(kafka_pid)
+  [ -n "$pid" ] || return 0
+  say "kafka: pid $pid of this checkout no longer serves; it is stopped first"
+  stop_process "$pid"
+}
+
+# A broker that was killed cannot register again before its old session has ended. Kafka is silent about that wait.
+kafka_announce_slow_start() {
+  if [ -d "$KAFKA_RUN/data/__cluster_metadata-0" ] && [ ! -e "$KAFKA_RUN/data/.kafka_cleanshutdown" ]; then
+    say "kafka: was not stopped cleanly, so this start takes about 12 s"
+  fi
+}
+
+kafka_check_java() {
+  command -v java >/dev/null || install_packages openjdk-17-jre-headless
+  local version
+  version=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p')
+  [ "${version:-0}" -ge 17 ] || die "Kafka $KAFKA_VERSION needs Java 17 or newer, and java is ${version:-unknown}"
+}
+
+# The jars, a formatted data folder and an archive of loaded classes are made once per machine, for all checkouts: one at a time.
+kafka_fill_cache() {
   mkdir -p "$KAFKA_CACHE"
-  kafka_pom >"$KAFKA_CACHE/pom.xml"
-  (cd "$KAFKA_CACHE" && mvn -q -B dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=lib) ||
-    die "the jars could not be gathered; Maven said why above"
-  (cd "$KAFKA_CACHE/lib" && sha256sum --quiet -c "$sums") || die "a jar in $KAFKA_CACHE/lib is not the one expected: see above"
+  (
+    lock "$KAFKA_CACHE/lock" 300
+    rm -rf "$KAFKA_CACHE"/work.* "$KAFKA_CACHE/lib.new" # of a script that was killed
+    kafka_gather_jars
+    local work
+    work=$(mktemp -d "$KAFKA_CACHE/work.XXXXXX")
+    # shellcheck disable=SC2064 # the folder of now
+    trap "kafka_leave_work '$work'" EXIT
+    kafka_configure "$work"
+    kafka_format "$work"
+    kafka_make_archive "$work"
+  )
 }
+
+# The broker that makes the archive must not outlive an interrupted script: it holds the ports.
+kafka_leave_work() {
+  local pid
+  pid=$(cat "$1/pid" 2>/dev/null || true)
+  if [ -n "$pid" ] && lives "$pid"; then stop_process "$pid"; fi
+  rm -rf "$1"
+}
+
+# The checksums are committed, so no jar runs but those this was tried with.
+kafka_gather_jars() {
+  local sums new
+  sums=$PWD/scripts/lib/kafka-$KAFKA_VERSION.sha256
+  kafka_jars_are_right "$KAFKA_CACHE/lib" "$sums" 2>/dev/null && return
+  command -v mvn >/dev/null || install_packages maven
+  say "kafka: fetching the jars of Apache Kafka $KAFKA_VERSION with Maven, once (54 MB)"
+  new=$KAFKA_CACHE/lib.new
+  rm -rf "$new"
+  mkdir -p "$new"
+  kafka_pom >"$new/pom.xml"
+  (cd "$new" && mvn -q -B -Dstyle.color=never "$KAFKA_MAVEN_PLUGIN:copy-dependencies" -DincludeScope=runtime -DoutputDirectory=.) ||
+    die "Maven could not fetch the jars; it says why above"
+  kafka_jars_are_right "$new" "$sums" ||
+    die "the jars named above are not those of scripts/lib/kafka-$KAFKA_VERSION.sha256; they stay in $new, and Maven's copies in its local repository: delete both to fetch them again"
+  # An archive belongs to the very jars it was made with, their dates included.
+  rm -rf "${KAFKA_CACHE:?}/lib" "$KAFKA_CACHE"/*.jsa
+  mv "$new" "$KAFKA_CACHE/lib"
+}
+
+kafka_jars_are_right() { (cd "$1" && sha256sum --quiet -c "$2" >&2); }
 
 kafka_pom() {
-  local artifact
-  echo '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
-  echo '<groupId>local</groupId><artifactId>kafka-broker</artifactId><version>1</version><packaging>pom</packaging><dependencies>'
-  for artifact in org.apache.kafka:kafka_2.13:$KAFKA_VERSION org.apache.kafka:kafka-tools:$KAFKA_VERSION \
-    org.apache.logging.log4j:log4j-core:$LOG4J_VERSION org.apache.logging.log4j:log4j-slf4j-impl:$LOG4J_VERSION; do
-    printf '<dependency><groupId>%s</groupId><artifactId>%s</artifactId><version>%s</version></dependency>\n' ${artifact//:/ }
+  local artifact group rest
+  printf '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>\n'
+  printf '<groupId>local</groupId><artifactId>kafka-broker</artifactId><version>1</version><packaging>pom</packaging>\n<dependencies>\n'
+  for artifact in "org.apache.kafka:kafka_2.13:$KAFKA_VERSION" "org.apache.kafka:kafka-tools:$KAFKA_VERSION" \
+    "org.apache.logging.log4j:log4j-core:$KAFKA_LOG4J_VERSION" "org.apache.logging.log4j:log4j-slf4j-impl:$KAFKA_LOG4J_VERSION"; do
+    group=${artifact%%:*} rest=${artifact#*:}
+    printf '<dependency><groupId>%s</groupId><artifactId>%s</artifactId><version>%s</version></dependency>\n' "$group" "${rest%:*}" "${rest#*:}"
   done
-  echo '</dependencies></project>'
+  printf '</dependencies></project>\n'
 }
 
-kafka_write_configuration() {
-  cat >"$KAFKA_RUN/server.properties" <<PROPERTIES
+# The jars of the list, in its order: an archive of classes wants the same class path every time.
+kafka_class_path() { awk -v lib="$KAFKA_CACHE/lib/" '{ printf "%s%s:", lib, $2 }' "scripts/lib/kafka-$KAFKA_VERSION.sha256"; }
+
+# A formatted data folder may be copied, which saves a JVM per fresh start.
+kafka_format() {
+  [ ! -f "$KAFKA_CACHE/formatted/meta.properties" ] || return 0
+  local class_path
+  class_path=$(kafka_class_path)
+  (cd "$1" && java "${KAFKA_JVM[@]}" -cp "$class_path" kafka.tools.StorageTool format \
+    -t AAAAAAAAAAAAAAAAAAAAAQ -c server.properties >format.log 2>&1) || {
+    cat "$1/format.log" >&2
+    die "kafka: the data folder could not be formatted"
+  }
+  rm -rf "$KAFKA_CACHE/formatted"
+  mv "$1/data" "$KAFKA_CACHE/formatted"
+}
+
+# It fits one build of the JVM, so its name says which.
+kafka_archive() { printf '%s/%s.jsa\n' "$KAFKA_CACHE" "$(java -version 2>&1 | sha256sum | cut -c 1-12)"; }
+
+# An archive of loaded classes halves every later start. A JVM writes it when it ends in peace; without it all goes on as well.
+kafka_make_archive() {
+  local archive pid
+  archive=$(kafka_archive)
+  [ ! -s "$archive" ] || return 0
+  say "kafka: preparing for quick starts, once"
+  cp -r "$KAFKA_CACHE/formatted" "$1/data"
+  kafka_launch "$1" -XX:ArchiveClassesAtExit="$1/new.jsa"
+  pid=$(cat "$1/pid")
+  kafka_becomes_ready "$1" || tail -n 20 "$1/broker.log" >&2
+  stop_process "$pid"
+  if [ -s "$1/new.jsa" ]; then mv "$1/new.jsa" "$archive"; else say "kafka: that failed; starts take a second or two longer"; fi
+}
+
+# kafka_launch FOLDER OPTION..: Kafka in a session of its own with none of this shell's files: it outlives the shell, and
+# nobody who reads the shell's output waits for it.
+kafka_launch() {
+  local folder=$1 class_path
+  class_path=$(kafka_class_path)
+  shift
+  (
+    cd "$folder" || exit
+    close_inherited
+    exec setsid java "${KAFKA_JVM[@]}" "$@" -Dlog4j2.configurationFile=log4j2.yaml -cp "$class_path" kafka.Kafka server.properties
+  ) </dev/null >"$folder/broker.log" 2>&1 &
+  echo $! >"$folder/pid"
+}
+
+# Kafka opens the port when it is ready, not before.
+kafka_becomes_ready() {
+  local pid
+  pid=$(cat "$1/pid")
+  wait_for 60 kafka_ready_or_gone "$pid" && lives "$pid"
+}
+
+kafka_ready_or_gone() { answers "$KAFKA_ADDRESS" || gone "$1"; }
+
+# kafka_configure FOLDER
+kafka_configure() {
+  cat >"$1/server.properties" <<PROPERTIES
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@$KAFKA_CONTROLLER
@@ -156,8 +346,10 @@ listeners=DIRECT://$KAFKA_ADDRESS,FAULTY://$KAFKA_FAULTY_UPSTREAM,CONTROLLER://$
 advertised.listeners=DIRECT://$KAFKA_ADDRESS,FAULTY://$KAFKA_FAULTY_ADVERTISED
 listener.security.protocol.map=DIRECT:PLAINTEXT,FAULTY:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs=data
+# A topic nobody made is an error, in tests as in production.
 auto.create.topics.enable=false
 num.partitions=4
+# One node: nothing can be replicated.
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4
 transaction.state.log.replication.factor=1
@@ -166,15 +358,24 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=4
+# Tests do not wait for what production does.
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
+group.consumer.min.session.timeout.ms=1000
+group.consumer.session.timeout.ms=6000
+group.consumer.min.heartbeat.interval.ms=300
+group.consumer.heartbeat.interval.ms=1000
+transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
+log.retention.check.interval.ms=2000
+log.initial.task.delay.ms=500
+# A small machine is enough.
 log.cleaner.dedupe.buffer.size=2097152
 num.network.threads=2
 num.io.threads=2
 background.threads=2
 num.recovery.threads.per.data.dir=1
 PROPERTIES
-  cat >"$KAFKA_RUN/log4j2.yaml" <<'YAML'
+  cat >"$1/log4j2.yaml" <<'YAML'
 Configuration:
   Appenders:
     Console: { name: STDOUT, PatternLayout: { pattern: "%d %p %m (%c)%n" } }
@@ -182,36 +383,3 @@ Configuration:
     Root: { level: WARN, AppenderRef: [ { ref: STDOUT } ] }
 YAML
 }
-
-kafka_format() {
-  (cd "$KAFKA_RUN" && java "${KAFKA_JVM[@]}" -cp "$1" kafka.tools.StorageTool format \
-    -t AAAAAAAAAAAAAAAAAAAAAQ -c server.properties >format.log 2>&1) || { cat "$KAFKA_RUN/format.log" >&2; die "formatting failed"; }
-}
-
-# An archive of loaded classes halves the start (3 s to 1.6 s). The JVM writes it at its first clean exit; it fits that JVM
-# only, so its name says which.
-kafka_archive_option() {
-  local archive
-  archive=$KAFKA_CACHE/$(java -version 2>&1 | sha256sum | cut -c 1-12).jsa
-  if [ -f "$archive" ]; then echo "-XX:SharedArchiveFile=$archive"; else echo "-XX:ArchiveClassesAtExit=$archive"; fi
-}
-
-kafka_launch() {
-  local pid
-  (
-    cd "$KAFKA_RUN"
-    # Not under this shell's session, and with none of its file descriptors: it outlives the shell, and nobody who reads
-    # the shell's output waits for it.
-    setsid java "${KAFKA_JVM[@]}" "$2" \
-      -Dlog4j2.configurationFile=log4j2.yaml -cp "$1" kafka.Kafka server.properties </dev/null >>broker.log 2>&1 3>&- &
-    echo $! >pid
-  )
-  pid=$(cat "$KAFKA_RUN/pid")
-  # After kill -9 the controller waits for the session of the dead broker to end: 9 s.
-  wait_for 60 kafka_answers_or_died "$pid"
-  if [ -n "$(kafka_pid)" ] && answers "$KAFKA_ADDRESS"; then return; fi
-  tail -n 20 "$KAFKA_RUN/broker.log" >&2
-  die "kafka did not come up; the end of $KAFKA_RUN/broker.log is above"
-}
-
-kafka_answers_or_died() { answers "$KAFKA_ADDRESS" || ! [ -e "/proc/$1" ]; }

@@ -6,12 +6,13 @@
 pub(crate) mod group;
 pub(crate) mod log;
 pub(crate) mod queue;
+mod topic;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use gulo_bus_core::message::{Message, SendOptions};
+use gulo_bus_core::message::Message;
 use gulo_bus_core::settle::Settlement;
 use gulo_bus_core::transport::{Control, Inbox, LaneEvent, SubscribeSpec};
 use gulo_bus_core::{Error, ErrorKind, Result};
@@ -21,26 +22,14 @@ use tokio::time::Instant;
 use crate::config::{MemoryConfig, Shape};
 use crate::fault::Script;
 use group::{Group, GroupId, Matcher, Member, Settled};
-use log::Partition;
 use queue::Item;
+use topic::Topic;
 
 /// The topics by name.
 pub(crate) type TopicMap = BTreeMap<Arc<str>, Topic>;
 
 /// The name under which errors speak of this transport.
 pub(crate) const NAME: &str = "memory";
-
-/// A topic: its partitions in the log shape, next to nothing in the queue shape.
-#[derive(Debug, Default)]
-pub(crate) struct Topic {
-    pub(crate) partitions: Vec<Partition>,
-    /// Where the next keyless message goes.
-    turn: usize,
-    /// Number of the next message; queue shape.
-    next_id: u64,
-    /// Waiting for the first group; queue shape.
-    unrouted: VecDeque<Item>,
-}
 
 /// What stands between clients and the broker.
 #[derive(Debug, Clone, Copy, Default)]
@@ -176,10 +165,8 @@ impl Broker {
     fn dead_letter(&self, state: &mut State, item: Item) {
         let Some(topic) = self.config.dead_letter.clone() else { return };
         let message = Message { topic: topic.clone(), ..item.message };
-        // It exists since the broker does, and keeps what no group is bound to.
-        if let Err(error) = state.append(&self.config, message) {
-            tracing::error!("a rejected message found no place in its dead-letter topic: {error}");
-        }
+        // The topic exists since the broker does, and keeps what no group is bound to.
+        state.append(&self.config, message);
         state.wake_readers(&[topic]);
     }
 
@@ -240,119 +227,4 @@ pub(crate) fn later(now: Instant, wait: Duration) -> Instant {
 /// The error of a broker that is away.
 pub(crate) fn away() -> Error {
     Error::new(ErrorKind::Unavailable, "the memory broker is away: a fault switched it off")
-}
-
-impl State {
-    /// Makes a topic where there is none.
-    pub(crate) fn create(&mut self, config: &MemoryConfig, name: Arc<str>, partitions: Option<u32>) {
-        if self.topics.contains_key(&name) {
-            return;
-        }
-        let count = match config.shape {
-            Shape::Log => partitions.unwrap_or(config.partitions),
-            Shape::Queue => 0,
-        };
-        let partitions = (0..count).map(|_| Partition::default()).collect();
-        self.topics.insert(name, Topic { partitions, ..Topic::default() });
-    }
-
-    /// Groups take notice of topics that were made.
-    pub(crate) fn rebalance_all(&mut self) {
-        for group in self.groups.values_mut() {
-            group.rebalance(&self.topics, Instant::now());
-            group.wake_all();
-        }
-    }
-
-    /// Makes the group's queue for a topic; the first group gets what waited there.
-    pub(crate) fn bind(&mut self, config: &MemoryConfig, id: &GroupId, topic: &Arc<str>) {
-        let group = self.groups.entry(id.clone()).or_insert_with(|| Group::new(config.shape));
-        let queue = group.queues.entry(topic.clone()).or_default();
-        if let Some(topic) = self.topics.get_mut(topic) {
-            topic.unrouted.drain(..).for_each(|item| queue.push(item, Instant::now()));
-        }
-    }
-
-    /// Takes a message in, or says why never.
-    pub(crate) fn append(&mut self, config: &MemoryConfig, mut message: Message) -> Result<()> {
-        if config.create_on_publish && !self.topics.contains_key(&message.topic) {
-            self.create(config, message.topic.clone(), None);
-            self.rebalance_all();
-        }
-        let Some(topic) = self.topics.get_mut(&message.topic) else { return Err(no_topic(&message.topic)) };
-        message.timestamp = Some(whole_milliseconds(message.timestamp.unwrap_or_else(SystemTime::now)));
-        match config.shape {
-            Shape::Log => topic.append_log(message, config.retain),
-            Shape::Queue => self.append_queues(config, message),
-        }
-    }
-
-    fn append_queues(&mut self, config: &MemoryConfig, message: Message) -> Result<()> {
-        let Some(topic) = self.topics.get_mut(&message.topic) else { return Err(no_topic(&message.topic)) };
-        let (now, name) = (Instant::now(), message.topic.clone());
-        let item = Item::new(topic.next_id, message, now);
-        let queues = self.groups.values_mut().filter_map(|group| group.queues.get_mut(&name));
-        let bound = queues.map(|queue| queue.push(item.clone(), now)).count();
-        match bound {
-            0 if config.keeps(&name) => topic.unrouted.push_back(item),
-            0 => return Err(unroutable(&name)),
-            _ => {}
-        }
-        topic.next_id += 1;
-        Ok(())
-    }
-
-    /// Readers of these topics look again.
-    pub(crate) fn wake_readers(&self, topics: &[Arc<str>]) {
-        let reads = |member: &&Member| topics.iter().any(|topic| member.matcher.matches(topic));
-        let members = self.groups.values().flat_map(|group| group.members.values());
-        members.filter(reads).for_each(|member| member.wake.notify_one());
-    }
-
-    /// What stands in a topic, in order: see [`Faults::messages`](crate::Faults::messages).
-    pub(crate) fn messages(&self, name: &str) -> Vec<Message> {
-        let Some(topic) = self.topics.get(name) else { return Vec::new() };
-        let now = Instant::now();
-        let held = self.groups.values().flat_map(|group| group.holds(name, now));
-        let unique: BTreeMap<u64, Message> =
-            held.chain(topic.unrouted.iter().cloned()).map(|item| (item.id, item.message)).collect();
-        topic.partitions.iter().flat_map(Partition::iter).cloned().chain(unique.into_values()).collect()
-    }
-}
-
-impl Topic {
-    fn append_log(&mut self, mut message: Message, retain: Option<usize>) -> Result<()> {
-        let count = self.partitions.len();
-        let wish = std::mem::replace(&mut message.send, SendOptions::default()).partition;
-        let index = match (wish, &message.key) {
-            (Some(partition), _) => partition as usize,
-            (None, Some(key)) => log::partition_of(key, count),
-            (None, None) => {
-                self.turn = self.turn.wrapping_add(1);
-                self.turn.wrapping_sub(1) % count.max(1)
-            }
-        };
-        let Some(partition) = self.partitions.get_mut(index) else {
-            let text = format!("topic `{}` has {count} partitions, and none of number {index}", message.topic);
-            return Err(Error::new(ErrorKind::Refused, text));
-        };
-        partition.append(message, retain);
-        Ok(())
-    }
-}
-
-fn no_topic(name: &str) -> Error {
-    Error::new(ErrorKind::Missing, format!("topic `{name}` does not exist"))
-        .help("create it with `ensure`, or allow `create_on_publish`")
-}
-
-fn unroutable(name: &str) -> Error {
-    Error::new(ErrorKind::Missing, format!("unroutable: no group is bound to topic `{name}`"))
-        .help("bind one with `ensure`, or set `keep_unrouted`")
-}
-
-/// What brokers keep of a time.
-fn whole_milliseconds(time: SystemTime) -> SystemTime {
-    let whole = |since: Duration| since - Duration::from_nanos(u64::from(since.subsec_nanos() % 1_000_000));
-    time.duration_since(SystemTime::UNIX_EPOCH).map_or(time, |since| SystemTime::UNIX_EPOCH + whole(since))
 }

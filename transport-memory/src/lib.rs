@@ -36,6 +36,8 @@ mod fault;
 mod lane;
 mod publisher;
 mod source;
+#[cfg(test)]
+mod tests;
 mod topology;
 mod transport;
 

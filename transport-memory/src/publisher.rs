@@ -1,6 +1,7 @@
 //! Publishing: checked here, then handed to the broker, which confirms by appending.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use gulo_bus_core::message::Message;
@@ -67,17 +68,22 @@ impl MemoryPublisher {
 
     /// Waits until the broker takes publishes.
     async fn passage(&self) -> Result<()> {
+        // Nobody waits here, as a rule: a publisher in a loop must still let others run.
+        tokio::task::consume_budget().await;
+        let delay = self.broker.lock().script.delay;
+        if delay.is_zero() && self.broker.gate.borrow().takes_publishes() {
+            return Ok(());
+        }
         let deadline = later(Instant::now(), self.broker.config.publish_timeout);
         let mut phase = self.phase.subscribe();
         tokio::select! {
             biased;
-            passed = timeout_at(deadline, self.delay_and_gate()) => passed.map_err(|_| self.too_late()),
+            passed = timeout_at(deadline, self.delay_and_gate(delay)) => passed.map_err(|_| self.too_late()),
             _ = phase.wait_for(|phase| *phase == Phase::Gone) => Err(closed()),
         }
     }
 
-    async fn delay_and_gate(&self) {
-        let delay = self.broker.lock().script.delay;
+    async fn delay_and_gate(&self, delay: Duration) {
         if !delay.is_zero() {
             sleep(delay).await;
         }
@@ -103,7 +109,7 @@ impl MemoryPublisher {
                 fail(outcome, scripted(outcome, &message), message);
                 continue;
             }
-            if let Err(error) = state.append(&self.broker.config, message.clone()) {
+            if let Err(error) = state.admit(&self.broker.config, &message) {
                 fail(Outcome::Refused, error, message);
                 continue;
             }
@@ -111,8 +117,9 @@ impl MemoryPublisher {
                 topics.push(message.topic.clone());
             }
             if let Some(outcome) = fate {
-                fail(outcome, scripted(outcome, &message), message);
+                fail(outcome, scripted(outcome, &message), message.clone());
             }
+            state.append(&self.broker.config, message);
         }
         state.wake_readers(&topics);
     }

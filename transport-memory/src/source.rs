@@ -31,6 +31,8 @@ impl MemorySource {
 impl Source for MemorySource {
     async fn recv(&mut self, inbox: &mut Inbox, room: usize) -> Result<()> {
         self.require_open()?;
+        // With a backlog it never waits: its task must still let others run. Nothing has been taken yet.
+        tokio::task::consume_budget().await;
         loop {
             match self.broker.look(&self.joined.group, self.joined.number, inbox, room) {
                 Look::Found => return Ok(()),
@@ -68,7 +70,10 @@ impl Source for MemorySource {
         if up {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::TimedOut, "the memory broker is away: verdicts may be lost, what they settled comes again"))
+        Err(Error::new(
+            ErrorKind::TimedOut,
+            "the memory broker is away: verdicts may be lost, what they settled comes again",
+        ))
     }
 }
 

@@ -69,6 +69,11 @@ impl Ledger {
         self.behind
     }
 
+    /// The position of the first unfinished arrival: from there everything unfinished comes again.
+    pub fn first_unfinished(&self) -> Option<i64> {
+        self.open.front().map(|(position, _)| *position)
+    }
+
     /// Arrivals from the first unfinished one on, finished ones above it included: what a crash now would repeat at
     /// most, and what the lane's window bounds.
     pub fn span(&self) -> usize {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use gulo_bus_core::message::{Message, SendOptions};
+use gulo_bus_core::message::Message;
 use tokio::time::Instant;
 
 use crate::broker::later;
@@ -23,7 +23,7 @@ pub(crate) struct Item {
 impl Item {
     /// Turns the sender's wishes into moments; a received message carries none.
     pub(crate) fn new(id: u64, mut message: Message, now: Instant) -> Self {
-        let wishes = std::mem::replace(&mut message.send, SendOptions::default());
+        let wishes = std::mem::take(&mut message.send);
         let wait = |at: SystemTime| at.duration_since(SystemTime::now()).ok();
         Self {
             id,

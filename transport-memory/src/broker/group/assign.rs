@@ -9,9 +9,9 @@ use gulo_bus_core::transport::LaneEvent;
 use tokio::time::Instant;
 
 use super::{Group, Place};
-use crate::broker::{TopicMap, later};
 use crate::broker::log::LogFeed;
 use crate::broker::queue::QueueFeed;
+use crate::broker::{TopicMap, later};
 use crate::config::Shape;
 use crate::lane::{Feed, PlaceId};
 
@@ -124,7 +124,9 @@ struct Claim {
 fn spread(claims: &mut [Claim]) {
     let mut loads: BTreeMap<u64, usize> = BTreeMap::new();
     for claim in claims.iter_mut() {
-        claim.candidates.iter().for_each(|id| drop(loads.entry(*id).or_default()));
+        for id in &claim.candidates {
+            loads.entry(*id).or_default();
+        }
         claim.holder = claim.holder.filter(|holder| claim.candidates.contains(holder));
         if let Some(holder) = claim.holder {
             *loads.entry(holder).or_default() += 1;

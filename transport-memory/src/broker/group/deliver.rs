@@ -109,13 +109,7 @@ fn needs(verdict: Verdict) -> Option<Capability> {
 }
 
 /// Whether it counts as settled and waits for the commit. What goes back or elsewhere is durable at once.
-fn apply(
-    lane: &mut OpenLane,
-    queue: Option<&mut Queue>,
-    seq: u64,
-    verdict: Verdict,
-    settled: &mut Settled,
-) -> bool {
+fn apply(lane: &mut OpenLane, queue: Option<&mut Queue>, seq: u64, verdict: Verdict, settled: &mut Settled) -> bool {
     match (&mut lane.feed, queue) {
         (Feed::Log(feed), _) => {
             // One given twice is counted twice, and at worst brings the next commit forward.

@@ -1,0 +1,152 @@
+//! Topics: how a message gets to the partition or the queues where it belongs.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use gulo_bus_core::message::Message;
+use gulo_bus_core::{Error, ErrorKind, Result};
+use tokio::time::Instant;
+
+use super::State;
+use super::group::{Group, GroupId, Member};
+use super::log::{self, Partition};
+use super::queue::Item;
+use crate::config::{MemoryConfig, Shape};
+
+/// A topic: its partitions in the log shape, next to nothing in the queue shape.
+#[derive(Debug, Default)]
+pub(crate) struct Topic {
+    pub(crate) partitions: Vec<Partition>,
+    /// Where the next keyless message goes.
+    turn: usize,
+    /// Number of the next message; queue shape.
+    next_id: u64,
+    /// Waiting for the first group; queue shape.
+    unrouted: VecDeque<Item>,
+}
+
+impl State {
+    /// Makes a topic where there is none.
+    pub(crate) fn create(&mut self, config: &MemoryConfig, name: Arc<str>, partitions: Option<u32>) {
+        if self.topics.contains_key(&name) {
+            return;
+        }
+        let count = match config.shape {
+            Shape::Log => partitions.unwrap_or(config.partitions),
+            Shape::Queue => 0,
+        };
+        let partitions = (0..count).map(|_| Partition::default()).collect();
+        self.topics.insert(name, Topic { partitions, ..Topic::default() });
+    }
+
+    /// Groups take notice of topics that were made.
+    pub(crate) fn rebalance_all(&mut self) {
+        for group in self.groups.values_mut() {
+            group.rebalance(&self.topics, Instant::now());
+            group.wake_all();
+        }
+    }
+
+    /// Makes the group's queue for a topic; the first group gets what waited there.
+    pub(crate) fn bind(&mut self, config: &MemoryConfig, id: &GroupId, topic: &Arc<str>) {
+        let group = self.groups.entry(id.clone()).or_insert_with(|| Group::new(config.shape));
+        let queue = group.queues.entry(topic.clone()).or_default();
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.unrouted.drain(..).for_each(|item| queue.push(item, Instant::now()));
+        }
+    }
+
+    /// Whether a message can be taken in, or why never; makes its topic where that is allowed.
+    pub(crate) fn admit(&mut self, config: &MemoryConfig, message: &Message) -> Result<()> {
+        let name = &message.topic;
+        if config.create_on_publish && !self.topics.contains_key(name) {
+            self.create(config, name.clone(), None);
+            self.rebalance_all();
+        }
+        let Some(topic) = self.topics.get(name) else { return Err(no_topic(name)) };
+        let bound = || config.keeps(name) || self.groups.values().any(|group| group.queues.contains_key(name));
+        match config.shape {
+            Shape::Log => topic.admit(message),
+            Shape::Queue if bound() => Ok(()),
+            Shape::Queue => Err(unroutable(name)),
+        }
+    }
+
+    /// Takes in a message that was [admitted](Self::admit).
+    pub(crate) fn append(&mut self, config: &MemoryConfig, mut message: Message) {
+        let Some(topic) = self.topics.get_mut(&message.topic) else { return };
+        message.timestamp = Some(whole_milliseconds(message.timestamp.unwrap_or_else(SystemTime::now)));
+        if config.shape == Shape::Log {
+            return topic.append(message, config.retain);
+        }
+        let (now, name) = (Instant::now(), message.topic.clone());
+        let item = Item::new(topic.next_id, message, now);
+        topic.next_id += 1;
+        let queues = self.groups.values_mut().filter_map(|group| group.queues.get_mut(&name));
+        if queues.map(|queue| queue.push(item.clone(), now)).count() == 0 {
+            topic.unrouted.push_back(item);
+        }
+    }
+
+    /// Readers of these topics look again.
+    pub(crate) fn wake_readers(&self, topics: &[Arc<str>]) {
+        let reads = |member: &&Member| topics.iter().any(|topic| member.matcher.matches(topic));
+        let members = self.groups.values().flat_map(|group| group.members.values());
+        members.filter(reads).for_each(|member| member.wake.notify_one());
+    }
+
+    /// What stands in a topic, in order: see [`Faults::messages`](crate::Faults::messages).
+    pub(crate) fn messages(&self, name: &str) -> Vec<Message> {
+        let Some(topic) = self.topics.get(name) else { return Vec::new() };
+        let now = Instant::now();
+        let held = self.groups.values().flat_map(|group| group.holds(name, now));
+        let unique: BTreeMap<u64, Message> =
+            held.chain(topic.unrouted.iter().cloned()).map(|item| (item.id, item.message)).collect();
+        topic.partitions.iter().flat_map(Partition::iter).cloned().chain(unique.into_values()).collect()
+    }
+}
+
+impl Topic {
+    fn admit(&self, message: &Message) -> Result<()> {
+        let count = self.partitions.len();
+        match message.send.partition {
+            Some(wish) if wish as usize >= count => {
+                let text = format!("topic `{}` has {count} partitions, and none of number {wish}", message.topic);
+                Err(Error::new(ErrorKind::Refused, text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn append(&mut self, mut message: Message, retain: Option<usize>) {
+        let count = self.partitions.len();
+        let index = match (std::mem::take(&mut message.send).partition, &message.key) {
+            (Some(partition), _) => partition as usize,
+            (None, Some(key)) => log::partition_of(key, count),
+            (None, None) => {
+                self.turn = (self.turn + 1) % count.max(1);
+                self.turn
+            }
+        };
+        if let Some(partition) = self.partitions.get_mut(index) {
+            partition.append(message, retain);
+        }
+    }
+}
+
+fn no_topic(name: &str) -> Error {
+    Error::new(ErrorKind::Missing, format!("topic `{name}` does not exist"))
+        .help("create it with `ensure`, or allow `create_on_publish`")
+}
+
+fn unroutable(name: &str) -> Error {
+    Error::new(ErrorKind::Missing, format!("unroutable: no group is bound to topic `{name}`"))
+        .help("bind one with `ensure`, or set `keep_unrouted`")
+}
+
+/// What brokers keep of a time.
+fn whole_milliseconds(time: SystemTime) -> SystemTime {
+    let whole = |since: Duration| since - Duration::from_nanos(u64::from(since.subsec_nanos() % 1_000_000));
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(time, |since| SystemTime::UNIX_EPOCH + whole(since))
+}
