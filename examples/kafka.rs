@@ -10,10 +10,14 @@
 
 mod tour;
 
+use std::time::Duration;
+
 use gulo::prelude::*;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tour::log_to_stderr();
-    tour::run(KafkaTransport::new(KafkaConfig::from_env()?)).await
+    // A killed member keeps its partitions until its session ends; 45 s unless said, which is long to look at.
+    let config = KafkaConfig::from_env()?.session_timeout(Duration::from_secs(6));
+    tour::run(KafkaTransport::new(config)).await
 }

@@ -68,13 +68,16 @@ pub(crate) fn note_error(health: &Health, error: &KafkaError, reason: &str) {
     tracing::warn!(target: "gulo::kafka", "{reason}");
 }
 
+/// What librdkafka calls an error it tries again by itself, and what it means for us is said by us: a warning here.
 pub(crate) fn log_line(level: RDKafkaLogLevel, facility: &str, line: &str) {
     use RDKafkaLogLevel as Level;
     match level {
-        Level::Emerg | Level::Alert | Level::Critical | Level::Error => {
+        Level::Emerg | Level::Alert | Level::Critical => {
             tracing::error!(target: "gulo::kafka::client", facility, "{line}");
         }
-        Level::Warning => tracing::warn!(target: "gulo::kafka::client", facility, "{line}"),
+        Level::Error | Level::Warning => {
+            tracing::warn!(target: "gulo::kafka::client", facility, "{line}")
+        }
         Level::Notice | Level::Info => {
             tracing::info!(target: "gulo::kafka::client", facility, "{line}")
         }
