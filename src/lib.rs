@@ -16,9 +16,7 @@ pub use gulo_transport_memory as memory;
 pub mod prelude {
     pub use gulo_bus_core::bus::{Bus, Subscription};
     pub use gulo_bus_core::event::{Aggregate, EventMeta, IntegrationEvent, Outgoing};
-    pub use gulo_bus_core::handler::{
-        Attempt, ClassifyError as _, Event, HandlerError, Meta, State,
-    };
+    pub use gulo_bus_core::handler::{Attempt, ClassifyError as _, Event, HandlerError, Meta, State};
     pub use gulo_bus_core::retry::Retry;
 
     #[cfg(feature = "kafka")]

@@ -25,50 +25,25 @@ fn metadata(features: Features) -> Metadata {
     if features == Features::All {
         command.features(cargo_metadata::CargoOpt::AllFeatures);
     }
-    command
-        .other_options(["--locked".to_owned()])
-        .exec()
-        .expect("cargo metadata")
+    command.other_options(["--locked".to_owned()]).exec().expect("cargo metadata")
 }
 
 /// Names of what `package` depends on directly, by kind.
 fn direct(metadata: &Metadata, package: &str, kind: DependencyKind) -> BTreeSet<String> {
-    let package = metadata
-        .packages
-        .iter()
-        .find(|p| p.name.as_str() == package)
-        .expect("the package exists");
-    package
-        .dependencies
-        .iter()
-        .filter(|dependency| dependency.kind == kind)
-        .map(|d| d.name.clone())
-        .collect()
+    let package = metadata.packages.iter().find(|p| p.name.as_str() == package).expect("the package exists");
+    package.dependencies.iter().filter(|dependency| dependency.kind == kind).map(|d| d.name.clone()).collect()
 }
 
 /// Names of all that `package` is built with, as the resolver decided.
 fn built_with(metadata: &Metadata, package: &str) -> BTreeSet<String> {
-    let names: HashMap<&PackageId, &str> = metadata
-        .packages
-        .iter()
-        .map(|p| (&p.id, p.name.as_str()))
-        .collect();
+    let names: HashMap<&PackageId, &str> = metadata.packages.iter().map(|p| (&p.id, p.name.as_str())).collect();
     let nodes = &metadata.resolve.as_ref().expect("resolved").nodes;
-    let start = nodes
-        .iter()
-        .find(|node| names[&node.id] == package)
-        .expect("the package is resolved");
+    let start = nodes.iter().find(|node| names[&node.id] == package).expect("the package is resolved");
     let (mut found, mut open) = (BTreeSet::new(), vec![&start.id]);
     while let Some(id) = open.pop() {
-        let node = nodes
-            .iter()
-            .find(|node| &node.id == id)
-            .expect("every dependency has a node");
+        let node = nodes.iter().find(|node| &node.id == id).expect("every dependency has a node");
         for dependency in &node.deps {
-            let normal = dependency
-                .dep_kinds
-                .iter()
-                .any(|kind| kind.kind == DependencyKind::Normal);
+            let normal = dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal);
             if normal && found.insert(names[&dependency.pkg].to_owned()) {
                 open.push(&dependency.pkg);
             }
@@ -97,10 +72,7 @@ fn sources(directory: &str) -> Vec<(PathBuf, String)> {
 /// The code of a file: without comments, and without its tests.
 fn code(text: &str) -> String {
     let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-    text.lines()
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .collect::<Vec<_>>()
-        .join("\n")
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -108,21 +80,11 @@ fn core_names_no_broker_and_opens_no_socket() {
     let metadata = metadata(Features::All);
     let built_with = built_with(&metadata, "gulo-bus-core");
     for client in CLIENTS.iter().chain(&TRANSPORTS) {
-        assert!(
-            !built_with.contains(*client),
-            "gulo-bus-core is built with {client}"
-        );
+        assert!(!built_with.contains(*client), "gulo-bus-core is built with {client}");
     }
     for (path, text) in sources("bus-core/src") {
         let code = code(&text).to_lowercase();
-        for word in [
-            "kafka",
-            "rabbit",
-            "amqp",
-            "std::net",
-            "tokio::net",
-            "std::thread",
-        ] {
+        for word in ["kafka", "rabbit", "amqp", "std::net", "tokio::net", "std::thread"] {
             assert!(!code.contains(word), "{} says `{word}`", path.display());
         }
     }
@@ -130,30 +92,12 @@ fn core_names_no_broker_and_opens_no_socket() {
 
 #[test]
 fn pure_rooms_of_core_have_no_async() {
-    let pure = [
-        "settle.rs",
-        "settle/",
-        "retry.rs",
-        "headers.rs",
-        "message.rs",
-        "dead_letter.rs",
-        "dispatch",
-    ];
+    let pure = ["settle.rs", "settle/", "retry.rs", "headers.rs", "message.rs", "dead_letter.rs", "dispatch"];
     for (path, text) in sources("bus-core/src") {
-        let inside = path
-            .strip_prefix(root().join("bus-core/src"))
-            .expect("inside")
-            .to_string_lossy()
-            .into_owned();
+        let inside = path.strip_prefix(root().join("bus-core/src")).expect("inside").to_string_lossy().into_owned();
         if pure.iter().any(|room| inside.starts_with(room)) {
             let code = code(&text);
-            for word in [
-                "async ",
-                ".await",
-                "tokio::sync",
-                "tokio::spawn",
-                "Instant::now",
-            ] {
+            for word in ["async ", ".await", "tokio::sync", "tokio::spawn", "Instant::now"] {
                 assert!(!code.contains(word), "{inside} is pure, and says `{word}`");
             }
         }
@@ -165,44 +109,22 @@ fn transports_know_neither_each_other_nor_the_facade() {
     let metadata = metadata(Features::All);
     for transport in TRANSPORTS {
         let depends_on = direct(&metadata, transport, DependencyKind::Normal);
-        let ours: Vec<_> = depends_on
-            .iter()
-            .filter(|name| name.starts_with("gulo"))
-            .collect();
-        assert_eq!(
-            ours,
-            ["gulo-bus-core"],
-            "{transport} depends on more of ours"
-        );
+        let ours: Vec<_> = depends_on.iter().filter(|name| name.starts_with("gulo")).collect();
+        assert_eq!(ours, ["gulo-bus-core"], "{transport} depends on more of ours");
     }
 }
 
 #[test]
 fn transports_see_messages_tokens_and_verdicts_only() {
-    let allowed = [
-        "error",
-        "headers",
-        "message",
-        "settle",
-        "transport",
-        "Error",
-        "ErrorKind",
-        "Result",
-    ];
+    let allowed = ["error", "headers", "message", "settle", "transport", "Error", "ErrorKind", "Result"];
     for transport in ["transport-memory/src", "transport-kafka/src"] {
         for (path, text) in sources(transport) {
             let code = code(&text);
             for (at, word) in code.match_indices("gulo_bus_core::") {
-                let room = code[at + word.len()..]
-                    .split(|c: char| !c.is_alphanumeric() && c != '_')
-                    .next()
-                    .unwrap_or("");
+                let room =
+                    code[at + word.len()..].split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("");
                 let grouped = room.is_empty();
-                assert!(
-                    grouped || allowed.contains(&room),
-                    "{} uses gulo_bus_core::{room}",
-                    path.display()
-                );
+                assert!(grouped || allowed.contains(&room), "{} uses gulo_bus_core::{room}", path.display());
             }
             for word in ["IntegrationEvent", "codec::", "handler::", "Retry"] {
                 assert!(!code.contains(word), "{} says `{word}`", path.display());
@@ -213,14 +135,10 @@ fn transports_see_messages_tokens_and_verdicts_only() {
 
 #[test]
 fn the_conformance_suite_knows_core_only() {
-    let ours: Vec<_> = direct(
-        &metadata(Features::All),
-        "gulo-conformance",
-        DependencyKind::Normal,
-    )
-    .into_iter()
-    .filter(|name| name.starts_with("gulo"))
-    .collect();
+    let ours: Vec<_> = direct(&metadata(Features::All), "gulo-conformance", DependencyKind::Normal)
+        .into_iter()
+        .filter(|name| name.starts_with("gulo"))
+        .collect();
     assert_eq!(ours, ["gulo-bus-core"]);
 }
 
@@ -228,10 +146,7 @@ fn the_conformance_suite_knows_core_only() {
 fn default_features_build_no_client_library() {
     let built_with = built_with(&metadata(Features::Default), "gulo");
     for client in CLIENTS.iter().chain(&["rdkafka-sys", "opentelemetry_sdk"]) {
-        assert!(
-            !built_with.contains(*client),
-            "the default features build {client}"
-        );
+        assert!(!built_with.contains(*client), "the default features build {client}");
     }
 }
 
@@ -239,39 +154,20 @@ fn default_features_build_no_client_library() {
 fn client_types_stay_inside() {
     for (path, text) in sources("transport-kafka/src") {
         let code = code(&text);
-        let reexported = code
-            .lines()
-            .find(|line| line.trim_start().starts_with("pub use rdkafka"));
+        let reexported = code.lines().find(|line| line.trim_start().starts_with("pub use rdkafka"));
         assert_eq!(reexported, None, "{}", path.display());
-        let mut public = code
-            .lines()
-            .filter(|line| line.trim_start().starts_with("pub fn "));
-        assert_eq!(
-            public.find(|line| line.contains("rdkafka::")),
-            None,
-            "{}",
-            path.display()
-        );
+        let mut public = code.lines().filter(|line| line.trim_start().starts_with("pub fn "));
+        assert_eq!(public.find(|line| line.contains("rdkafka::")), None, "{}", path.display());
     }
 }
 
 #[test]
 fn unsafe_code_is_an_island_of_transport_kafka() {
-    for directory in [
-        "src",
-        "bus-core/src",
-        "transport-memory/src",
-        "tests/conformance/src",
-        "transport-kafka/src",
-    ] {
+    for directory in ["src", "bus-core/src", "transport-memory/src", "tests/conformance/src", "transport-kafka/src"] {
         for (path, text) in sources(directory) {
             let island = path.ends_with("transport-kafka/src/commit.rs");
             let code = code(&text);
-            assert!(
-                island || !code.contains("unsafe {"),
-                "{} has unsafe code",
-                path.display()
-            );
+            assert!(island || !code.contains("unsafe {"), "{} has unsafe code", path.display());
         }
     }
 }
@@ -279,19 +175,9 @@ fn unsafe_code_is_an_island_of_transport_kafka() {
 /// Whether a file is one thing is for people to judge; past this size it hardly ever is.
 #[test]
 fn files_are_small_rooms() {
-    for directory in [
-        "src",
-        "bus-core/src",
-        "transport-memory/src",
-        "transport-kafka/src",
-        "tests/conformance/src",
-    ] {
+    for directory in ["src", "bus-core/src", "transport-memory/src", "transport-kafka/src", "tests/conformance/src"] {
         for (path, text) in sources(directory) {
-            assert!(
-                text.lines().count() <= 400,
-                "{} has more than 400 lines",
-                path.display()
-            );
+            assert!(text.lines().count() <= 400, "{} has more than 400 lines", path.display());
         }
     }
 }

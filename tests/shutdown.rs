@@ -11,18 +11,13 @@ use support::{Gated, Paid, Step, eventually, redelivered};
 
 /// Takes `step` seconds.
 async fn works(Event(event): Event<Paid>, State(gated): State<Gated>) {
-    gated.note(Step::Handled(format!(
-        "begin {}.{}",
-        event.order, event.step
-    )));
+    gated.note(Step::Handled(format!("begin {}.{}", event.order, event.step)));
     tokio::time::sleep(Duration::from_secs(event.step.into())).await;
     gated.note(Step::Handled(format!("end {}.{}", event.order, event.step)));
 }
 
 async fn start(gated: &Gated) -> Bus {
-    let bus = Bus::builder("shop")
-        .transport(gated.clone())
-        .subscribe(Subscription::group("billing").on(works));
+    let bus = Bus::builder("shop").transport(gated.clone()).subscribe(Subscription::group("billing").on(works));
     bus.state(gated.clone()).start().await.expect("starts")
 }
 
@@ -35,18 +30,10 @@ fn said(text: &str) -> impl Fn(&[Step]) -> bool {
 async fn shutdown_lets_the_message_in_work_finish_and_leaves_the_rest() {
     let gated = Gated::new();
     let bus = start(&gated).await;
-    bus.publish_all([Paid::of(1, 5), Paid::of(1, 6)])
-        .await
-        .unwrap();
+    bus.publish_all([Paid::of(1, 5), Paid::of(1, 6)]).await.unwrap();
     gated.until("at work", said("begin 1.5")).await;
     let report = bus.shutdown(Duration::from_secs(30)).await.unwrap();
-    assert_eq!(
-        (
-            report.subscriptions[0].counts.handled,
-            report.subscriptions[0].left
-        ),
-        (1, 1)
-    );
+    assert_eq!((report.subscriptions[0].counts.handled, report.subscriptions[0].left), (1, 1));
     assert_eq!(redelivered(&gated, "billing").await, [(1, 6)].into());
 }
 
@@ -58,18 +45,8 @@ async fn shutdown_ends_by_its_deadline_and_settles_nothing_that_is_not_finished(
     gated.until("at work", said("begin 1.1000")).await;
     let begun = Instant::now();
     let report = bus.shutdown(Duration::from_secs(10)).await.unwrap();
-    assert!(
-        begun.elapsed() <= Duration::from_secs(10),
-        "{:?}",
-        begun.elapsed()
-    );
-    assert_eq!(
-        (
-            report.subscriptions[0].counts.handled,
-            report.subscriptions[0].left
-        ),
-        (0, 1)
-    );
+    assert!(begun.elapsed() <= Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_eq!((report.subscriptions[0].counts.handled, report.subscriptions[0].left), (0, 1));
     assert_eq!(redelivered(&gated, "billing").await, [(1, 1000)].into());
 }
 
@@ -77,13 +54,8 @@ async fn shutdown_ends_by_its_deadline_and_settles_nothing_that_is_not_finished(
 async fn nothing_is_repeated_after_a_clean_stop() {
     let gated = Gated::new();
     let bus = start(&gated).await;
-    bus.publish_all((1..50).map(|order| Paid::of(order, 0)))
-        .await
-        .unwrap();
-    eventually("all handled", || {
-        bus.health().subscriptions[0].counts.handled == 49
-    })
-    .await;
+    bus.publish_all((1..50).map(|order| Paid::of(order, 0))).await.unwrap();
+    eventually("all handled", || bus.health().subscriptions[0].counts.handled == 49).await;
     bus.shutdown(Duration::from_secs(10)).await.unwrap();
     assert!(redelivered(&gated, "billing").await.is_empty());
 }
@@ -103,23 +75,14 @@ async fn a_bus_dropped_without_shutdown_settles_nothing_it_did_not_finish() {
 async fn a_handler_that_outlives_the_drain_of_its_lane_is_dropped_and_the_new_owner_begins_anew() {
     let gated = Gated::new();
     let first = start(&gated).await;
-    first
-        .publish_all((1..40).map(|order| Paid::of(order, 100)))
-        .await
-        .unwrap();
+    first.publish_all((1..40).map(|order| Paid::of(order, 100))).await.unwrap();
     gated.until("at work", |steps| !steps.is_empty()).await;
     let second = start(&gated).await;
-    let all = || {
-        first.health().subscriptions[0].counts.handled
-            + second.health().subscriptions[0].counts.handled
-    };
+    let all = || first.health().subscriptions[0].counts.handled + second.health().subscriptions[0].counts.handled;
     eventually("all handled by the two", || all() == 39).await;
     let steps = gated.steps();
     for order in 1..40 {
-        let ends = steps
-            .iter()
-            .filter(|step| **step == Step::Handled(format!("end {order}.100")))
-            .count();
+        let ends = steps.iter().filter(|step| **step == Step::Handled(format!("end {order}.100"))).count();
         assert_eq!(ends, 1, "order {order} is handled to its end exactly once");
     }
     assert!(second.health().subscriptions[0].counts.handled > 0);
@@ -133,15 +96,8 @@ async fn a_handler_whose_lane_is_lost_is_dropped_and_the_message_comes_again() {
     gated.until("at work", said("begin 1.100")).await;
     gated.inner.faults().lose("billing");
     gated.until("handled at last", said("end 1.100")).await;
-    let effects: Vec<_> = gated
-        .steps()
-        .into_iter()
-        .filter(|step| matches!(step, Step::Handled(_)))
-        .collect();
-    assert_eq!(
-        effects,
-        ["begin 1.100", "begin 1.100", "end 1.100"].map(|text| Step::Handled(text.into()))
-    );
+    let effects: Vec<_> = gated.steps().into_iter().filter(|step| matches!(step, Step::Handled(_))).collect();
+    assert_eq!(effects, ["begin 1.100", "begin 1.100", "end 1.100"].map(|text| Step::Handled(text.into())));
     assert_eq!(bus.health().subscriptions[0].counts.handled, 1);
 }
 
@@ -151,13 +107,9 @@ async fn a_source_that_breaks_is_subscribed_anew_and_nothing_is_lost() {
     let bus = start(&gated).await;
     for step in 0..3 {
         gated.break_source();
-        bus.publish_all((1..10).map(|order| Paid::of(order, step)))
-            .await
-            .unwrap();
+        bus.publish_all((1..10).map(|order| Paid::of(order, step))).await.unwrap();
     }
-    let said_all = |steps: &[Step]| {
-        (1..10).all(|order| (0..3).all(|step| said(&format!("end {order}.{step}"))(steps)))
-    };
+    let said_all = |steps: &[Step]| (1..10).all(|order| (0..3).all(|step| said(&format!("end {order}.{step}"))(steps)));
     gated.until("all handled", said_all).await;
     assert_eq!(bus.health().subscriptions[0].degraded, None);
 }

@@ -28,28 +28,14 @@ fn on_memory() -> gulo::bus::BusBuilder {
 async fn what_contradicts_itself_is_an_error_that_names_it() {
     let cases = [
         (Bus::builder("shop"), "the bus has no transport"),
+        (on_memory().subscribe(Subscription::group("billing")), "group billing has no handler"),
+        (on_memory().subscribe(Subscription::group("").on(bill)), "empty group name"),
         (
-            on_memory().subscribe(Subscription::group("billing")),
-            "group billing has no handler",
-        ),
-        (
-            on_memory().subscribe(Subscription::group("").on(bill)),
-            "empty group name",
-        ),
-        (
-            on_memory()
-                .subscribe(Subscription::group("b").on(bill))
-                .subscribe(Subscription::group("b").on(bill)),
+            on_memory().subscribe(Subscription::group("b").on(bill)).subscribe(Subscription::group("b").on(bill)),
             "group b is subscribed twice",
         ),
-        (
-            on_memory().subscribe(Subscription::group("b").on(bill).on(bill_again)),
-            "start::bill and start::bill_again",
-        ),
-        (
-            on_memory().subscribe(Subscription::group("b").on(with_state)),
-            "takes State<u64>",
-        ),
+        (on_memory().subscribe(Subscription::group("b").on(bill).on(bill_again)), "start::bill and start::bill_again"),
+        (on_memory().subscribe(Subscription::group("b").on(with_state)), "takes State<u64>"),
     ];
     for (bus, text) in cases {
         let error = refused(bus).await;
@@ -67,17 +53,9 @@ async fn every_capability_that_the_transport_lacks_is_refused_by_name() {
             if transport().capabilities().has(*capability) {
                 continue;
             }
-            let error = refused(
-                Bus::builder("shop")
-                    .transport(transport())
-                    .require(*capability),
-            )
-            .await;
+            let error = refused(Bus::builder("shop").transport(transport()).require(*capability)).await;
             assert_eq!(error.kind(), ErrorKind::Unsupported);
-            assert_eq!(
-                error.to_string(),
-                format!("transport `memory` does not offer `{capability}`")
-            );
+            assert_eq!(error.to_string(), format!("transport `memory` does not offer `{capability}`"));
             lacked += 1;
         }
     }
@@ -86,43 +64,21 @@ async fn every_capability_that_the_transport_lacks_is_refused_by_name() {
 
 #[tokio::test]
 async fn a_transaction_is_refused_by_its_capability() {
-    let error = MemoryTransport::new()
-        .transaction("t")
-        .await
-        .map(|_| ())
-        .expect_err("refused");
-    assert_eq!(
-        (error.kind(), error.to_string().contains("`transactions`")),
-        (ErrorKind::Unsupported, true)
-    );
+    let error = MemoryTransport::new().transaction("t").await.map(|_| ()).expect_err("refused");
+    assert_eq!((error.kind(), error.to_string().contains("`transactions`")), (ErrorKind::Unsupported, true));
 }
 
 #[tokio::test]
 async fn a_position_in_the_past_is_refused_where_there_is_no_history() {
     let queue = MemoryTransport::with(MemoryConfig::new().shape(Shape::Queue));
-    let subscription = Subscription::group("b")
-        .start(Position::At(std::time::SystemTime::now()))
-        .on(bill);
-    let error = refused(
-        Bus::builder("shop")
-            .transport(queue)
-            .subscribe(subscription),
-    )
-    .await;
-    assert!(
-        error.to_string().contains("`history`") && error.to_string().contains("group b"),
-        "{error}"
-    );
+    let subscription = Subscription::group("b").start(Position::At(std::time::SystemTime::now())).on(bill);
+    let error = refused(Bus::builder("shop").transport(queue).subscribe(subscription)).await;
+    assert!(error.to_string().contains("`history`") && error.to_string().contains("group b"), "{error}");
 }
 
 #[tokio::test]
 async fn all_missing_topics_are_named_dead_letter_topics_included() {
-    let error = refused(
-        on_memory()
-            .topology(TopologyMode::Check)
-            .subscribe(Subscription::group("b").on(bill)),
-    )
-    .await;
+    let error = refused(on_memory().topology(TopologyMode::Check).subscribe(Subscription::group("b").on(bill))).await;
     assert_eq!(error.kind(), ErrorKind::Missing);
     for topic in ["orders", "orders.b.dlq"] {
         assert!(error.to_string().contains(topic), "{error}");
@@ -136,11 +92,7 @@ struct Report {
 }
 
 fn refuses<S: serde::Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    if text == "bad" {
-        Err(serde::ser::Error::custom("this one does not"))
-    } else {
-        serializer.serialize_str(text)
-    }
+    if text == "bad" { Err(serde::ser::Error::custom("this one does not")) } else { serializer.serialize_str(text) }
 }
 
 impl IntegrationEvent for Report {
@@ -150,94 +102,43 @@ impl IntegrationEvent for Report {
 #[tokio::test]
 async fn a_batch_of_which_one_does_not_encode_is_not_sent_at_all() {
     let memory = MemoryTransport::new();
-    let bus = Bus::builder("shop")
-        .transport(memory.clone())
-        .topic("integration-events.report_made", |topic| topic);
+    let bus = Bus::builder("shop").transport(memory.clone()).topic("integration-events.report_made", |topic| topic);
     let bus = bus.start().await.unwrap();
     let reports = ["a", "bad", "c"].map(|text| Report { text: text.into() });
     let unsent = bus.publish_all(reports).await.expect_err("not sent");
     assert!(unsent.to_string().contains("this one does not"), "{unsent}");
-    let mut outcomes: Vec<_> = unsent
-        .failed
-        .iter()
-        .map(|failed| (failed.index, failed.outcome))
-        .collect();
+    let mut outcomes: Vec<_> = unsent.failed.iter().map(|failed| (failed.index, failed.outcome)).collect();
     outcomes.sort_by_key(|(index, _)| *index);
-    assert_eq!(
-        outcomes,
-        [
-            (0, Outcome::NotSent),
-            (1, Outcome::Refused),
-            (2, Outcome::NotSent)
-        ]
-    );
-    assert!(
-        memory
-            .faults()
-            .messages("integration-events.report_made")
-            .is_empty()
-    );
+    assert_eq!(outcomes, [(0, Outcome::NotSent), (1, Outcome::Refused), (2, Outcome::NotSent)]);
+    assert!(memory.faults().messages("integration-events.report_made").is_empty());
 }
 
 #[tokio::test]
 async fn what_passes_a_limit_is_refused_before_the_wire_naming_size_and_limit() {
-    let bus = on_memory()
-        .topic("integration-events.report_made", |topic| topic)
-        .start()
-        .await
-        .unwrap();
-    let unsent = bus
-        .publish(Report {
-            text: "x".repeat(2 << 20),
-        })
-        .await
-        .expect_err("refused");
-    assert_eq!(
-        (unsent.failed[0].outcome, unsent.failed[0].error.kind()),
-        (Outcome::Refused, ErrorKind::TooLarge)
-    );
+    let bus = on_memory().topic("integration-events.report_made", |topic| topic).start().await.unwrap();
+    let unsent = bus.publish(Report { text: "x".repeat(2 << 20) }).await.expect_err("refused");
+    assert_eq!((unsent.failed[0].outcome, unsent.failed[0].error.kind()), (Outcome::Refused, ErrorKind::TooLarge));
     let text = unsent.to_string();
-    assert!(
-        text.contains("2097163 bytes") && text.contains("limit is 1048576"),
-        "{text}"
-    );
+    assert!(text.contains("2097163 bytes") && text.contains("limit is 1048576"), "{text}");
 }
 
 #[tokio::test]
 async fn an_event_without_its_topic_is_refused_by_the_name_of_the_topic() {
     let bus = on_memory().start().await.unwrap();
-    let unsent = bus
-        .publish(Report { text: "x".into() })
-        .await
-        .expect_err("refused");
+    let unsent = bus.publish(Report { text: "x".into() }).await.expect_err("refused");
     assert_eq!(unsent.failed[0].outcome, Outcome::Refused);
-    assert!(
-        unsent
-            .to_string()
-            .contains("integration-events.report_made"),
-        "{unsent}"
-    );
+    assert!(unsent.to_string().contains("integration-events.report_made"), "{unsent}");
 }
 
 #[tokio::test]
 async fn what_an_event_leads_to_carries_its_id_and_its_conversation() {
     let memory = MemoryTransport::new();
-    let bus = Bus::builder("shop")
-        .transport(memory.clone())
-        .topic("orders", |topic| topic.partitions(2));
+    let bus = Bus::builder("shop").transport(memory.clone()).topic("orders", |topic| topic.partitions(2));
     let bus = bus.start().await.unwrap();
     let first = EventMeta::of(&Paid::of(1, 1), "shop");
-    bus.publish(Outgoing::new(Paid::of(1, 2)).caused_by(&first))
-        .await
-        .unwrap();
+    bus.publish(Outgoing::new(Paid::of(1, 2)).caused_by(&first)).await.unwrap();
     let message = memory.faults().messages("orders").remove(0);
-    assert_eq!(
-        message.headers.get_str("ce_causationid"),
-        Some(first.id.as_str())
-    );
-    assert_eq!(
-        message.headers.get_str("ce_correlationid"),
-        Some(first.id.as_str())
-    );
+    assert_eq!(message.headers.get_str("ce_causationid"), Some(first.id.as_str()));
+    assert_eq!(message.headers.get_str("ce_correlationid"), Some(first.id.as_str()));
     bus.shutdown(Duration::from_secs(1)).await.unwrap();
 }

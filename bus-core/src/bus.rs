@@ -22,9 +22,7 @@ use crate::transport::{Transport, Unsent};
 
 pub use builder::{BusBuilder, TopicSettings};
 pub use limits::Limits;
-pub use report::{
-    Counts, Health, ShutdownError, ShutdownReport, SubscriptionHealth, SubscriptionReport,
-};
+pub use report::{Counts, Health, ShutdownError, ShutdownReport, SubscriptionHealth, SubscriptionReport};
 pub use subscription::{Subscription, Unhandled};
 
 use publishing::Publishing;
@@ -74,20 +72,14 @@ impl Bus {
     /// limit, nothing of the batch is sent.
     ///
     /// Cancel safety: as [`publish`](Self::publish).
-    pub async fn publish_all<P: Publishable>(
-        &self,
-        events: impl IntoIterator<Item = P>,
-    ) -> Result<(), Unsent> {
+    pub async fn publish_all<P: Publishable>(&self, events: impl IntoIterator<Item = P>) -> Result<(), Unsent> {
         self.publishing.publish(events).await
     }
 
     /// How the bus is now. Never blocks.
     pub fn health(&self) -> Health {
         let subscriptions = self.subscriptions.iter().map(Running::health).collect();
-        Health {
-            transport: self.transport.status(),
-            subscriptions,
-        }
+        Health { transport: self.transport.status(), subscriptions }
     }
 
     /// Stops taking messages, lets those in work finish, makes what is finished durable, and closes; all of it within
@@ -106,24 +98,14 @@ impl Bus {
             report.subscriptions.push(subscription);
             problems.extend(problem);
         }
-        match timeout_at(
-            deadlines.end,
-            self.publishing.publisher.close(deadlines.end),
-        )
-        .await
-        {
+        match timeout_at(deadlines.end, self.publishing.publisher.close(deadlines.end)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => problems.push(error.context("closing the publisher")),
-            Err(_) => problems.push(Error::new(
-                ErrorKind::TimedOut,
-                "closing the publisher did not end by the deadline",
-            )),
+            Err(_) => {
+                problems.push(Error::new(ErrorKind::TimedOut, "closing the publisher did not end by the deadline"))
+            }
         }
-        if problems.is_empty() {
-            Ok(report)
-        } else {
-            Err(ShutdownError { report, problems })
-        }
+        if problems.is_empty() { Ok(report) } else { Err(ShutdownError { report, problems }) }
     }
 }
 
@@ -138,53 +120,30 @@ impl Deadlines {
     fn within(timeout: Duration) -> Self {
         let now = Instant::now();
         let reserve = (timeout / 4).min(Duration::from_secs(4));
-        let stop = Stop {
-            work_until: now + (timeout - reserve),
-            close_by: now + (timeout - reserve / 2),
-        };
-        Self {
-            stop,
-            sources_closed: now + (timeout - reserve / 4),
-            end: now + timeout,
-        }
+        let stop = Stop { work_until: now + (timeout - reserve), close_by: now + (timeout - reserve / 2) };
+        Self { stop, sources_closed: now + (timeout - reserve / 4), end: now + timeout }
     }
 }
 
 impl Running {
     fn health(&self) -> SubscriptionHealth {
-        let degraded = if self.task.is_finished() {
-            Some("its task has ended".to_owned())
-        } else {
-            self.gauge.degraded()
-        };
-        SubscriptionHealth {
-            group: Arc::clone(&self.group),
-            counts: self.gauge.counts(),
-            degraded,
-        }
+        let degraded =
+            if self.task.is_finished() { Some("its task has ended".to_owned()) } else { self.gauge.degraded() };
+        SubscriptionHealth { group: Arc::clone(&self.group), counts: self.gauge.counts(), degraded }
     }
 
     async fn join(mut self, deadline: Instant) -> (SubscriptionReport, Option<Error>) {
         let problem = match timeout_at(deadline, &mut self.task).await {
             Ok(Ok(report)) => return report,
-            Ok(Err(failure)) => {
-                Error::new(ErrorKind::Other, format!("group {} failed", self.group)).source(failure)
-            }
+            Ok(Err(failure)) => Error::new(ErrorKind::Other, format!("group {} failed", self.group)).source(failure),
             Err(_) => {
                 // A handler that blocks its thread cannot be stopped; its task ends when it returns.
                 self.task.abort();
-                Error::new(
-                    ErrorKind::TimedOut,
-                    format!("group {} did not stop by the deadline", self.group),
-                )
-                .help("does a handler block its thread?")
+                Error::new(ErrorKind::TimedOut, format!("group {} did not stop by the deadline", self.group))
+                    .help("does a handler block its thread?")
             }
         };
-        let report = SubscriptionReport {
-            group: Arc::clone(&self.group),
-            counts: self.gauge.counts(),
-            left: 0,
-        };
+        let report = SubscriptionReport { group: Arc::clone(&self.group), counts: self.gauge.counts(), left: 0 };
         (report, Some(problem))
     }
 }
@@ -198,19 +157,13 @@ impl Drop for Bus {
             service = %self.publishing.source,
             "bus dropped without shutdown: what its handlers have not finished is delivered again"
         );
-        self.subscriptions
-            .iter()
-            .for_each(|running| running.task.abort());
+        self.subscriptions.iter().for_each(|running| running.task.abort());
     }
 }
 
 impl fmt::Debug for Bus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let groups: Vec<_> = self
-            .subscriptions
-            .iter()
-            .map(|running| &running.group)
-            .collect();
+        let groups: Vec<_> = self.subscriptions.iter().map(|running| &running.group).collect();
         f.debug_struct("Bus")
             .field("service", &self.publishing.source)
             .field("transport", &self.transport.name())

@@ -12,13 +12,7 @@ pub const JSON: &str = "application/json";
 /// `value` as JSON.
 pub fn encode_json<T: Serialize>(value: &T) -> Result<Bytes> {
     serde_json::to_vec(value).map(Bytes::from).map_err(|cause| {
-        Error::new(
-            ErrorKind::Encode,
-            format!(
-                "{} does not encode as JSON: {cause}",
-                std::any::type_name::<T>()
-            ),
-        )
+        Error::new(ErrorKind::Encode, format!("{} does not encode as JSON: {cause}", std::any::type_name::<T>()))
     })
 }
 
@@ -33,10 +27,7 @@ pub fn decode_json<T: DeserializeOwned>(payload: &[u8]) -> Result<T> {
             serde_json::error::Category::Syntax => "is not JSON".to_owned(),
             _ => without_values(&cause.to_string()),
         };
-        Error::new(
-            ErrorKind::Decode,
-            format!("payload {problem}, at line {line} column {column}"),
-        )
+        Error::new(ErrorKind::Decode, format!("payload {problem}, at line {line} column {column}"))
     })
 }
 
@@ -44,10 +35,7 @@ pub fn decode_json<T: DeserializeOwned>(payload: &[u8]) -> Result<T> {
 /// ``invalid type: string, expected u64``; ``missing field `email` `` stays.
 fn without_values(text: &str) -> String {
     let text = text.split(" at line ").next().unwrap_or(text);
-    match (
-        text.starts_with("invalid type: ") || text.starts_with("invalid value: "),
-        text.split_once(", expected "),
-    ) {
+    match (text.starts_with("invalid type: ") || text.starts_with("invalid value: "), text.split_once(", expected ")) {
         (true, _) => match (text.split_once(": "), text.rsplit_once(", expected ")) {
             (Some((problem, rest)), Some((_, expected))) => {
                 let found = rest.split([' ', ',']).next().unwrap_or_default();
@@ -57,14 +45,9 @@ fn without_values(text: &str) -> String {
         },
         // Names of fields and variants are the schema's for "missing", the sender's for "unknown".
         (false, Some((problem, expected))) if problem.starts_with("unknown ") => {
-            format!(
-                "{}, expected {expected}",
-                problem.split(" `").next().unwrap_or("unknown name")
-            )
+            format!("{}, expected {expected}", problem.split(" `").next().unwrap_or("unknown name"))
         }
-        (false, _) if text.starts_with("missing field") || text.starts_with("duplicate field") => {
-            text.to_owned()
-        }
+        (false, _) if text.starts_with("missing field") || text.starts_with("duplicate field") => text.to_owned(),
         _ => "does not fit the event".to_owned(),
     }
 }
@@ -80,18 +63,13 @@ mod tests {
     }
 
     fn problem(json: &str) -> String {
-        decode_json::<Card>(json.as_bytes())
-            .expect_err("does not decode")
-            .to_string()
+        decode_json::<Card>(json.as_bytes()).expect_err("does not decode").to_string()
     }
 
     #[test]
     fn an_error_names_the_problem_and_never_the_value() {
         let text = problem(r#"{"number":"4111, expected 1111"}"#);
-        assert!(
-            text.contains("expected u64") && !text.contains("4111"),
-            "{text}"
-        );
+        assert!(text.contains("expected u64") && !text.contains("4111"), "{text}");
         assert!(problem("{}").contains("missing field `number`"));
         assert!(problem(r#"{"number":1"#).contains("ends too early"));
         assert!(problem("hunter2").contains("is not JSON"));

@@ -77,31 +77,16 @@ impl Epitaph<'_> {
     /// The copy of `message` for the dead-letter topic: its key, its exact bytes, its own headers in order, and behind
     /// them ours. Those of an earlier death are replaced.
     pub(crate) fn copy(&self, message: &Message) -> Message {
-        let kept = message
-            .headers
-            .iter()
-            .filter(|(name, _)| !name.starts_with(PREFIX));
-        let mut headers: Headers = kept
-            .map(|(name, value)| (Arc::clone(name), value.cloned()))
-            .collect();
+        let kept = message.headers.iter().filter(|(name, _)| !name.starts_with(PREFIX));
+        let mut headers: Headers = kept.map(|(name, value)| (Arc::clone(name), value.cloned())).collect();
         headers.extend(self.headers(message));
         self.carrying(message, headers)
     }
 
     /// The copy with nothing but origin and reason on it, for a broker that refuses the whole one as too large.
     pub(crate) fn cut_copy(&self, message: &Message) -> Message {
-        let essential = [
-            REASON,
-            ORIGIN_TOPIC,
-            ORIGIN_PARTITION,
-            ORIGIN_OFFSET,
-            ORIGIN_GROUP,
-        ];
-        let headers = self
-            .headers(message)
-            .into_iter()
-            .filter(|(name, _)| essential.contains(&&**name))
-            .collect();
+        let essential = [REASON, ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET, ORIGIN_GROUP];
+        let headers = self.headers(message).into_iter().filter(|(name, _)| essential.contains(&&**name)).collect();
         self.carrying(message, headers)
     }
 
@@ -157,11 +142,7 @@ mod tests {
     use crate::error::ErrorKind;
 
     fn copies(message: &Message, error: &str) -> [Message; 2] {
-        let origin = Origin {
-            topic: "users".into(),
-            partition: Some(3),
-            offset: Some(42),
-        };
+        let origin = Origin { topic: "users".into(), partition: Some(3), offset: Some(42) };
         let epitaph = Epitaph {
             group: "email",
             origin: &origin,
@@ -176,20 +157,10 @@ mod tests {
 
     #[test]
     fn a_copy_keeps_bytes_key_and_headers_and_says_why_and_from_where() {
-        let message = Message::new("users", vec![0, 159, 255])
-            .key("k")
-            .header("mine", "1")
-            .header(ATTEMPTS, "9");
+        let message = Message::new("users", vec![0, 159, 255]).key("k").header("mine", "1").header(ATTEMPTS, "9");
         let [copy, _] = copies(&message, "smtp down\r\nfor good");
-        assert_eq!(
-            (&*copy.topic, &copy.key, &copy.payload),
-            ("users.email.dlq", &message.key, &message.payload)
-        );
-        let shown: Vec<_> = copy
-            .headers
-            .iter()
-            .map(|(name, _)| (&**name, copy.headers.get_str(name)))
-            .collect();
+        assert_eq!((&*copy.topic, &copy.key, &copy.payload), ("users.email.dlq", &message.key, &message.payload));
+        let shown: Vec<_> = copy.headers.iter().map(|(name, _)| (&**name, copy.headers.get_str(name))).collect();
         let expected = [
             ("mine", "1"),
             (REASON, "attempts-exhausted"),
@@ -209,24 +180,12 @@ mod tests {
     fn a_cut_copy_has_origin_and_reason_only() {
         let [_, cut] = copies(&Message::new("users", "x").header("mine", "1"), "e");
         let names: Vec<_> = cut.headers.iter().map(|(name, _)| &**name).collect();
-        assert_eq!(
-            names,
-            [
-                REASON,
-                ORIGIN_TOPIC,
-                ORIGIN_PARTITION,
-                ORIGIN_OFFSET,
-                ORIGIN_GROUP
-            ]
-        );
+        assert_eq!(names, [REASON, ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET, ORIGIN_GROUP]);
     }
 
     #[test]
     fn a_long_error_is_cut_between_characters() {
         let [copy, _] = copies(&Message::new("users", "x"), &"ä".repeat(1000));
-        assert_eq!(
-            copy.headers.get_str(ERROR).expect("text").len(),
-            ERROR_BYTES
-        );
+        assert_eq!(copy.headers.get_str(ERROR).expect("text").len(), ERROR_BYTES);
     }
 }

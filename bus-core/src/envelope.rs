@@ -70,17 +70,12 @@ pub fn read(message: &Message, origin: &Origin, expected_type: &str) -> Result<E
     let version = match text(DATA_VERSION) {
         None => 1,
         Some(version) => version.parse().map_err(|_| {
-            Error::new(
-                ErrorKind::Decode,
-                format!("header `{DATA_VERSION}` is not a whole number from 1"),
-            )
+            Error::new(ErrorKind::Decode, format!("header `{DATA_VERSION}` is not a whole number from 1"))
         })?,
     };
     Ok(EventMeta {
         id: owned(ID).unwrap_or_else(|| origin.to_string()),
-        time: text(TIME)
-            .and_then(|time| time.parse().ok())
-            .unwrap_or_else(|| arrival_time(message)),
+        time: text(TIME).and_then(|time| time.parse().ok()).unwrap_or_else(|| arrival_time(message)),
         event_type: text(TYPE).unwrap_or(expected_type).to_owned(),
         version,
         source: owned(SOURCE).unwrap_or_default(),
@@ -91,9 +86,7 @@ pub fn read(message: &Message, origin: &Origin, expected_type: &str) -> Result<E
 }
 
 fn arrival_time(message: &Message) -> DateTime<Utc> {
-    message
-        .timestamp
-        .map_or_else(Utc::now, DateTime::<Utc>::from)
+    message.timestamp.map_or_else(Utc::now, DateTime::<Utc>::from)
 }
 
 /// `Ok` where the payload is of `content_type`, or does not say of which. Parameters (`; charset=utf-8`) and case do
@@ -107,30 +100,13 @@ pub fn check_content_type(message: &Message, content_type: &str) -> Result<()> {
     if essence.eq_ignore_ascii_case(content_type) {
         return Ok(());
     }
-    let shown: String = essence
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(64)
-        .collect();
-    Err(Error::new(
-        ErrorKind::Decode,
-        format!("content type is `{shown}`, expected `{content_type}`"),
-    ))
+    let shown: String = essence.chars().filter(|c| !c.is_control()).take(64).collect();
+    Err(Error::new(ErrorKind::Decode, format!("content type is `{shown}`, expected `{content_type}`")))
 }
 
 /// A message for `topic`.
-pub(crate) fn message(
-    topic: Arc<str>,
-    key: Option<String>,
-    payload: Bytes,
-    headers: Headers,
-) -> Message {
-    Message {
-        key: key.map(Bytes::from),
-        payload: Some(payload),
-        headers,
-        ..Message::tombstone(topic)
-    }
+pub(crate) fn message(topic: Arc<str>, key: Option<String>, payload: Bytes, headers: Headers) -> Message {
+    Message { key: key.map(Bytes::from), payload: Some(payload), headers, ..Message::tombstone(topic) }
 }
 
 #[cfg(test)]
@@ -138,11 +114,7 @@ mod tests {
     use super::*;
 
     fn origin() -> Origin {
-        Origin {
-            topic: "users".into(),
-            partition: Some(3),
-            offset: Some(42),
-        }
+        Origin { topic: "users".into(), partition: Some(3), offset: Some(42) }
     }
 
     fn meta() -> EventMeta {
@@ -160,22 +132,14 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let message = message(
-            "users".into(),
-            None,
-            Bytes::new(),
-            write(&meta(), "application/json"),
-        );
+        let message = message("users".into(), None, Bytes::new(), write(&meta(), "application/json"));
         assert_eq!(read(&message, &origin(), "x").expect("readable"), meta());
     }
 
     #[test]
     fn the_headers_are_those_of_the_cloudevents_kafka_binding() {
         let headers = write(&meta(), "application/json");
-        let shown: Vec<_> = headers
-            .iter()
-            .map(|(name, value)| (&**name, value.map(|v| &v[..])))
-            .collect();
+        let shown: Vec<_> = headers.iter().map(|(name, value)| (&**name, value.map(|v| &v[..]))).collect();
         assert_eq!(
             shown,
             [
@@ -195,25 +159,16 @@ mod tests {
 
     #[test]
     fn a_message_without_our_headers_is_known_by_its_origin() {
-        let meta =
-            read(&Message::new("users", "{}"), &origin(), "user.registered").expect("readable");
-        assert_eq!(
-            (meta.id.as_str(), meta.event_type.as_str(), meta.version),
-            ("users[3]@42", "user.registered", 1)
-        );
+        let meta = read(&Message::new("users", "{}"), &origin(), "user.registered").expect("readable");
+        assert_eq!((meta.id.as_str(), meta.event_type.as_str(), meta.version), ("users[3]@42", "user.registered", 1));
     }
 
     #[test]
     fn a_foreign_content_type_is_named_and_parameters_do_not_count() {
         let of = |value: &'static str| Message::new("users", "{}").header(CONTENT_TYPE, value);
-        assert!(
-            check_content_type(&of("Application/JSON; charset=utf-8"), "application/json").is_ok()
-        );
+        assert!(check_content_type(&of("Application/JSON; charset=utf-8"), "application/json").is_ok());
         assert!(check_content_type(&Message::new("users", "{}"), "application/json").is_ok());
         let error = check_content_type(&of("text/xml"), "application/json").expect_err("foreign");
-        assert_eq!(
-            error.to_string(),
-            "content type is `text/xml`, expected `application/json`"
-        );
+        assert_eq!(error.to_string(), "content type is `text/xml`, expected `application/json`");
     }
 }

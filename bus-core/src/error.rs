@@ -68,12 +68,7 @@ struct Inner {
 impl Error {
     /// An error of `kind`; `message` says what happened and to what.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner {
-            kind,
-            message: message.into(),
-            help: None,
-            source: None,
-        }))
+        Self(Box::new(Inner { kind, message: message.into(), help: None, source: None }))
     }
 
     /// Adds what the reader can do about it.
@@ -117,11 +112,7 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self} [{}]", self.0.kind.name())?;
-        let mut cause = self
-            .0
-            .source
-            .as_deref()
-            .map(|source| source as &dyn StdError);
+        let mut cause = self.0.source.as_deref().map(|source| source as &dyn StdError);
         while let Some(error) = cause {
             write!(f, "\n  caused by: {error}")?;
             cause = error.source();
@@ -132,9 +123,6 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0
-            .source
-            .as_deref()
-            .map(|source| source as &(dyn StdError + 'static))
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
     }
 }

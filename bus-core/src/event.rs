@@ -87,17 +87,12 @@ pub struct Aggregate {
 impl Aggregate {
     /// The thing of this kind and id.
     pub fn new(kind: impl Into<String>, id: impl Into<String>) -> Self {
-        Self {
-            kind: kind.into(),
-            id: id.into(),
-        }
+        Self { kind: kind.into(), id: id.into() }
     }
 
     /// Reads `kind/id`; `None` without a slash.
     pub fn parse(subject: &str) -> Option<Self> {
-        subject
-            .split_once('/')
-            .map(|(kind, id)| Self::new(kind, id))
+        subject.split_once('/').map(|(kind, id)| Self::new(kind, id))
     }
 }
 
@@ -158,12 +153,7 @@ pub struct Outgoing<E> {
 impl<E: IntegrationEvent> Outgoing<E> {
     /// The event, nothing else said.
     pub fn new(event: E) -> Self {
-        Self {
-            event,
-            id: None,
-            correlation_id: None,
-            causation_id: None,
-        }
+        Self { event, id: None, correlation_id: None, causation_id: None }
     }
 
     /// With an id of the publisher's own, for one that must be able to publish the same event again.
@@ -226,17 +216,8 @@ mod tests {
 
     #[test]
     fn the_default_topic_is_the_type_in_snake_case() {
-        for event_type in [
-            "user.registered",
-            "UserRegistered",
-            "user-registered",
-            "User.Registered",
-        ] {
-            assert_eq!(
-                &*default_topic(event_type),
-                "integration-events.user_registered",
-                "{event_type}"
-            );
+        for event_type in ["user.registered", "UserRegistered", "user-registered", "User.Registered"] {
+            assert_eq!(&*default_topic(event_type), "integration-events.user_registered", "{event_type}");
         }
     }
 }

@@ -47,25 +47,17 @@ impl Headers {
 
     /// The last value of this name that is not null: the last one wins, as Kafka's own clients have it.
     pub fn get(&self, name: &str) -> Option<&Bytes> {
-        self.0
-            .iter()
-            .rev()
-            .filter(|(have, _)| &**have == name)
-            .find_map(|(_, value)| value.as_ref())
+        self.0.iter().rev().filter(|(have, _)| &**have == name).find_map(|(_, value)| value.as_ref())
     }
 
     /// [`get`](Self::get) as text; `None` too where it is not UTF-8.
     pub fn get_str(&self, name: &str) -> Option<&str> {
-        self.get(name)
-            .and_then(|value| std::str::from_utf8(value).ok())
+        self.get(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
     /// Every value of this name, in order.
     pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Option<&'a Bytes>> {
-        self.0
-            .iter()
-            .filter(move |(have, _)| &**have == name)
-            .map(|(_, value)| value.as_ref())
+        self.0.iter().filter(move |(have, _)| &**have == name).map(|(_, value)| value.as_ref())
     }
 
     /// All of them, in order.
@@ -85,9 +77,7 @@ impl Headers {
 
     /// Bytes of all names and values.
     pub fn size(&self) -> usize {
-        self.iter()
-            .map(|(name, value)| name.len() + value.map_or(0, Bytes::len))
-            .sum()
+        self.iter().map(|(name, value)| name.len() + value.map_or(0, Bytes::len)).sum()
     }
 }
 
@@ -127,9 +117,7 @@ mod tests {
 
     #[test]
     fn set_replaces_every_header_of_the_name() {
-        let mut headers: Headers = [("a".into(), None), ("b".into(), None), ("a".into(), None)]
-            .into_iter()
-            .collect();
+        let mut headers: Headers = [("a".into(), None), ("b".into(), None), ("a".into(), None)].into_iter().collect();
         headers.set("a", "x");
         assert_eq!(headers.len(), 2);
         assert_eq!(headers.get_str("a"), Some("x"));

@@ -30,10 +30,7 @@ pub struct Message {
 impl Message {
     /// A message for `topic` with `payload`, without key and headers.
     pub fn new(topic: impl Into<Arc<str>>, payload: impl Into<Bytes>) -> Self {
-        Self {
-            payload: Some(payload.into()),
-            ..Self::tombstone(topic)
-        }
+        Self { payload: Some(payload.into()), ..Self::tombstone(topic) }
     }
 
     /// A message for `topic` without a payload.
@@ -64,9 +61,7 @@ impl Message {
 
     /// Bytes of key, payload and headers.
     pub fn size(&self) -> usize {
-        self.key.as_ref().map_or(0, Bytes::len)
-            + self.payload.as_ref().map_or(0, Bytes::len)
-            + self.headers.size()
+        self.key.as_ref().map_or(0, Bytes::len) + self.payload.as_ref().map_or(0, Bytes::len) + self.headers.size()
     }
 }
 

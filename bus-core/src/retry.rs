@@ -28,22 +28,12 @@ impl Retry {
 
     /// Again after `delay`, always the same. Five attempts.
     pub const fn fixed(delay: Duration) -> Self {
-        Self {
-            max_attempts: 5,
-            delay,
-            factor: 1,
-            max_delay: delay,
-        }
+        Self { max_attempts: 5, delay, factor: 1, max_delay: delay }
     }
 
     /// Again after `first`, then twice that, and so on, up to a minute. Five attempts.
     pub const fn exponential(first: Duration) -> Self {
-        Self {
-            max_attempts: 5,
-            delay: first,
-            factor: 2,
-            max_delay: Duration::from_secs(60),
-        }
+        Self { max_attempts: 5, delay: first, factor: 2, max_delay: Duration::from_secs(60) }
     }
 
     /// One attempt only.
@@ -70,20 +60,13 @@ impl Retry {
         if failure.permanent || failure.attempt >= self.max_attempts {
             return Decision::DeadLetter;
         }
-        Decision::RetryAfter(
-            failure
-                .retry_after
-                .unwrap_or_else(|| self.delay_after(failure.attempt)),
-        )
+        Decision::RetryAfter(failure.retry_after.unwrap_or_else(|| self.delay_after(failure.attempt)))
     }
 
     fn delay_after(&self, attempt: u32) -> Duration {
         let doublings = attempt.saturating_sub(1);
         let factor = self.factor.checked_pow(doublings).unwrap_or(u32::MAX);
-        self.delay
-            .checked_mul(factor)
-            .unwrap_or(self.max_delay)
-            .min(self.max_delay)
+        self.delay.checked_mul(factor).unwrap_or(self.max_delay).min(self.max_delay)
     }
 }
 
@@ -108,20 +91,12 @@ pub struct Failure {
 impl Failure {
     /// Attempt `attempt` failed; it may succeed next time.
     pub const fn transient(attempt: u32) -> Self {
-        Self {
-            attempt,
-            permanent: false,
-            retry_after: None,
-        }
+        Self { attempt, permanent: false, retry_after: None }
     }
 
     /// Attempt `attempt` failed, and so would every other.
     pub const fn permanent(attempt: u32) -> Self {
-        Self {
-            attempt,
-            permanent: true,
-            retry_after: None,
-        }
+        Self { attempt, permanent: true, retry_after: None }
     }
 }
 
@@ -144,47 +119,21 @@ mod tests {
 
     #[test]
     fn exponential_doubles_up_to_its_longest_wait() {
-        let policy = Retry::exponential(ms(100))
-            .max_attempts(100)
-            .max_delay(ms(350));
-        let waits: Vec<_> = [1, 2, 3, 99]
-            .map(|attempt| policy.decide(&Failure::transient(attempt)))
-            .into();
-        assert_eq!(
-            waits,
-            [ms(100), ms(200), ms(350), ms(350)].map(Decision::RetryAfter)
-        );
+        let policy = Retry::exponential(ms(100)).max_attempts(100).max_delay(ms(350));
+        let waits: Vec<_> = [1, 2, 3, 99].map(|attempt| policy.decide(&Failure::transient(attempt))).into();
+        assert_eq!(waits, [ms(100), ms(200), ms(350), ms(350)].map(Decision::RetryAfter));
     }
 
     #[test]
     fn the_last_attempt_becomes_a_dead_letter() {
-        assert_eq!(
-            Retry::immediate()
-                .max_attempts(2)
-                .decide(&Failure::transient(1)),
-            Decision::RetryAfter(ms(0))
-        );
-        assert_eq!(
-            Retry::immediate()
-                .max_attempts(2)
-                .decide(&Failure::transient(2)),
-            Decision::DeadLetter
-        );
-        assert_eq!(
-            Retry::never().decide(&Failure::transient(1)),
-            Decision::DeadLetter
-        );
+        assert_eq!(Retry::immediate().max_attempts(2).decide(&Failure::transient(1)), Decision::RetryAfter(ms(0)));
+        assert_eq!(Retry::immediate().max_attempts(2).decide(&Failure::transient(2)), Decision::DeadLetter);
+        assert_eq!(Retry::never().decide(&Failure::transient(1)), Decision::DeadLetter);
     }
 
     #[test]
     fn what_the_handler_asks_for_goes_before_the_policy() {
-        let failure = Failure {
-            retry_after: Some(ms(7)),
-            ..Failure::transient(1)
-        };
-        assert_eq!(
-            Retry::fixed(ms(100)).decide(&failure),
-            Decision::RetryAfter(ms(7))
-        );
+        let failure = Failure { retry_after: Some(ms(7)), ..Failure::transient(1) };
+        assert_eq!(Retry::fixed(ms(100)).decide(&failure), Decision::RetryAfter(ms(7)));
     }
 }

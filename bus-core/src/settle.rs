@@ -49,9 +49,6 @@ pub struct Settlement {
 impl Settlement {
     /// The delivery of `token` is done.
     pub const fn done(token: Token) -> Self {
-        Self {
-            token,
-            verdict: Verdict::Done,
-        }
+        Self { token, verdict: Verdict::Done }
     }
 }

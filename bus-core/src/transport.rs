@@ -21,10 +21,7 @@ use crate::settle::{Lane, Settlement};
 
 pub use capability::{Capabilities, Capability};
 pub use event::{Delivery, Inbox, LaneEvent};
-pub use spec::{
-    CommitPolicy, GroupSpec, Member, Position, SubscribeSpec, TopicSpec, Topics, Topology,
-    TopologyMode,
-};
+pub use spec::{CommitPolicy, GroupSpec, Member, Position, SubscribeSpec, TopicSpec, Topics, Topology, TopologyMode};
 
 /// A broker, or the way to one. Making the value connects to nothing.
 #[async_trait]
@@ -206,16 +203,9 @@ impl Unsent {
     pub fn all(batch: Vec<Message>, outcome: Outcome, error: impl Fn(&Message) -> Error) -> Self {
         let fail = |(index, message): (usize, Message)| {
             let error = error(&message);
-            Failed {
-                index,
-                message,
-                outcome,
-                error,
-            }
+            Failed { index, message, outcome, error }
         };
-        Self {
-            failed: batch.into_iter().enumerate().map(fail).collect(),
-        }
+        Self { failed: batch.into_iter().enumerate().map(fail).collect() }
     }
 }
 
@@ -224,13 +214,7 @@ impl fmt::Display for Unsent {
         let Some(first) = self.failed.first() else {
             return f.write_str("0 messages not confirmed");
         };
-        write!(
-            f,
-            "{} to {}: {}",
-            first.outcome.name(),
-            first.message.topic,
-            first.error
-        )?;
+        write!(f, "{} to {}: {}", first.outcome.name(), first.message.topic, first.error)?;
         match self.failed.len() - 1 {
             0 => Ok(()),
             more => write!(f, "; and {more} more not confirmed"),

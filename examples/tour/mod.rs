@@ -47,11 +47,7 @@ async fn send_welcome(
 ) -> Result<(), HandlerError> {
     sleep(Duration::from_millis(50)).await;
     if user.email.starts_with("bob@") && attempt == 1 {
-        desk.say(
-            "email",
-            &user,
-            "FAILED: the mail server is busy; will be tried again",
-        );
+        desk.say("email", &user, "FAILED: the mail server is busy; will be tried again");
         return Err(HandlerError::new("the mail server is busy"));
     }
     if !user.email.contains('@') {
@@ -72,26 +68,13 @@ async fn add_contact(Event(user): Event<UserRegistered>, State(desk): State<Desk
 
 pub async fn run(transport: impl Transport) -> Result<(), Box<dyn Error>> {
     let transport: Arc<dyn Transport> = Arc::new(transport);
-    let users = [
-        "alice@example.org",
-        "bob@example.org",
-        "carol at example",
-        "dave@example.org",
-        "erin@example.org",
-    ]
-    .map(|email| UserRegistered {
-        user_id: Uuid::now_v7(),
-        email: email.into(),
-    });
+    let users = ["alice@example.org", "bob@example.org", "carol at example", "dave@example.org", "erin@example.org"]
+        .map(|email| UserRegistered { user_id: Uuid::now_v7(), email: email.into() });
     let desk = Desk::of_run(&users);
 
     let bus = Bus::builder("user-service")
         .shared_transport(Arc::clone(&transport))
-        .subscribe(
-            Subscription::group("email")
-                .retry(Retry::fixed(Duration::from_millis(200)))
-                .on(send_welcome),
-        )
+        .subscribe(Subscription::group("email").retry(Retry::fixed(Duration::from_millis(200))).on(send_welcome))
         .subscribe(Subscription::group("crm").on(add_contact))
         .state(desk.clone())
         .start()
@@ -104,13 +87,9 @@ pub async fn run(transport: impl Transport) -> Result<(), Box<dyn Error>> {
     }
     println!("           all {} confirmed by the broker\n", users.len());
 
-    timeout(PATIENCE, desk.all_done())
-        .await
-        .map_err(|_| "not everything was handled in time")?;
+    timeout(PATIENCE, desk.all_done()).await.map_err(|_| "not everything was handled in time")?;
     println!();
-    timeout(PATIENCE, show_dead_letter(&*transport, &users[2]))
-        .await
-        .map_err(|_| "no dead letter in time")??;
+    timeout(PATIENCE, show_dead_letter(&*transport, &users[2])).await.map_err(|_| "no dead letter in time")??;
 
     println!("shutting down");
     println!("{}", bus.shutdown(Duration::from_secs(10)).await?);
@@ -119,40 +98,23 @@ pub async fn run(transport: impl Transport) -> Result<(), Box<dyn Error>> {
 
 /// Reads the dead-letter topic on its own, outside of any group, until the letter of `user` is there.
 async fn show_dead_letter(transport: &dyn Transport, user: &UserRegistered) -> gulo::Result<()> {
-    let mut source = transport
-        .subscribe(SubscribeSpec::solo(["users.email.dlq"]))
-        .await?;
+    let mut source = transport.subscribe(SubscribeSpec::solo(["users.email.dlq"])).await?;
     let (mut inbox, key) = (Inbox::default(), user.user_id.to_string());
     loop {
         source.recv(&mut inbox, 100).await?;
         inbox.events.clear();
-        let Some(letter) = inbox
-            .deliveries
-            .drain(..)
-            .find(|letter| letter.message.key.as_deref() == Some(key.as_bytes()))
+        let Some(letter) =
+            inbox.deliveries.drain(..).find(|letter| letter.message.key.as_deref() == Some(key.as_bytes()))
         else {
             continue;
         };
         println!("dead letter in {}:", letter.message.topic);
-        println!(
-            "  payload: {}",
-            String::from_utf8_lossy(letter.message.payload.as_deref().unwrap_or_default())
-        );
-        for (name, value) in letter
-            .message
-            .headers
-            .iter()
-            .filter(|(name, _)| name.starts_with(dead_letter::PREFIX))
-        {
-            println!(
-                "  {name}: {}",
-                String::from_utf8_lossy(value.map_or(b"", |value| value))
-            );
+        println!("  payload: {}", String::from_utf8_lossy(letter.message.payload.as_deref().unwrap_or_default()));
+        for (name, value) in letter.message.headers.iter().filter(|(name, _)| name.starts_with(dead_letter::PREFIX)) {
+            println!("  {name}: {}", String::from_utf8_lossy(value.map_or(b"", |value| value)));
         }
         println!();
-        return source
-            .close(tokio::time::Instant::now() + Duration::from_secs(5))
-            .await;
+        return source.close(tokio::time::Instant::now() + Duration::from_secs(5)).await;
     }
 }
 
@@ -168,50 +130,24 @@ struct DeskState {
 
 impl Desk {
     fn of_run(users: &[UserRegistered]) -> Self {
-        let welcomed = users
-            .iter()
-            .filter(|user| user.email.contains('@'))
-            .map(|user| ("email", user.user_id));
-        let open = welcomed
-            .chain(users.iter().map(|user| ("crm", user.user_id)))
-            .collect();
+        let welcomed = users.iter().filter(|user| user.email.contains('@')).map(|user| ("email", user.user_id));
+        let open = welcomed.chain(users.iter().map(|user| ("crm", user.user_id))).collect();
         let of_this_run = users.iter().map(|user| user.user_id).collect();
-        Self(Arc::new(DeskState {
-            of_this_run,
-            open: Mutex::new(open),
-            changed: Notify::new(),
-        }))
+        Self(Arc::new(DeskState { of_this_run, open: Mutex::new(open), changed: Notify::new() }))
     }
 
     fn say(&self, group: &str, user: &UserRegistered, what: &str) {
-        let earlier = if self.0.of_this_run.contains(&user.user_id) {
-            ""
-        } else {
-            "  (left by an earlier run)"
-        };
-        println!(
-            "{group:<9}  {}  {:<18} {what}{earlier}",
-            user.user_id, user.email
-        );
+        let earlier = if self.0.of_this_run.contains(&user.user_id) { "" } else { "  (left by an earlier run)" };
+        println!("{group:<9}  {}  {:<18} {what}{earlier}", user.user_id, user.email);
     }
 
     fn done(&self, group: &'static str, user: Uuid) {
-        self.0
-            .open
-            .lock()
-            .expect("no panic while it is held")
-            .remove(&(group, user));
+        self.0.open.lock().expect("no panic while it is held").remove(&(group, user));
         self.0.changed.notify_one();
     }
 
     async fn all_done(&self) {
-        while !self
-            .0
-            .open
-            .lock()
-            .expect("no panic while it is held")
-            .is_empty()
-        {
+        while !self.0.open.lock().expect("no panic while it is held").is_empty() {
             self.0.changed.notified().await;
         }
     }
@@ -219,8 +155,7 @@ impl Desk {
 
 /// `RUST_LOG=gulo=debug` shows what the bus does; the default shows errors only.
 pub fn log_to_stderr() {
-    let filter =
-        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into());
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

@@ -1,11 +1,7 @@
 //! A transport in front of the memory one that refuses what a test wants refused, and writes down what the bus did in
 //! which order.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test binary uses its own part"
-)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test binary uses its own part")]
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -18,8 +14,8 @@ use gulo::message::Message;
 use gulo::prelude::*;
 use gulo::settle::Settlement;
 use gulo::transport::{
-    Capabilities, Control, Inbox, Outcome, Publisher, Source, Status, SubscribeSpec, Topology,
-    Transaction, Transport, Unsent,
+    Capabilities, Control, Inbox, Outcome, Publisher, Source, Status, SubscribeSpec, Topology, Transaction, Transport,
+    Unsent,
 };
 use gulo::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
@@ -73,21 +69,17 @@ pub struct Gated {
 
 impl Gated {
     pub fn new() -> Self {
+        Self::on(MemoryTransport::new())
+    }
+
+    pub fn on(inner: MemoryTransport) -> Self {
         let gate: Arc<Verdict> = Arc::new(|_| None);
         let gate = Arc::new(Mutex::new(gate));
-        Self {
-            inner: MemoryTransport::new(),
-            steps: Arc::default(),
-            gate,
-            broken: Arc::default(),
-        }
+        Self { inner, steps: Arc::default(), gate, broken: Arc::default() }
     }
 
     /// Fails what `gate` gives an outcome for.
-    pub fn fail(
-        &self,
-        gate: impl Fn(&Message) -> Option<(Outcome, ErrorKind)> + Send + Sync + 'static,
-    ) {
+    pub fn fail(&self, gate: impl Fn(&Message) -> Option<(Outcome, ErrorKind)> + Send + Sync + 'static) {
         *self.gate.lock().unwrap() = Arc::new(gate);
     }
 
@@ -115,34 +107,17 @@ impl Gated {
 
     /// All messages of `topic`, read outside of any group.
     pub async fn read(&self, topic: &str, count: usize) -> Vec<Message> {
-        let mut source = self
-            .inner
-            .subscribe(SubscribeSpec::solo([topic]))
-            .await
-            .unwrap();
+        let mut source = self.inner.subscribe(SubscribeSpec::solo([topic])).await.unwrap();
         let mut inbox = Inbox::default();
         while inbox.deliveries.len() < count {
-            tokio::time::timeout(PATIENCE, source.recv(&mut inbox, 1000))
-                .await
-                .expect("messages")
-                .unwrap();
+            tokio::time::timeout(PATIENCE, source.recv(&mut inbox, 1000)).await.expect("messages").unwrap();
         }
-        inbox
-            .deliveries
-            .into_iter()
-            .map(|delivery| delivery.message)
-            .collect()
+        inbox.deliveries.into_iter().map(|delivery| delivery.message).collect()
     }
 
     /// Publishes bytes as other software would.
     pub async fn publish_raw(&self, message: Message) {
-        self.inner
-            .publisher()
-            .await
-            .unwrap()
-            .publish(vec![message])
-            .await
-            .unwrap();
+        self.inner.publisher().await.unwrap().publish(vec![message]).await.unwrap();
     }
 }
 
@@ -159,11 +134,7 @@ pub async fn eventually(what: &str, condition: impl Fn() -> bool) {
 
 /// How far a group has come in `topic`, all partitions together, by another member's eyes: what it would get now.
 pub async fn redelivered(transport: &Gated, group: &str) -> BTreeSet<(u32, u32)> {
-    let mut source = transport
-        .inner
-        .subscribe(SubscribeSpec::group(group, ["orders"]))
-        .await
-        .unwrap();
+    let mut source = transport.inner.subscribe(SubscribeSpec::group(group, ["orders"])).await.unwrap();
     // Everything after this marker has been delivered when the markers of all partitions have.
     let publisher = transport.inner.publisher().await.unwrap();
     let markers = (0..4).map(|partition| {
@@ -174,14 +145,9 @@ pub async fn redelivered(transport: &Gated, group: &str) -> BTreeSet<(u32, u32)>
     publisher.publish(markers.collect()).await.unwrap();
     let (mut inbox, mut seen, mut markers) = (Inbox::default(), BTreeSet::new(), 0);
     while markers < 4 {
-        tokio::time::timeout(PATIENCE, source.recv(&mut inbox, 1000))
-            .await
-            .expect("markers")
-            .unwrap();
+        tokio::time::timeout(PATIENCE, source.recv(&mut inbox, 1000)).await.expect("markers").unwrap();
         for delivery in inbox.deliveries.drain(..) {
-            match serde_json::from_slice::<Paid>(
-                delivery.message.payload.as_deref().unwrap_or_default(),
-            ) {
+            match serde_json::from_slice::<Paid>(delivery.message.payload.as_deref().unwrap_or_default()) {
                 Ok(paid) => drop(seen.insert((paid.order, paid.step))),
                 Err(_) => markers += 1,
             }
@@ -209,17 +175,11 @@ impl Transport for Gated {
     }
 
     async fn publisher(&self) -> Result<Arc<dyn Publisher>> {
-        Ok(Arc::new(GatedPublisher {
-            inner: self.inner.publisher().await?,
-            gated: self.clone(),
-        }))
+        Ok(Arc::new(GatedPublisher { inner: self.inner.publisher().await?, gated: self.clone() }))
     }
 
     async fn subscribe(&self, spec: SubscribeSpec) -> Result<Box<dyn Source>> {
-        Ok(Box::new(GatedSource {
-            inner: self.inner.subscribe(spec).await?,
-            gated: self.clone(),
-        }))
+        Ok(Box::new(GatedSource { inner: self.inner.subscribe(spec).await?, gated: self.clone() }))
     }
 
     async fn transaction(&self, id: &str) -> Result<Box<dyn Transaction>> {
@@ -237,21 +197,12 @@ impl Publisher for GatedPublisher {
     async fn publish(&self, batch: Vec<Message>) -> Result<(), Unsent> {
         let gate = Arc::clone(&self.gated.gate.lock().unwrap());
         if let Some((outcome, kind)) = batch.iter().find_map(|message| gate(message)) {
-            batch
-                .iter()
-                .for_each(|message| self.gated.note(Step::Refused(message.topic.to_string())));
-            return Err(Unsent::all(batch, outcome, |_| {
-                Error::new(kind, "by the gate")
-            }));
+            batch.iter().for_each(|message| self.gated.note(Step::Refused(message.topic.to_string())));
+            return Err(Unsent::all(batch, outcome, |_| Error::new(kind, "by the gate")));
         }
-        let topics: Vec<_> = batch
-            .iter()
-            .map(|message| message.topic.to_string())
-            .collect();
+        let topics: Vec<_> = batch.iter().map(|message| message.topic.to_string()).collect();
         self.inner.publish(batch).await?;
-        topics
-            .into_iter()
-            .for_each(|topic| self.gated.note(Step::Confirmed(topic)));
+        topics.into_iter().for_each(|topic| self.gated.note(Step::Confirmed(topic)));
         Ok(())
     }
 

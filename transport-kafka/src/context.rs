@@ -1,215 +1,168 @@
-//! What the clients tell us by callbacks: errors, log lines, rebalances, answers to commits.
+//! What librdkafka tells us unasked: its log, its errors, and so how the connections are.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use gulo_bus_core::transport::Status;
-use rdkafka::client::ClientContext;
+use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::topic_partition_list::TopicPartitionList;
-use rdkafka::types::RDKafkaRespErr;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use tokio::sync::Notify;
+
+use crate::config::Secrets;
+use crate::error::is_connection;
+
+/// Locks, whatever a thread that held it did: the states behind our locks are whole after every statement.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// How the connections are, as all clients of a transport last heard.
 #[derive(Debug, Default)]
-pub(crate) struct Health(Mutex<Option<(SystemTime, String)>>);
+pub(crate) struct Health(Mutex<Option<Trouble>>);
+
+#[derive(Debug)]
+struct Trouble {
+    since: SystemTime,
+    code: Code,
+    reason: String,
+}
 
 impl Health {
+    /// Keeps the first cause. "All brokers down" follows every cause and says nothing, so it gives way to a real one.
+    fn bad(&self, code: Code, reason: &str) {
+        let mut trouble = lock(&self.0);
+        let known = trouble.as_ref();
+        if known.is_some_and(|known| known.code != Code::AllBrokersDown || code == Code::AllBrokersDown) {
+            return;
+        }
+        let since = known.map_or_else(SystemTime::now, |known| known.since);
+        let reason = reason.to_owned();
+        *trouble = Some(Trouble { since, code, reason });
+    }
+
+    /// A broker has answered just now.
+    pub(crate) fn good(&self) {
+        lock(&self.0).take();
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        lock(&self.0).is_some()
+    }
+
+    /// The first cause, where something is wrong.
+    pub(crate) fn cause(&self) -> Option<(Code, String)> {
+        lock(&self.0).as_ref().map(|trouble| (trouble.code, trouble.reason.clone()))
+    }
+
     pub(crate) fn status(&self) -> Status {
-        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &*lock(&self.0) {
             None => Status::Up,
-            Some((since, reason)) => Status::Down {
-                since: *since,
-                reason: reason.clone(),
-            },
+            Some(trouble) => Status::Down { since: trouble.since, reason: trouble.reason.clone() },
         }
-    }
-
-    /// The first cause stays: "all brokers down" follows every other and says nothing new.
-    pub(crate) fn down(&self, reason: &str) {
-        let mut cell = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cell.get_or_insert_with(|| (SystemTime::now(), reason.to_owned()));
-    }
-
-    pub(crate) fn up(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
-/// A client without a group: errors and log lines.
+/// What the contexts of all our clients have in common.
 #[derive(Debug, Clone)]
-pub(crate) struct Callbacks {
+pub(crate) struct Observer {
     pub(crate) health: Arc<Health>,
+    secrets: Secrets,
 }
 
-/// The error is about the way to the cluster, not about one request.
-pub(crate) fn is_connection_trouble(code: RDKafkaErrorCode) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(
-        code,
-        Code::AllBrokersDown
-            | Code::BrokerTransportFailure
-            | Code::Resolve
-            | Code::Authentication
-            | Code::SSL
-    )
-}
-
-pub(crate) fn note_error(health: &Health, error: &KafkaError, reason: &str) {
-    let trouble = error
-        .rdkafka_error_code()
-        .is_some_and(is_connection_trouble);
-    if trouble {
-        health.down(reason);
+impl Observer {
+    pub(crate) fn new(health: Arc<Health>, secrets: Secrets) -> Self {
+        Self { health, secrets }
     }
-    tracing::warn!(target: "gulo::kafka", "{reason}");
-}
 
-/// What librdkafka calls an error it tries again by itself, and what it means for us is said by us: a warning here.
-pub(crate) fn log_line(level: RDKafkaLogLevel, facility: &str, line: &str) {
-    use RDKafkaLogLevel as Level;
-    match level {
-        Level::Emerg | Level::Alert | Level::Critical => {
-            tracing::error!(target: "gulo::kafka::client", facility, "{line}");
+    /// The code and the text, which rdkafka gives only here.
+    pub(crate) fn error(&self, error: &KafkaError, reason: &str) -> (Code, String) {
+        let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
+        let reason = self.secrets.scrub(reason).into_owned();
+        tracing::debug!(target: "gulo_transport_kafka::client", ?code, "{reason}");
+        if is_connection(code) {
+            self.health.bad(code, &reason);
         }
-        Level::Error | Level::Warning => {
-            tracing::warn!(target: "gulo::kafka::client", facility, "{line}")
+        (code, reason)
+    }
+
+    pub(crate) fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        use RDKafkaLogLevel as Level;
+        let text = self.secrets.scrub(text);
+        // What it calls an error, it goes on with: errors that matter come by the other way.
+        match level {
+            Level::Emerg | Level::Alert | Level::Critical => {
+                tracing::error!(target: "gulo_transport_kafka::client", facility, "{text}");
+            }
+            Level::Error | Level::Warning => {
+                tracing::warn!(target: "gulo_transport_kafka::client", facility, "{text}");
+            }
+            Level::Notice | Level::Info => {
+                tracing::info!(target: "gulo_transport_kafka::client", facility, "{text}");
+            }
+            Level::Debug => {
+                tracing::debug!(target: "gulo_transport_kafka::client", facility, "{text}");
+            }
         }
-        Level::Notice | Level::Info => {
-            tracing::info!(target: "gulo::kafka::client", facility, "{line}")
-        }
-        Level::Debug => tracing::debug!(target: "gulo::kafka::client", facility, "{line}"),
     }
 }
 
-impl ClientContext for Callbacks {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        log_line(level, facility, line);
+/// The context of a client that only asks: for metadata, or to make topics.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    observer: Observer,
+    first: Mutex<Option<(Code, String)>>,
+    /// Told at every error.
+    pub(crate) heard: Notify,
+}
+
+impl Asking {
+    pub(crate) fn new(observer: Observer) -> Self {
+        Self { observer, first: Mutex::default(), heard: Notify::new() }
+    }
+
+    /// The first cause this very client has named.
+    pub(crate) fn cause(&self) -> Option<(Code, String)> {
+        lock(&self.first).clone()
+    }
+}
+
+impl ClientContext for Asking {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, log_message: &str) {
+        self.observer.log(level, fac, log_message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        note_error(&self.health, &error, reason);
-    }
-}
-
-impl ConsumerContext for Callbacks {}
-
-/// A partition by name.
-pub(crate) type Partition = (Arc<str>, i32);
-
-/// What a consumer's callbacks have to say to the driver. They run inside `poll`, on the driver's own thread, and only
-/// write down: what is to be done is done between two polls, with no callback above it on the stack.
-#[derive(Debug)]
-pub(crate) enum News {
-    Assigned(Vec<Partition>),
-    Revoked {
-        partitions: Vec<Partition>,
-        lost: bool,
-    },
-    Committed(
-        Result<(), RDKafkaErrorCode>,
-        Vec<(Partition, i64, Result<(), RDKafkaErrorCode>)>,
-    ),
-    Trouble(String),
-}
-
-#[derive(Debug)]
-pub(crate) struct GroupCallbacks {
-    pub(crate) health: Arc<Health>,
-    news: Mutex<VecDeque<News>>,
-    /// Dropping a consumer revokes what it has from inside the drop: nobody is there then to serve it later.
-    pub(crate) leaving: AtomicBool,
-}
-
-impl GroupCallbacks {
-    pub(crate) fn new(health: Arc<Health>) -> Self {
-        Self {
-            health,
-            news: Mutex::default(),
-            leaving: AtomicBool::new(false),
+        let heard = self.observer.error(&error, reason);
+        let mut first = lock(&self.first);
+        if first.as_ref().is_none_or(|(code, _)| *code == Code::AllBrokersDown) {
+            *first = Some(heard);
         }
+        drop(first);
+        self.heard.notify_one();
     }
 
-    pub(crate) fn next(&self) -> Option<News> {
-        self.news
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop_front()
-    }
-
-    fn push(&self, news: News) {
-        self.news
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push_back(news);
-    }
+    fn stats_raw(&self, _statistics: &[u8]) {}
 }
 
-fn partition_of(element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>) -> Partition {
-    (element.topic().into(), element.partition())
-}
+impl ConsumerContext for Asking {}
 
-impl ClientContext for GroupCallbacks {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        log_line(level, facility, line);
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    fn error(&self, error: KafkaError, reason: &str) {
-        note_error(&self.health, &error, reason);
-        if error
-            .rdkafka_error_code()
-            .is_some_and(|code| code == RDKafkaErrorCode::AllBrokersDown)
-        {
-            self.push(News::Trouble(reason.to_owned()));
-        }
-    }
-}
-
-impl ConsumerContext for GroupCallbacks {
-    // The group waits until (incremental_)(un)assign is called; calling it later, from between two polls, is allowed and
-    // keeps everything served meanwhile. A list that outlives its consumer hangs the consumer's drop: copy at once.
-    fn rebalance(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        event: RDKafkaRespErr,
-        list: &mut TopicPartitionList,
-    ) {
-        let partitions = list.elements().iter().map(partition_of).collect();
-        match event {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS if !self.leaving.load(SeqCst) => {
-                self.push(News::Assigned(partitions));
-            }
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS if !self.leaving.load(SeqCst) => {
-                self.push(News::Revoked {
-                    partitions,
-                    lost: consumer.assignment_lost(),
-                });
-            }
-            _ => {
-                let done = match consumer.rebalance_protocol() {
-                    RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
-                    _ => consumer.unassign(),
-                };
-                if let Err(error) = done {
-                    tracing::debug!(target: "gulo::kafka", "unassign while leaving: {error}");
-                }
-            }
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        let code = |error: KafkaError| error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-        let parts = offsets.elements();
-        let parts = parts.iter().map(|part| {
-            (
-                partition_of(part),
-                part.offset().to_raw().unwrap_or(-1),
-                part.error().map_err(code),
-            )
-        });
-        self.push(News::Committed(result.map_err(code), parts.collect()));
+    #[test]
+    fn the_first_cause_stays_and_a_real_one_replaces_all_brokers_down() {
+        let health = Health::default();
+        assert_eq!(health.status(), Status::Up);
+        health.bad(Code::AllBrokersDown, "1/1 brokers are down");
+        health.bad(Code::BrokerTransportFailure, "b:9092: refused");
+        health.bad(Code::Resolve, "later");
+        health.bad(Code::AllBrokersDown, "1/1 brokers are down");
+        let Status::Down { reason, .. } = health.status() else { panic!("up") };
+        assert_eq!(reason, "b:9092: refused");
+        health.good();
+        assert_eq!(health.status(), Status::Up);
     }
 }

@@ -1,234 +1,304 @@
-//! The thread that drives a consumer: serves its main queue, rebalances, commits, moves lanes, leaves.
+//! The thread that drives a source: it serves the consumer's own queue, and with it the membership in the group, and does
+//! all that changes the assignment, commits included. Only this thread calls the consumer, but for the lanes' queues,
+//! which `recv` polls; so an explicit list of offsets can be right: nobody takes a partition away meanwhile.
 //!
-//! It is a thread of its own so that nothing a handler does can keep the client from being polled. All calls that change the
-//! assignment are made here, between two polls.
+//! It sleeps until librdkafka, the source or its own clock has something for it. Handlers run elsewhere, so however slow
+//! they are, the member stays alive.
 
 mod commits;
-mod moves;
-mod rebalance;
+mod control;
+mod handover;
+mod leave;
+mod positions;
+mod trouble;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
-use std::time::Duration;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use gulo_bus_core::settle::Lane;
-use gulo_bus_core::transport::{LaneEvent, Position, SubscribeSpec};
-use gulo_bus_core::{Error, ErrorKind};
+use gulo_bus_core::transport::{Member, Position, SubscribeSpec, Topics};
+use gulo_bus_core::{Error, ErrorKind, Result};
 use rdkafka::Message as _;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
-use rdkafka::topic_partition_list::TopicPartitionList;
-use tokio::time::Instant;
+use rdkafka::error::RDKafkaErrorCode as Code;
+use rdkafka::message::BorrowedMessage;
+use tokio::sync::oneshot;
 
-use crate::context::{GroupCallbacks, News, Partition};
-use crate::shared::Shared;
+use crate::config::KafkaConfig;
+use crate::context::{Health, Observer};
+use crate::convert::{Names, take_out};
+use crate::error::of_call;
+use crate::rebalance::{Change, GroupConsumer, Place, SourceContext};
+use crate::shared::{Command, Shared};
 
 use commits::Commits;
-use moves::Move;
-use rebalance::Revocation;
+use control::Job;
+use handover::Handover;
+use leave::Leaving;
+use trouble::Troubles;
 
-pub(crate) type Client = BaseConsumer<GroupCallbacks>;
+/// The longest sleep: a rebalance of the group waits for a member that polls seldom.
+const NAP: Duration = Duration::from_millis(100);
 
-/// The longest between two polls: callbacks wake the thread, this is for what they may miss.
-const TICK: Duration = Duration::from_millis(100);
-/// How long a call that must wait for the broker may hold up the thread.
-const CALL: Duration = Duration::from_secs(5);
+/// How long a question to the broker about positions may take.
+pub(crate) const ASK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The source's end of a driver.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) commit_every: usize,
+    context: Arc<SourceContext>,
+}
+
+impl Handle {
+    /// A lane's queue gave an error.
+    pub(crate) fn trouble(&self, code: Code) {
+        self.context.hear_error(code, String::new());
+        self.shared.call_driver();
+    }
+}
+
+/// What a source is to do.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) config: Arc<KafkaConfig>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) spec: SubscribeSpec,
+    /// The named topics, with their number of partitions.
+    pub(crate) topics: Vec<(Arc<str>, i32)>,
+}
 
 pub(crate) struct Driver {
-    pub(crate) client: Arc<Client>,
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) spec: SubscribeSpec,
-    /// A member of a group commits; a solo reader does not.
-    pub(crate) in_group: bool,
-    pub(crate) commits: Commits,
-    pub(crate) revocation: Option<Revocation>,
-    pub(crate) moves: VecDeque<Move>,
-    degraded: bool,
-    next_probe: Instant,
+    consumer: Arc<GroupConsumer>,
+    shared: Arc<Shared>,
+    plan: Plan,
+    changes: std::collections::VecDeque<Change>,
+    commits: Commits,
+    handover: Option<Handover>,
+    jobs: Vec<Job>,
+    /// librdkafka keeps a partition paused when it moves away and back: all must be resumed before they go.
+    paused: HashSet<Place>,
+    /// Where a reader that commits nothing stood when its partitions were taken.
+    left_at: HashMap<Place, i64>,
+    troubles: Troubles,
+    leaving: Option<Leaving>,
+}
+
+/// Makes the consumer on a thread of its own and begins to receive.
+pub(crate) async fn start(plan: Plan) -> Result<Handle> {
+    let (ready, started) = oneshot::channel();
+    let spawned = thread::Builder::new().name("gulo-kafka-source".into()).spawn(move || match Driver::new(plan) {
+        Ok(mut driver) => {
+            let begun = driver.begin().map(|()| driver.handle());
+            if begun.is_err() {
+                driver.give_up();
+            }
+            // Where nobody waits any more, nobody will ever tell the driver to leave.
+            if ready.send(begun).is_err() {
+                driver.give_up();
+            }
+            driver.run();
+        }
+        Err(error) => drop(ready.send(Err(error))),
+    });
+    spawned.map_err(|error| Error::new(ErrorKind::Other, "no thread for the Kafka source").source(error))?;
+    started.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Other, "the thread of the Kafka source ended")))
+}
+
+/// Tells the source when the thread ends in a way that nobody foresaw.
+struct LastWord(Arc<Shared>);
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        self.0.fail(ErrorKind::Other, "the thread of the Kafka source ended".into());
+    }
 }
 
 impl Driver {
-    pub(crate) fn new(
-        client: Arc<Client>,
-        shared: Arc<Shared>,
-        spec: SubscribeSpec,
-        in_group: bool,
-    ) -> Self {
-        Self {
-            client,
+    fn new(plan: Plan) -> Result<Self> {
+        let group = match &plan.spec.member {
+            Member::Group(group) => group.to_string(),
+            Member::Solo => lonely_group(),
+        };
+        let secrets = plan.config.secrets();
+        let observer = Observer::new(plan.health.clone(), secrets.clone());
+        let context = SourceContext::new(observer);
+        let made = plan.config.consumer(&group).create_with_context(context);
+        let mut consumer: GroupConsumer = made.map_err(|error| of_call("the consumer", &error, &secrets))?;
+        let shared = Arc::new(Shared::default());
+        let this = thread::current();
+        shared.set_driver(this.clone());
+        consumer.set_nonempty_callback(move || this.unpark());
+        Ok(Self {
+            consumer: Arc::new(consumer),
             shared,
-            in_group,
-            commits: Commits::new(spec.commit),
-            spec,
-            revocation: None,
-            moves: VecDeque::new(),
-            degraded: false,
-            next_probe: Instant::now(),
+            commits: Commits::new(plan.spec.commit),
+            plan,
+            changes: Default::default(),
+            handover: None,
+            jobs: Vec::new(),
+            paused: HashSet::new(),
+            left_at: HashMap::new(),
+            troubles: Troubles::default(),
+            leaving: None,
+        })
+    }
+
+    fn handle(&self) -> Handle {
+        Handle {
+            shared: self.shared.clone(),
+            commit_every: self.plan.spec.commit.every.max(1),
+            context: self.consumer.context().clone(),
         }
     }
 
-    /// Until told to leave.
-    pub(crate) fn run(mut self) {
-        loop {
-            self.serve();
-            self.take_commands();
-            self.advance_revocation();
-            self.advance_moves();
-            self.commit_if_due(false);
-            self.probe_if_degraded();
-            let leave = self.shared.lock().leave.take();
-            if let Some(leave) = leave {
-                let committed = self.leave(leave.deadline);
-                if let Some(done) = leave.done {
-                    let _ = done.send(committed);
-                }
-                return;
+    fn is_solo(&self) -> bool {
+        self.plan.spec.member == Member::Solo
+    }
+
+    /// Joins the group; or takes every partition, where there is none to join.
+    fn begin(&mut self) -> Result<()> {
+        let subscribed = match &self.plan.spec.topics {
+            Topics::Named(_) if self.is_solo() => return self.take_all(),
+            Topics::Named(names) => {
+                let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+                self.consumer.subscribe(&names)
             }
-            self.shared.signal.wait(self.next_wake());
-        }
+            // A regular expression is taken for one by its `^`; the whole name must match.
+            Topics::Pattern(pattern) => self.consumer.subscribe(&[&format!("^({pattern})$")]),
+        };
+        subscribed
+            .map_err(|error| Error::new(ErrorKind::Config, format!("Kafka did not take the subscription: {error}")))
     }
 
-    fn next_wake(&self) -> Duration {
-        let soon = self
-            .revocation
-            .as_ref()
-            .map_or(TICK, |revocation| revocation.wait());
-        if self.moves.is_empty() {
-            soon.min(TICK)
-        } else {
-            soon.min(Duration::from_millis(10))
-        }
-    }
-
-    /// Polls until there is nothing more. News of one poll are acted on before the next: between an assign and the next poll
-    /// the partitions' queues must be split off.
-    pub(crate) fn serve(&mut self) {
-        let client = Arc::clone(&self.client);
-        let mut quiet = 0;
-        // A poll returns nothing for a served callback too, so one empty answer is not the end.
-        while quiet < 2 {
-            match client.poll(Duration::ZERO) {
-                Some(Ok(record)) => {
-                    let partition: Partition = (record.topic().into(), record.partition());
-                    if let Some(lane) = self.shared.lock().of_partition(&partition) {
-                        lane.add_stray(&record);
-                    }
-                    self.shared.news.notify_one();
-                    quiet = 0;
-                }
-                Some(Err(error)) => self.note_error(&error),
-                None => quiet += 1,
-            }
-            while let Some(news) = client.context().next() {
-                self.act_on(news);
-                quiet = 0;
-            }
-        }
-    }
-
-    fn act_on(&mut self, news: News) {
-        match news {
-            News::Assigned(partitions) => self.assign(&partitions),
-            News::Revoked {
-                partitions,
-                lost: true,
-            } => self.lose(&partitions),
-            News::Revoked {
-                partitions,
-                lost: false,
-            } => self.begin_revocation(partitions),
-            News::Committed(result, parts) => self.commit_answered(result, &parts),
-            News::Trouble(reason) => self.degrade(Error::new(ErrorKind::Unavailable, reason)),
-        }
-    }
-
-    /// Errors that come out of `poll` have no text; the callback had it. Most heal by themselves.
-    fn note_error(&mut self, error: &KafkaError) {
-        if let KafkaError::MessageConsumptionFatal(code) = error {
-            let fatal = Error::new(
-                ErrorKind::Other,
-                format!("the Kafka consumer cannot go on: {code}"),
-            );
-            self.shared.lock().fatal = Some(fatal);
-            self.shared.news.notify_one();
-            return;
-        }
-        let code = error.rdkafka_error_code();
-        if !code.is_some_and(crate::context::is_connection_trouble) {
-            self.degrade(crate::error::of_operation("consuming", error));
-        }
-    }
-
-    pub(crate) fn degrade(&mut self, error: Error) {
-        if !std::mem::replace(&mut self.degraded, true) {
-            self.shared.tell(LaneEvent::Degraded(error));
-        }
-        self.next_probe = Instant::now() + Duration::from_secs(1);
-    }
-
-    pub(crate) fn recovered(&mut self) {
-        self.client.context().health.up();
-        if std::mem::replace(&mut self.degraded, false) {
-            self.shared.tell(LaneEvent::Recovered);
-        }
-    }
-
-    /// Nothing tells that an idle connection is back, so it is asked for.
-    fn probe_if_degraded(&mut self) {
-        if self.degraded && Instant::now() >= self.next_probe {
-            if self
-                .client
-                .fetch_metadata(Some("gulo"), Duration::from_millis(300))
-                .is_ok()
-            {
-                self.recovered();
-            }
-            self.next_probe = Instant::now() + Duration::from_secs(1);
-        }
-    }
-
-    /// Commits what is settled, lets all go, and drops the client: its drop leaves the group.
-    fn leave(mut self, deadline: Instant) -> bool {
-        let lanes: Vec<Lane> = self
-            .shared
-            .lock()
-            .lanes
-            .values()
-            .map(|lane| lane.lane)
+    fn take_all(&mut self) -> Result<()> {
+        let places: Vec<Place> = self
+            .plan
+            .topics
+            .iter()
+            .flat_map(|(topic, count)| (0..*count).map(|partition| Place { topic: topic.clone(), partition }))
             .collect();
-        self.seal(&lanes);
-        let mut committed = self.is_committed(&lanes);
-        while !committed && Instant::now() < deadline {
+        self.take_on(places)
+    }
+
+    fn run(mut self) {
+        let last_word = LastWord(self.shared.clone());
+        while !self.ready_to_leave() {
             self.serve();
-            self.commit_if_due(true);
-            self.shared.signal.wait(Duration::from_millis(10));
-            committed = self.is_committed(&lanes);
+            self.obey();
+            self.go_on();
+            thread::park_timeout(self.nap());
         }
-        self.client.context().leaving.store(true, SeqCst);
-        let revoking = self.revocation.take();
-        // Queues and lists of a consumer that are alive hang its drop.
-        self.shared.lock().lanes.clear();
-        if let Some(revoking) = revoking {
-            self.unassign(revoking.partitions());
-        }
-        self.client.unsubscribe();
-        drop(self.client);
-        committed
+        self.leave();
+        drop(last_word);
     }
 
-    pub(crate) fn list<'a>(
-        &self,
-        partitions: impl IntoIterator<Item = &'a Partition>,
-    ) -> TopicPartitionList {
-        let mut list = TopicPartitionList::new();
-        for (topic, partition) in partitions {
-            list.add_partition(topic, *partition);
+    /// Serves the consumer's queue until it is empty. A poll that ran a callback returns nothing too.
+    fn serve(&mut self) {
+        let consumer = self.consumer.clone();
+        loop {
+            let before = consumer.context().served();
+            match consumer.poll(Duration::ZERO) {
+                Some(Ok(record)) => self.keep(&record),
+                Some(Err(KafkaError::MessageConsumptionFatal(code))) => self.end_by(code),
+                Some(Err(_)) => {}
+                None if consumer.context().served() == before => break,
+                None => {}
+            }
+            self.hear();
         }
-        list
     }
 
-    pub(crate) fn starts_at_once(&self) -> bool {
-        matches!(self.spec.start, Position::At(_) | Position::Offset(_)) || !self.in_group
+    fn hear(&mut self) {
+        let heard = self.consumer.context().take_heard();
+        self.changes.extend(heard.changes);
+        heard.answers.into_iter().for_each(|answer| self.answered(answer));
+        heard.errors.into_iter().for_each(|(code, text)| self.alarmed(code, &text));
+        self.change();
     }
+
+    /// A message that came before its partition's queue was split off must not be lost.
+    fn keep(&mut self, record: &BorrowedMessage<'_>) {
+        let place = Place::new(record.topic(), record.partition());
+        let mut state = self.shared.lock();
+        if let Some(lane) = state.lanes.of(&place) {
+            let message = take_out(record, &lane.place.topic, &mut Names::default());
+            lane.backlog.push_back((record.offset(), message));
+            drop(state);
+            self.shared.wake.notify_one();
+        }
+    }
+
+    fn obey(&mut self) {
+        let mut state = self.shared.lock();
+        let commands = std::mem::take(&mut state.commands);
+        let leave = state.leave.take();
+        drop(state);
+        for command in commands {
+            match command {
+                Command::Pause(lane) => self.pause(lane),
+                Command::Resume(lane) => self.resume(lane),
+                Command::Release(lane) => self.release(lane),
+                Command::Seek(lane, to) => self.seek(lane, to),
+            }
+        }
+        if let Some(leave) = leave {
+            self.leaving = Some(Leaving::new(leave));
+        }
+    }
+
+    /// Whatever takes several steps takes its next.
+    fn go_on(&mut self) {
+        let now = Instant::now();
+        self.step_handover(now);
+        self.step_jobs(now);
+        self.step_commits(now);
+        self.step_troubles(now);
+    }
+
+    fn nap(&self) -> Duration {
+        let urgent = self.handover.is_some() || !self.jobs.is_empty() || self.leaving.is_some();
+        let next = self.commits.next(&self.shared.lock());
+        let longest = if urgent { NAP / 10 } else { NAP };
+        next.map_or(longest, |at| at.saturating_duration_since(Instant::now()).min(longest))
+    }
+
+    /// Ends the source: what comes next is for a new one.
+    fn end(&self, error: &Error) {
+        self.shared.fail(error.kind(), error.to_string());
+    }
+
+    fn end_by(&self, code: Code) {
+        let said = self.consumer.client().fatal_error().map(|(_, text)| text);
+        let secrets = self.plan.config.secrets();
+        let said = said.map(|said| secrets.scrub(&said).into_owned());
+        self.end(&crate::error::coded("the Kafka consumer ended", code, said.as_deref()));
+    }
+
+    fn start_position(&self) -> Position {
+        self.plan.spec.start
+    }
+
+    fn is_lost(&self) -> bool {
+        !self.is_solo() && self.consumer.assignment_lost()
+    }
+
+    /// From here on the consumer polls by itself, inside of its drop.
+    fn stop_acting(&self) {
+        self.consumer.context().leaving.store(true, Relaxed);
+    }
+}
+
+/// A reader without a group needs one all the same: librdkafka gives partitions to groups only. Nobody else has this one,
+/// and nothing is ever committed to it.
+fn lonely_group() -> String {
+    use std::sync::atomic::AtomicU32;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let nanos = since.map_or(0, |since| since.as_nanos());
+    format!("gulo-solo-{}-{nanos:x}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed))
 }

@@ -1,99 +1,186 @@
-//! What librdkafka says, in our words.
+//! librdkafka's errors in ours: what kind, with what to do.
 
-use gulo_bus_core::transport::Outcome;
 use gulo_bus_core::{Error, ErrorKind};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
-/// An error about making or configuring a client. The client library puts the value into its text, which may be a secret
-/// under a mistyped name, so only the name and the problem are kept.
-pub(crate) fn of_client(error: &KafkaError) -> Error {
-    match error {
-        KafkaError::ClientConfig(_, problem, name, _) => {
-            // "No such configuration property: "x"" quotes the name only; other texts quote the value.
-            let problem = if problem.starts_with("No such") {
-                "there is no such property"
-            } else {
-                "the value is not allowed"
-            };
-            Error::new(
-                ErrorKind::Config,
-                format!("Kafka property `{name}`: {problem}"),
-            )
-            .help("see librdkafka's CONFIGURATION.md")
-        }
-        other => Error::new(
-            ErrorKind::Config,
-            format!("the Kafka client cannot be made: {other}"),
-        ),
-    }
-}
+use crate::config::Secrets;
 
-/// An error out of a running client, about `what`.
-pub(crate) fn of_operation(what: &str, error: &KafkaError) -> Error {
-    let code = error.rdkafka_error_code();
-    Error::new(
-        code.map_or(ErrorKind::Other, kind),
-        format!("{what}: {}", text(error)),
-    )
-}
+/// What to do where no broker answers.
+pub(crate) const IS_IT_RUNNING: &str = "is it running? set KAFKA_BOOTSTRAP_SERVERS";
 
-fn text(error: &KafkaError) -> String {
-    error
-        .rdkafka_error_code()
-        .map_or_else(|| error.to_string(), |code| code.to_string())
-}
-
-pub(crate) fn kind(code: RDKafkaErrorCode) -> ErrorKind {
-    use RDKafkaErrorCode as Code;
+/// The kind of a code.
+pub(crate) fn kind_of(code: Code) -> ErrorKind {
     match code {
-        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
-            ErrorKind::Missing
-        }
-        Code::MessageSizeTooLarge => ErrorKind::TooLarge,
-        Code::MessageTimedOut | Code::OperationTimedOut | Code::RequestTimedOut => {
+        Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize => ErrorKind::TooLarge,
+        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => ErrorKind::Missing,
+        Code::MessageTimedOut | Code::OperationTimedOut | Code::RequestTimedOut | Code::TimedOutQueue => {
             ErrorKind::TimedOut
         }
-        Code::BrokerTransportFailure | Code::AllBrokersDown | Code::Resolve => {
-            ErrorKind::Unavailable
-        }
-        Code::TopicAuthorizationFailed
-        | Code::GroupAuthorizationFailed
-        | Code::ClusterAuthorizationFailed
-        | Code::InvalidTopic
-        | Code::InvalidRecord
-        | Code::Authentication
-        | Code::SaslAuthenticationFailed => ErrorKind::Refused,
+        Code::InvalidArgument | Code::InvalidConfig | Code::NotConfigured => ErrorKind::Config,
+        code if is_refusal(code) => ErrorKind::Refused,
+        code if is_connection(code) || is_passing(code) => ErrorKind::Unavailable,
         _ => ErrorKind::Other,
     }
 }
 
-/// What is known of a message whose delivery failed with `code`.
-pub(crate) fn outcome(code: RDKafkaErrorCode) -> Outcome {
-    use RDKafkaErrorCode as Code;
-    match code {
-        Code::UnknownTopicOrPartition
-        | Code::UnknownTopic
-        | Code::UnknownPartition
-        | Code::MessageSizeTooLarge
-        | Code::TopicAuthorizationFailed
-        | Code::ClusterAuthorizationFailed
-        | Code::InvalidTopic
-        | Code::InvalidRecord
-        | Code::InvalidMessage
-        | Code::InvalidTimestamp
-        | Code::PolicyViolation => Outcome::Refused,
-        Code::PurgeQueue | Code::QueueFull => Outcome::NotSent,
-        // The client does not say whether a message that timed out had left: it may have arrived.
-        _ => Outcome::Unknown,
+/// Rights, credentials, and what the broker will not take whoever asks.
+pub(crate) fn is_refusal(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Authentication
+            | Code::SaslAuthenticationFailed
+            | Code::UnsupportedSASLMechanism
+            | Code::TopicAuthorizationFailed
+            | Code::GroupAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::TransactionalIdAuthorizationFailed
+            | Code::InvalidTopic
+            | Code::InvalidMessage
+            | Code::InvalidRecord
+            | Code::InvalidTimestamp
+            | Code::InvalidPartitions
+            | Code::InvalidReplicationFactor
+            | Code::PolicyViolation
+            | Code::UnsupportedForMessageFormat
+            | Code::UnsupportedCompressionType
+            | Code::InvalidGroupId
+            | Code::InvalidSessionTimeout
+            | Code::GroupMaxSizeReached
+            | Code::FencedInstanceId
+    )
+}
+
+/// About the connection itself.
+pub(crate) fn is_connection(code: Code) -> bool {
+    matches!(
+        code,
+        Code::AllBrokersDown
+            | Code::BrokerTransportFailure
+            | Code::Resolve
+            | Code::Authentication
+            | Code::SaslAuthenticationFailed
+            | Code::UnsupportedSASLMechanism
+            | Code::SSL
+    )
+}
+
+/// A connection error that waiting does not mend.
+pub(crate) fn is_hopeless(code: Code) -> bool {
+    matches!(code, Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism | Code::SSL)
+}
+
+fn is_passing(code: Code) -> bool {
+    matches!(
+        code,
+        Code::NetworkException
+            | Code::BrokerNotAvailable
+            | Code::LeaderNotAvailable
+            | Code::NotLeaderForPartition
+            | Code::CoordinatorNotAvailable
+            | Code::CoordinatorLoadInProgress
+            | Code::NotCoordinator
+            | Code::WaitingForCoordinator
+            | Code::NotEnoughReplicas
+            | Code::NotEnoughReplicasAfterAppend
+            | Code::PurgeQueue
+            | Code::PurgeInflight
+            | Code::QueueFull
+            | Code::IllegalGeneration
+            | Code::RebalanceInProgress
+    )
+}
+
+fn help_for(code: Code) -> Option<&'static str> {
+    Some(match code {
+        Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve => IS_IT_RUNNING,
+        Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism => {
+            "check sasl.mechanism, sasl.username and sasl.password"
+        }
+        Code::SSL => {
+            "is the broker's certificate made by a CA in ssl.ca.location, for this very host name, and not expired?"
+        }
+        Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed | Code::ClusterAuthorizationFailed => {
+            "the broker's ACLs do not allow it"
+        }
+        Code::UnknownTopicOrPartition | Code::UnknownTopic => "create what is missing with `ensure`",
+        _ => return None,
+    })
+}
+
+/// What happened, to what, by its code; `said` is what librdkafka said beside it, where it did.
+pub(crate) fn coded(what: &str, code: Code, said: Option<&str>) -> Error {
+    let text = match said.filter(|said| !said.is_empty()) {
+        Some(said) => format!("{what}: {said}"),
+        None => format!("{what}: {}", plain(code)),
+    };
+    let error = Error::new(kind_of(code), text);
+    match help_for(code) {
+        Some(help) => error.help(help),
+        None => error,
     }
 }
 
-/// Why a message for `topic` was not confirmed.
-pub(crate) fn of_delivery(topic: &str, code: RDKafkaErrorCode) -> Error {
-    let error = Error::new(kind(code), format!("topic `{topic}`: {code}"));
-    match kind(code) {
-        ErrorKind::Missing => error.help("create it, or name it with `Bus::builder(..).topic(..)`"),
-        ErrorKind::TimedOut => error.help("is the broker there? it may have arrived"),
-        _ => error,
+/// librdkafka's words for a code, without its name.
+pub(crate) fn plain(code: Code) -> String {
+    let text = code.to_string();
+    match text.split_once(" (") {
+        Some((_, words)) => words.trim_end_matches(')').to_owned(),
+        None => text,
+    }
+}
+
+/// An error of a call. Those about the configuration quote values, so they are told without.
+pub(crate) fn of_call(what: &str, error: &KafkaError, secrets: &Secrets) -> Error {
+    match error {
+        KafkaError::ClientConfig(_, said, name, _) => {
+            let said = match crate::config::is_harmless(name) || said.starts_with("No such") {
+                true => secrets.scrub(said).into_owned(),
+                false => "its value is not valid".to_owned(),
+            };
+            Error::new(ErrorKind::Config, format!("the Kafka property `{name}`: {said}"))
+        }
+        KafkaError::ClientCreation(said) => {
+            let said = secrets.scrub(said);
+            Error::new(ErrorKind::Config, format!("Kafka's client was not made: {said}"))
+        }
+        KafkaError::Nul(_) => Error::new(ErrorKind::Config, format!("{what}: a name contains a NUL")),
+        KafkaError::AdminOpCreation(said) => Error::new(ErrorKind::Config, format!("{what}: {}", secrets.scrub(said))),
+        other => match other.rdkafka_error_code() {
+            Some(code) => coded(what, code, None),
+            None => Error::new(ErrorKind::Other, format!("{what}: {}", secrets.scrub(&other.to_string()))),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_have_their_kind_and_help() {
+        let error = coded("topic `t`", Code::UnknownTopicOrPartition, None);
+        assert_eq!(error.kind(), ErrorKind::Missing);
+        assert!(error.to_string().contains("`ensure`"), "{error}");
+        assert_eq!(kind_of(Code::BrokerTransportFailure), ErrorKind::Unavailable);
+        assert_eq!(kind_of(Code::Authentication), ErrorKind::Refused);
+        assert_eq!(kind_of(Code::MessageSizeTooLarge), ErrorKind::TooLarge);
+        assert_eq!(kind_of(Code::MessageTimedOut), ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn words_come_without_the_name_of_the_code() {
+        assert_eq!(plain(Code::MessageTimedOut), "Local: Message timed out");
+    }
+
+    #[test]
+    fn an_error_about_a_secret_property_does_not_quote_it() {
+        use rdkafka::ClientConfig;
+        use rdkafka::producer::{BaseProducer, DefaultProducerContext};
+        let config = crate::KafkaConfig::new("b").property("enable.random.seed", "hunter2-hunter2");
+        let made: Result<BaseProducer<DefaultProducerContext>, _> = ClientConfig::create(&config.admin());
+        let error = of_call("x", &made.err().unwrap(), &config.secrets());
+        assert_eq!(error.kind(), ErrorKind::Config);
+        let text = format!("{error} {error:?}");
+        assert!(text.contains("enable.random.seed") && !text.contains("hunter2"), "{text}");
     }
 }

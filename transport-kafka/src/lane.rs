@@ -1,157 +1,232 @@
-//! One assigned partition.
+//! The lanes of a source: one for each assignment of a partition.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::fmt;
 use std::time::Duration;
 
-use gulo_bus_core::message::Origin;
+use gulo_bus_core::message::{Message, Origin};
 use gulo_bus_core::settle::{Lane, Ledger, Token};
 use gulo_bus_core::transport::Delivery;
 use rdkafka::Message as _;
 use rdkafka::consumer::base_consumer::PartitionQueue;
-use rdkafka::error::KafkaError;
-use rdkafka::message::BorrowedMessage;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
-use crate::context::{GroupCallbacks, Partition};
-use crate::convert;
+use crate::convert::{Names, take_out};
+use crate::rebalance::{Place, SourceContext};
 
-pub(crate) struct LaneState {
-    pub(crate) lane: Lane,
-    pub(crate) topic: Arc<str>,
-    pub(crate) partition: i32,
-    /// Its messages, apart from those of other partitions, so that a full lane is held back by not being polled.
-    queue: PartitionQueue<GroupCallbacks>,
-    /// Messages of it that came out of the consumer's main queue: there before the queues were split.
-    strays: VecDeque<Delivery>,
-    ledger: Ledger,
-    /// Settled since the last commit was asked for.
-    pub(crate) fresh: usize,
-    /// The position that is committed for certain.
-    pub(crate) committed: Option<i64>,
+/// A lane that is open.
+pub(crate) struct OpenLane {
+    pub(crate) id: Lane,
+    pub(crate) place: Place,
+    pub(crate) ledger: Ledger,
+    /// Fetched messages wait in it. A lane that is full is held back by not polling it: librdkafka's pause would throw
+    /// away what was fetched, and fetch it again at half a second a time.
+    pub(crate) queue: Option<PartitionQueue<SourceContext>>,
+    /// Came by the consumer's own queue before this partition's was split off: delivered first.
+    pub(crate) backlog: VecDeque<(i64, Message)>,
     pub(crate) paused: bool,
-    pub(crate) phase: Phase,
-    /// What the window allows.
-    window: usize,
+    /// To be given up: delivers nothing any more.
+    pub(crate) draining: bool,
+    /// About to be opened anew: delivers nothing any more.
+    pub(crate) held: bool,
+    /// Verdicts come too late for it.
+    pub(crate) frozen: bool,
+    /// A position to commit although nothing has been finished here yet.
+    pub(crate) initial: Option<i64>,
+    /// The position that the broker has confirmed for this epoch.
+    pub(crate) confirmed: Option<i64>,
 }
 
-/// Where a lane is on its way out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// Delivers.
-    Open,
-    /// Called back by the group: delivers no more, verdicts still count.
-    Draining,
-    /// Given back: verdicts count no more, what is settled is being committed.
-    Sealed,
+/// What a look into a lane gave. It lives for a moment, and a box would cost an allocation for each message.
+#[allow(clippy::large_enum_variant)]
+pub(crate) enum Taken {
+    Delivery(Delivery),
+    Nothing,
+    Trouble(Code),
 }
 
-impl LaneState {
-    pub(crate) fn new(
-        lane: Lane,
-        partition: Partition,
-        queue: PartitionQueue<GroupCallbacks>,
-        window: usize,
-    ) -> Self {
+impl OpenLane {
+    fn new(id: Lane, place: Place) -> Self {
         Self {
-            lane,
-            topic: partition.0,
-            partition: partition.1,
-            queue,
-            strays: VecDeque::new(),
+            id,
+            place,
             ledger: Ledger::new(),
-            fresh: 0,
-            committed: None,
+            queue: None,
+            backlog: VecDeque::new(),
             paused: false,
-            phase: Phase::Open,
-            window,
+            draining: false,
+            held: false,
+            frozen: false,
+            initial: None,
+            confirmed: None,
         }
     }
 
-    pub(crate) fn key(&self) -> Partition {
-        (Arc::clone(&self.topic), self.partition)
+    /// The partition, and a position in it.
+    pub(crate) fn origin(&self, offset: Option<i64>) -> Origin {
+        Origin { topic: self.place.topic.clone(), partition: u32::try_from(self.place.partition).ok(), offset }
     }
 
-    pub(crate) fn origin(&self) -> Origin {
-        Origin {
-            topic: Arc::clone(&self.topic),
-            partition: u32::try_from(self.partition).ok(),
-            offset: None,
+    /// Where a successor must read on, unless the broker has confirmed it already.
+    pub(crate) fn to_commit(&self) -> Option<i64> {
+        let position = self.ledger.watermark().or(self.initial);
+        position.filter(|position| Some(*position) != self.confirmed)
+    }
+
+    /// The next message, if it may be handed out.
+    pub(crate) fn take(&mut self, window: usize, names: &mut Names) -> Taken {
+        if self.paused || self.draining || self.held {
+            return Taken::Nothing;
         }
-    }
-
-    /// Begins anew under `lane`: nothing arrived, nothing settled.
-    pub(crate) fn renew(&mut self, lane: Lane) {
-        self.lane = lane;
-        self.ledger = Ledger::new();
-        self.strays.clear();
-        self.fresh = 0;
-        self.phase = Phase::Open;
-    }
-
-    fn delivers(&self) -> bool {
-        self.phase == Phase::Open && !self.paused && self.ledger.span() < self.window
-    }
-
-    /// Takes one message, if there is one and it may be handed out.
-    pub(crate) fn take(&mut self) -> Option<Result<Delivery, KafkaError>> {
-        if !self.delivers() {
-            return None;
-        }
-        if let Some(stray) = self.strays.pop_front() {
-            return Some(Ok(stray));
-        }
-        loop {
-            let record = match self.queue.poll(Duration::ZERO)? {
-                Ok(record) => record,
-                Err(error) => return Some(Err(error)),
+        while self.ledger.span() < window {
+            let (offset, message) = match self.next(names) {
+                Ok(Some(next)) => next,
+                Ok(None) => return Taken::Nothing,
+                Err(code) => return Taken::Trouble(code),
             };
-            // A repetition within one assignment was handed out already.
-            if let Some(seq) = self.ledger.arrive(record.offset()) {
-                return Some(Ok(delivery(self.lane, seq, &self.topic, &record)));
+            // A repetition within one assignment gets no number and is not handed out again.
+            if let Some(seq) = self.ledger.arrive(offset) {
+                return Taken::Delivery(self.delivery(seq, offset, message));
             }
         }
+        Taken::Nothing
     }
 
-    pub(crate) fn add_stray(&mut self, record: &BorrowedMessage<'_>) {
-        if let Some(seq) = self.ledger.arrive(record.offset()) {
-            self.strays
-                .push_back(delivery(self.lane, seq, &self.topic, record));
+    fn next(&mut self, names: &mut Names) -> Result<Option<(i64, Message)>, Code> {
+        if let Some(next) = self.backlog.pop_front() {
+            return Ok(Some(next));
+        }
+        let polled = self.queue.as_ref().and_then(|queue| queue.poll(Duration::ZERO));
+        match polled {
+            None | Some(Err(KafkaError::PartitionEOF(_))) => Ok(None),
+            Some(Ok(record)) => Ok(Some((record.offset(), take_out(&record, &self.place.topic, names)))),
+            Some(Err(error)) => Err(error.rdkafka_error_code().unwrap_or(Code::Fail)),
         }
     }
 
-    /// `seq` is done. Ignored once the lane is sealed.
-    pub(crate) fn settle(&mut self, seq: u64) {
-        if self.phase != Phase::Sealed {
-            self.ledger.finish(seq);
-            self.fresh += 1;
-        }
-    }
-
-    /// What is settled and not committed yet: the position to commit.
-    pub(crate) fn to_commit(&self) -> Option<i64> {
-        self.ledger
-            .watermark()
-            .filter(|mark| Some(*mark) != self.committed)
-    }
-
-    /// Where to read to get everything unsettled again; `None` where nothing was handed out.
-    pub(crate) fn first_unsettled(&self) -> Option<i64> {
-        self.ledger
-            .first_unfinished()
-            .or_else(|| self.ledger.watermark())
+    fn delivery(&self, seq: u64, offset: i64, message: Message) -> Delivery {
+        Delivery { message, token: Token { lane: self.id, seq }, origin: self.origin(Some(offset)), redelivered: 0 }
     }
 }
 
-fn delivery(lane: Lane, seq: u64, topic: &Arc<str>, record: &BorrowedMessage<'_>) -> Delivery {
-    let origin = Origin {
-        topic: Arc::clone(topic),
-        partition: u32::try_from(record.partition()).ok(),
-        offset: Some(record.offset()),
-    };
-    Delivery {
-        message: convert::message(topic, record),
-        token: Token { lane, seq },
-        origin,
-        redelivered: 0,
+impl fmt::Debug for OpenLane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {} span {}", self.id, self.place, self.ledger.span())
+    }
+}
+
+/// A slot is for one partition for ever; its epoch goes up with each opening.
+#[derive(Debug)]
+struct Slot {
+    place: Place,
+    next_epoch: u32,
+    lane: Option<OpenLane>,
+}
+
+/// All lanes of a source.
+#[derive(Debug, Default)]
+pub(crate) struct Lanes(Vec<Slot>);
+
+impl Lanes {
+    /// Opens the lane of `place` under a new epoch.
+    pub(crate) fn open(&mut self, place: &Place) -> &mut OpenLane {
+        let index = self.0.iter().position(|slot| slot.place == *place);
+        let index = index.unwrap_or_else(|| {
+            self.0.push(Slot { place: place.clone(), next_epoch: 0, lane: None });
+            self.0.len() - 1
+        });
+        let slot = &mut self.0[index];
+        let id = Lane { slot: index as u32, epoch: slot.next_epoch };
+        slot.next_epoch = slot.next_epoch.wrapping_add(1);
+        slot.lane.insert(OpenLane::new(id, slot.place.clone()))
+    }
+
+    /// The lane, if it is open under this very epoch.
+    pub(crate) fn get_mut(&mut self, lane: Lane) -> Option<&mut OpenLane> {
+        let slot = self.0.get_mut(lane.slot as usize)?;
+        slot.lane.as_mut().filter(|open| open.id == lane)
+    }
+
+    /// Closes the lane, if it is open under this very epoch.
+    pub(crate) fn close(&mut self, lane: Lane) -> Option<OpenLane> {
+        let slot = self.0.get_mut(lane.slot as usize)?;
+        slot.lane.take_if(|open| open.id == lane)
+    }
+
+    /// The open lane of `place`.
+    pub(crate) fn of(&mut self, place: &Place) -> Option<&mut OpenLane> {
+        self.iter_mut().find(|open| open.place == *place)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &OpenLane> {
+        self.0.iter().filter_map(|slot| slot.lane.as_ref())
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut OpenLane> {
+        self.0.iter_mut().filter_map(|slot| slot.lane.as_mut())
+    }
+
+    /// The open lanes, beginning behind another one each turn, so that none is served first for ever.
+    pub(crate) fn in_turn(&mut self, turn: usize) -> impl Iterator<Item = &mut OpenLane> {
+        let middle = turn % self.0.len().max(1);
+        let (front, back) = self.0.split_at_mut(middle);
+        back.iter_mut().chain(front).filter_map(|slot| slot.lane.as_mut())
+    }
+
+    /// Closes all of them. Their queues hold the consumer, which must be dropped after them and elsewhere.
+    pub(crate) fn clear(&mut self) {
+        self.0.iter_mut().for_each(|slot| slot.lane = None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(window: usize) -> (Lanes, Lane, Vec<Token>) {
+        let mut lanes = Lanes::default();
+        let lane = lanes.open(&Place::new("t", 3));
+        let id = lane.id;
+        lane.backlog = (0..5).map(|at| (at * 2, Message::new("t", "x"))).collect();
+        let mut tokens = Vec::new();
+        while let Taken::Delivery(delivery) = lane.take(window, &mut Names::default()) {
+            tokens.push(delivery.token);
+        }
+        (lanes, id, tokens)
+    }
+
+    #[test]
+    fn a_place_keeps_its_slot_and_gets_a_new_epoch() {
+        let mut lanes = Lanes::default();
+        let first = lanes.open(&Place::new("t", 0)).id;
+        assert!(lanes.close(first).is_some());
+        let second = lanes.open(&Place::new("t", 0)).id;
+        assert_eq!((first.slot, first.epoch + 1), (second.slot, second.epoch));
+        assert!(lanes.get_mut(first).is_none() && lanes.close(first).is_none());
+    }
+
+    #[test]
+    fn a_full_lane_hands_out_nothing_until_its_oldest_is_settled() {
+        let (mut lanes, id, tokens) = filled(3);
+        assert_eq!(tokens.len(), 3);
+        let lane = lanes.get_mut(id).unwrap();
+        lane.ledger.finish(tokens[2].seq);
+        assert!(matches!(lane.take(3, &mut Names::default()), Taken::Nothing));
+        lane.ledger.finish(tokens[0].seq);
+        assert!(matches!(lane.take(3, &mut Names::default()), Taken::Delivery(_)));
+    }
+
+    #[test]
+    fn only_what_is_not_confirmed_is_to_be_committed() {
+        let (mut lanes, id, tokens) = filled(9);
+        let lane = lanes.get_mut(id).unwrap();
+        assert_eq!(lane.to_commit(), None);
+        lane.initial = Some(0);
+        assert_eq!(lane.to_commit(), Some(0));
+        lane.ledger.finish(tokens[0].seq);
+        lane.ledger.finish(tokens[1].seq);
+        assert_eq!(lane.to_commit(), Some(3));
+        lane.confirmed = Some(3);
+        assert_eq!(lane.to_commit(), None);
     }
 }

@@ -1,215 +1,218 @@
-//! Publishing: one completion a batch, back-pressure instead of errors, the truth about every message.
+//! Publishing: checked here, handed to librdkafka in order, confirmed by its delivery reports.
 
+mod outcome;
 mod receipt;
+mod wire;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::time::Duration;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use gulo_bus_core::message::Message;
-use gulo_bus_core::transport::{Capability, Failed, Outcome, Publisher, Unsent};
+use gulo_bus_core::transport::{Capabilities, Failed, Outcome, Publisher, Unsent};
 use gulo_bus_core::{Error, ErrorKind, Result};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
-use tokio::sync::RwLock;
+use rdkafka::error::RDKafkaErrorCode as Code;
+use tokio::sync::futures::Notified;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::KafkaConfig;
-use crate::context::Health;
-use crate::convert;
-use crate::error;
-use crate::topology::blocking;
-use crate::transport::{CAPABILITIES, NAME};
+use crate::context::{Health, Observer, lock};
+use crate::transport::CAPABILITIES;
 
-use receipt::{Callbacks, Receipts, Ticket};
+use receipt::{Failures, Receipts, Ticket};
+use wire::{Desk, Phase, Wire};
 
-type Client = ThreadedProducer<Callbacks>;
+/// Messages handed over before other tasks have a turn.
+const STRIDE: usize = 256;
 
 pub(crate) struct KafkaPublisher {
-    /// `None` once closed.
-    client: RwLock<Option<Arc<Client>>>,
-    receipts: Arc<Receipts>,
-    closing: AtomicBool,
-    max_message_bytes: usize,
-    patience: Duration,
+    desk: Arc<Desk>,
+    /// Gone when it is closed.
+    wire: Mutex<Option<Arc<Wire>>>,
+    ended: Mutex<Option<oneshot::Receiver<()>>>,
+    config: Arc<KafkaConfig>,
+    capabilities: Capabilities,
 }
 
 impl KafkaPublisher {
-    pub(crate) fn new(config: &KafkaConfig, health: &Arc<Health>) -> Result<Self> {
-        config.check()?;
-        let receipts = Arc::new(Receipts::default());
-        let callbacks = Callbacks {
-            health: Arc::clone(health),
-            receipts: Arc::clone(&receipts),
-        };
-        let client = config
-            .producer()
-            .create_with_context(callbacks)
-            .map_err(|error| error::of_client(&error))?;
-        Ok(Self {
-            client: RwLock::new(Some(Arc::new(client))),
-            receipts,
-            closing: AtomicBool::new(false),
-            max_message_bytes: config.max_message_bytes,
-            patience: config.publish_timeout_value(),
-        })
+    pub(crate) async fn start(config: Arc<KafkaConfig>, health: Arc<Health>) -> Result<Self> {
+        let desk = Arc::new(Desk::new(Observer::new(health, config.secrets())));
+        let (wire, ended) = Wire::open(&config, desk.clone()).await?;
+        let mut capabilities = CAPABILITIES;
+        capabilities.max_message_bytes = Some(config.max_message_bytes);
+        Ok(Self { desk, wire: Mutex::new(Some(wire)), ended: Mutex::new(Some(ended)), config, capabilities })
     }
 
-    /// What is refused before the wire.
-    fn refusal(&self, message: &Message) -> Option<Error> {
-        let (size, limit) = (message.size(), self.max_message_bytes);
-        if size > limit {
-            let problem = format!(
-                "message for topic `{}` is {size} bytes, the limit is {limit}",
-                message.topic
-            );
-            return Some(
-                Error::new(ErrorKind::TooLarge, problem)
-                    .help("raise `KafkaConfig::max_message_bytes` and the broker's"),
-            );
-        }
-        let wanted = [
-            (message.send.deliver_at.is_some(), Capability::DeliverAt),
-            (message.send.expires.is_some(), Capability::Expires),
-            (message.send.priority.is_some(), Capability::Priority),
-        ];
-        if let Some((_, capability)) = wanted.into_iter().find(|(wanted, _)| *wanted) {
-            return CAPABILITIES.require(NAME, capability).err();
-        }
-        // The client takes names as C strings.
-        let nul = message.topic.contains('\0')
-            || message.headers.iter().any(|(name, _)| name.contains('\0'));
-        nul.then(|| {
-            Error::new(
-                ErrorKind::Refused,
-                "a topic or header name contains a NUL character",
-            )
-        })
-    }
-
-    /// Hands over `batch` in order, waiting for room. What is not taken is noted in the ticket.
-    async fn hand_over(&self, client: &Client, batch: &[Message], ticket: &Ticket<'_>) {
-        let deadline = Instant::now() + self.patience;
-        let mut full = false;
+    /// Hands over what it can, in order; puts down what it cannot.
+    async fn hand_over_all(&self, batch: &[Message], sealing: &mut Sealing<'_>, undone: &mut Vec<Undone>) {
+        let deadline = Instant::now() + self.config.publish_timeout;
+        // Held no longer than this: the last one to let go of it waits for librdkafka.
+        let wire = lock(&self.wire).clone();
         for (index, message) in batch.iter().enumerate() {
-            if let Some(error) = self.refusal(message) {
-                ticket.refuse(index, Outcome::Refused, error);
+            if index % STRIDE == STRIDE - 1 {
+                tokio::task::consume_budget().await;
+            }
+            if let Err(error) = outcome::check(self.capabilities, message) {
+                undone.push((index, Outcome::Refused, error));
                 continue;
             }
-            // Order within the batch: behind one that found no room in time nothing may be sent.
-            while !full {
-                let room = self.receipts.room();
-                match send(client, message, ticket.opaque(index)) {
-                    Ok(()) => {
-                        ticket.sent();
-                        break;
-                    }
-                    Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) => {
-                        full = timeout_at(deadline, room).await.is_err();
-                    }
-                    Err(error) => {
-                        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-                        let outcome = if error::outcome(code) == Outcome::Refused {
-                            Outcome::Refused
-                        } else {
-                            Outcome::NotSent
-                        };
-                        ticket.refuse(index, outcome, error::of_delivery(&message.topic, code));
-                        break;
-                    }
-                }
+            let ticket = Ticket { slot: sealing.slot, index: index as u32 };
+            let handed = match &wire {
+                Some(wire) => self.hand_over(wire, message, ticket, deadline).await,
+                None => Err((Outcome::NotSent, closed())),
+            };
+            match handed {
+                Ok(()) => sealing.handed += 1,
+                Err((outcome, error)) => undone.push((index, outcome, error)),
             }
-            if full {
-                ticket.refuse(index, Outcome::NotSent, queue_full(message));
+        }
+    }
+
+    /// Hands over one message. Only a full queue makes it wait.
+    async fn hand_over(
+        &self,
+        wire: &Wire,
+        message: &Message,
+        ticket: Ticket,
+        deadline: Instant,
+    ) -> Result<(), (Outcome, Error)> {
+        loop {
+            match wire.send(message, ticket) {
+                Ok(()) => return Ok(()),
+                Err(Code::QueueFull) => {}
+                Err(code) => return Err(self.not_taken(message, code)),
+            }
+            let room = self.desk.room.notified();
+            tokio::pin!(room);
+            // From here on no report is missed; one that came before this has left room already.
+            room.as_mut().enable();
+            match wire.send(message, ticket) {
+                Ok(()) => return Ok(()),
+                Err(Code::QueueFull) => self.wait_for(room, deadline).await?,
+                Err(code) => return Err(self.not_taken(message, code)),
+            }
+        }
+    }
+
+    async fn wait_for(&self, room: Pin<&mut Notified<'_>>, deadline: Instant) -> Result<(), (Outcome, Error)> {
+        let mut phase = self.desk.phase.subscribe();
+        tokio::select! {
+            waited = timeout_at(deadline, room) => waited.map_err(|_| (Outcome::NotSent, self.no_room())),
+            _ = phase.wait_for(|phase| *phase == Phase::Gone) => Err((Outcome::NotSent, closed())),
+        }
+    }
+
+    fn not_taken(&self, message: &Message, code: Code) -> (Outcome, Error) {
+        let error = outcome::error(message, code, self.config.max_message_bytes, None);
+        (outcome::not_taken(code), error)
+    }
+
+    fn no_room(&self) -> Error {
+        let text = format!("the local queue to Kafka stayed full for {:?}", self.config.publish_timeout);
+        match self.desk.cause() {
+            Some(cause) => Error::new(ErrorKind::TimedOut, format!("{text}: {cause}")),
+            None => Error::new(ErrorKind::TimedOut, text),
+        }
+    }
+
+    fn reported(&self, batch: &[Message], failures: Failures, undone: &mut Vec<Undone>) {
+        for (index, code) in failures {
+            let index = index as usize;
+            if let Some(message) = batch.get(index) {
+                let error = outcome::error(message, code, self.config.max_message_bytes, self.desk.cause());
+                undone.push((index, outcome::reported(code), error));
             }
         }
     }
 }
 
-fn queue_full(message: &Message) -> Error {
-    let problem = format!(
-        "topic `{}`: the client's queue is full and did not empty in time",
-        message.topic
-    );
-    Error::new(ErrorKind::TimedOut, problem).help("is the broker there?")
+/// A message that was not confirmed.
+type Undone = (usize, Outcome, Error);
+
+/// Closes the books on a batch, also where the publish is dropped in the middle: then the reports of what was handed over
+/// find its receipt, and its slot is free after them.
+struct Sealing<'a> {
+    receipts: &'a Receipts,
+    slot: u32,
+    handed: usize,
 }
 
-fn send(client: &Client, message: &Message, opaque: usize) -> Result<(), KafkaError> {
-    let mut record: BaseRecord<'_, [u8], [u8], usize> =
-        BaseRecord::with_opaque_to(&message.topic, opaque);
-    record.key = message.key.as_deref();
-    record.payload = message.payload.as_deref();
-    record.partition = message
-        .send
-        .partition
-        .map(|partition| i32::try_from(partition).unwrap_or(i32::MAX));
-    record.timestamp = message.timestamp.map(convert::millis);
-    record.headers = convert::headers(&message.headers);
-    client.send(record).map_err(|(error, _)| error)
+impl Drop for Sealing<'_> {
+    fn drop(&mut self) {
+        self.receipts.seal(self.slot, self.handed);
+    }
 }
 
 #[async_trait]
 impl Publisher for KafkaPublisher {
     async fn publish(&self, batch: Vec<Message>) -> Result<(), Unsent> {
+        // A publisher in a loop must let other tasks run.
+        tokio::task::consume_budget().await;
         if batch.is_empty() {
             return Ok(());
         }
-        let client = if self.closing.load(SeqCst) {
-            None
-        } else {
-            self.client.read().await.clone()
-        };
-        let Some(client) = client else {
-            return Err(Unsent::all(batch, Outcome::NotSent, |_| {
-                Error::new(ErrorKind::Closed, "the publisher is closed")
-            }));
-        };
-        let (ticket, done) = self.receipts.open(batch.len());
-        self.hand_over(&client, &batch, &ticket).await;
-        drop(ticket);
-        let failures = done.await.unwrap_or_default();
-        if failures.is_empty() {
-            return Ok(());
+        if !self.desk.is_open() {
+            return Err(Unsent::all(batch, Outcome::NotSent, |_| closed()));
         }
-        let mut batch: Vec<_> = batch.into_iter().map(Some).collect();
-        let failed = failures.into_iter().filter_map(|failure| {
-            let message = batch[failure.index].take()?;
-            let outcome = failure.reason.outcome();
-            let error = failure.reason.error(&message.topic);
-            Some(Failed {
-                index: failure.index,
-                message,
-                outcome,
-                error,
-            })
-        });
-        Err(Unsent {
-            failed: failed.collect(),
-        })
+        let receipts = &self.desk.receipts;
+        let (slot, answer) = receipts.open();
+        let mut sealing = Sealing { receipts, slot, handed: 0 };
+        let mut undone = Vec::new();
+        self.hand_over_all(&batch, &mut sealing, &mut undone).await;
+        drop(sealing);
+        // The sender is kept until all is reported, so there is an answer.
+        let failures = answer.await.unwrap_or_default();
+        self.reported(&batch, failures, &mut undone);
+        none_or_unsent(batch, undone)
     }
 
     async fn close(&self, deadline: Instant) -> Result<()> {
-        self.closing.store(true, SeqCst);
-        let Some(client) = self.client.write().await.take() else {
-            return Ok(());
-        };
-        let left = deadline.saturating_duration_since(Instant::now());
-        let flush = blocking(move || {
-            // Never longer than there is time for, and for at least one look: flush of nothing returns at once.
-            let flushed = client.flush(left.max(Duration::from_millis(100)));
-            // The last one joins the thread and purges what is left: those publishes fail, none is silently dropped.
-            drop(client);
-            flushed.map_err(|error| error::of_operation("flushing what is published", &error))
-        });
-        let late = || {
-            Error::new(
-                ErrorKind::TimedOut,
-                "what is published was not confirmed by the deadline",
-            )
-        };
-        timeout_at(deadline, flush)
-            .await
-            .unwrap_or_else(|_| Err(late()))
+        self.desk.close_to(Phase::Closing);
+        let finished = timeout_at(deadline, self.desk.receipts.all_closed()).await.is_ok();
+        self.desk.close_to(Phase::Gone);
+        drop(lock(&self.wire).take());
+        let ended = lock(&self.ended).take();
+        if let Some(ended) = ended {
+            // The thread goes on alone where it does not end in time; it tells all publishes that wait how they ended.
+            let _ = timeout_at(deadline, ended).await;
+        }
+        match finished {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::TimedOut, "the Kafka publisher closed with publishes not confirmed")),
+        }
+    }
+}
+
+fn none_or_unsent(batch: Vec<Message>, mut undone: Vec<Undone>) -> Result<(), Unsent> {
+    if undone.is_empty() {
+        return Ok(());
+    }
+    undone.sort_by_key(|(index, _, _)| *index);
+    let mut undone = undone.into_iter().peekable();
+    let mut failed: Vec<Failed> = Vec::new();
+    for (index, message) in batch.into_iter().enumerate() {
+        if let Some((_, outcome, error)) = undone.next_if(|(at, _, _)| *at == index) {
+            failed.push(Failed { index, message, outcome, error });
+        }
+    }
+    Err(Unsent { failed })
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the Kafka publisher is closed")
+}
+
+impl Drop for KafkaPublisher {
+    /// What was handed over is still sent: the polling thread sees to it.
+    fn drop(&mut self) {
+        self.desk.close_to(Phase::Closing);
+    }
+}
+
+impl fmt::Debug for KafkaPublisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaPublisher").field("phase", &*self.desk.phase.borrow()).finish_non_exhaustive()
     }
 }

@@ -1,113 +1,258 @@
-//! What the two ends of a source share: the task that receives, and the thread that drives the client.
+//! What the task that owns a source and the thread that drives it both see, behind one lock.
+//!
+//! The lock is never held across a call of the consumer that may run callbacks. Polling a lane's own queue is none: only
+//! errors are reported there, and those go elsewhere.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::thread::Thread;
+use std::time::Instant;
 
-use gulo_bus_core::Error;
-use gulo_bus_core::settle::Lane;
-use gulo_bus_core::transport::{Control, LaneEvent};
+use gulo_bus_core::settle::{Lane, Settlement, Verdict};
+use gulo_bus_core::transport::{Inbox, LaneEvent, Position};
+use gulo_bus_core::{Error, ErrorKind, Result};
+use rdkafka::error::RDKafkaErrorCode as Code;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::Instant;
 
-use crate::context::Partition;
-use crate::lane::LaneState;
+use crate::context::lock;
+use crate::convert::Names;
+use crate::lane::{Lanes, OpenLane, Taken};
 
-/// One mutex for all of it. Never held while the client is called: callbacks run inside `poll`, and a seek or a commit takes
-/// its time. Polling a partition's own queue is no such call; it serves messages only.
-pub(crate) struct Shared {
-    state: Mutex<State>,
-    /// Something to receive.
-    pub(crate) news: Notify,
-    /// Something to do for the driver.
-    pub(crate) signal: Signal,
+/// Messages taken from one lane before the next has its turn.
+const TURN: usize = 64;
+
+/// What the driver is asked to do to a lane.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Pause(Lane),
+    Resume(Lane),
+    Release(Lane),
+    Seek(Lane, Position),
 }
 
-#[derive(Default)]
-pub(crate) struct State {
-    pub(crate) lanes: BTreeMap<u32, LaneState>,
-    /// A partition keeps its slot for as long as the source lives.
-    slots: HashMap<Partition, u32>,
-    epoch: u32,
-    pub(crate) events: Vec<LaneEvent>,
-    pub(crate) commands: VecDeque<Control>,
-    /// The lane to begin the next round with.
-    pub(crate) next: u32,
-    pub(crate) fatal: Option<Error>,
-    pub(crate) leave: Option<Leave>,
-}
-
-/// The order to leave.
+/// The wish to leave.
+#[derive(Debug)]
 pub(crate) struct Leave {
     pub(crate) deadline: Instant,
-    /// Told when the driver is done: whether all that is settled is committed.
-    pub(crate) done: Option<oneshot::Sender<bool>>,
+    /// Nobody waits where the source was dropped.
+    pub(crate) done: Option<oneshot::Sender<Result<()>>>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) lanes: Lanes,
+    pub(crate) events: VecDeque<LaneEvent>,
+    pub(crate) commands: Vec<Command>,
+    pub(crate) leave: Option<Leave>,
+    /// Why the source has ended.
+    pub(crate) failed: Option<(ErrorKind, String)>,
+    /// Verdicts since the last commit was put together, and since when.
+    pub(crate) settled: usize,
+    pub(crate) settled_since: Option<Instant>,
+    /// Messages came since the driver last looked.
+    pub(crate) received: bool,
+    names: Names,
+    turn: usize,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    /// Told when `recv` should look again. Partition queues tell it from librdkafka's threads.
+    pub(crate) wake: Arc<Notify>,
+    driver: OnceLock<Thread>,
 }
 
 impl Shared {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            state: Mutex::default(),
-            news: Notify::new(),
-            signal: Signal::default(),
-        })
-    }
-
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
-    pub(crate) fn tell(&self, event: LaneEvent) {
-        self.lock().events.push(event);
-        self.news.notify_one();
+    /// Says which thread drives.
+    pub(crate) fn set_driver(&self, thread: Thread) {
+        // There is one driver, so this is the first time.
+        let _ = self.driver.set(thread);
+    }
+
+    /// Wakes the driver.
+    pub(crate) fn call_driver(&self) {
+        if let Some(thread) = self.driver.get() {
+            thread.unpark();
+        }
+    }
+
+    /// Gives news to the task that owns the source.
+    pub(crate) fn tell(&self, events: impl IntoIterator<Item = LaneEvent>) {
+        self.lock().events.extend(events);
+        self.wake.notify_one();
+    }
+
+    /// Ends the source. The first reason stays.
+    pub(crate) fn fail(&self, kind: ErrorKind, text: String) {
+        self.lock().failed.get_or_insert((kind, text));
+        self.wake.notify_one();
     }
 }
 
 impl State {
-    /// The next epoch of `partition`.
-    pub(crate) fn open_lane(&mut self, partition: &Partition) -> Lane {
-        let free = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-        let slot = *self
-            .slots
-            .entry((Arc::clone(&partition.0), partition.1))
-            .or_insert(free);
-        self.epoch += 1;
-        Lane {
-            slot,
-            epoch: self.epoch,
+    /// Moves events and at most `room` deliveries to `inbox`; `false` where there was nothing. What went wrong in a
+    /// lane's queue goes to `trouble`.
+    pub(crate) fn look(
+        &mut self,
+        inbox: &mut Inbox,
+        room: usize,
+        window: usize,
+        mut trouble: impl FnMut(Code),
+    ) -> Result<bool> {
+        let before = inbox.deliveries.len() + inbox.events.len();
+        inbox.events.extend(self.events.drain(..));
+        if let Some((kind, text)) = &self.failed {
+            let found = inbox.deliveries.len() + inbox.events.len() > before;
+            return if found { Ok(true) } else { Err(Error::new(*kind, text.clone())) };
+        }
+        let had = inbox.deliveries.len();
+        let most = had + room;
+        while inbox.deliveries.len() < most && self.take_a_round(inbox, most, window, &mut trouble) {}
+        self.received |= inbox.deliveries.len() > had;
+        Ok(inbox.deliveries.len() + inbox.events.len() > before)
+    }
+
+    fn take_a_round(&mut self, inbox: &mut Inbox, most: usize, window: usize, trouble: &mut impl FnMut(Code)) -> bool {
+        let before = inbox.deliveries.len();
+        self.turn = self.turn.wrapping_add(1);
+        for lane in self.lanes.in_turn(self.turn) {
+            let until = most.min(inbox.deliveries.len() + TURN);
+            while inbox.deliveries.len() < until {
+                match lane.take(window, &mut self.names) {
+                    Taken::Delivery(delivery) => inbox.deliveries.push(delivery),
+                    Taken::Nothing => break,
+                    Taken::Trouble(code) => trouble(code),
+                }
+            }
+        }
+        inbox.deliveries.len() > before
+    }
+
+    /// Takes verdicts. Returns the first that Kafka has no word for.
+    pub(crate) fn settle(&mut self, batch: &mut Vec<Settlement>) -> Option<Verdict> {
+        let mut unsupported = None;
+        for Settlement { token, verdict } in batch.drain(..) {
+            if verdict != Verdict::Done {
+                unsupported.get_or_insert(verdict);
+                continue;
+            }
+            // A verdict that comes twice counts twice, which only makes a commit come sooner.
+            if let Some(lane) = self.lanes.get_mut(token.lane).filter(|lane| !lane.frozen) {
+                lane.ledger.finish(token.seq);
+                self.settled += 1;
+            }
+        }
+        if self.settled > 0 && self.settled_since.is_none() {
+            self.settled_since = Some(Instant::now());
+        }
+        unsupported
+    }
+
+    /// Begins a command: from here on its lane does what the command says, whenever the driver gets to it.
+    pub(crate) fn command(&mut self, command: Command) {
+        let (Command::Pause(id) | Command::Resume(id) | Command::Release(id) | Command::Seek(id, _)) = &command;
+        let Some(lane) = self.lanes.get_mut(*id).filter(|lane| !lane.frozen) else {
+            return;
+        };
+        match &command {
+            Command::Pause(_) => lane.paused = true,
+            Command::Resume(_) => {}
+            // The driver waits for it.
+            Command::Release(_) if lane.draining => lane.frozen = true,
+            // It must be given up whole: there is no other place to go to any more.
+            Command::Seek(..) if lane.draining => return,
+            Command::Release(_) | Command::Seek(..) => hold(lane),
+        }
+        self.commands.push(command);
+    }
+}
+
+fn hold(lane: &mut OpenLane) {
+    lane.held = true;
+    lane.frozen = true;
+}
+
+#[cfg(test)]
+mod tests {
+    use gulo_bus_core::message::Message;
+    use gulo_bus_core::settle::Token;
+
+    use super::*;
+    use crate::rebalance::Place;
+
+    fn state() -> State {
+        let mut state = State::default();
+        for partition in 0..3 {
+            let lane = state.lanes.open(&Place::new("t", partition));
+            lane.backlog = (0..100).map(|at| (at, Message::new("t", "x"))).collect();
+        }
+        state
+    }
+
+    fn deliver(state: &mut State, room: usize, window: usize) -> Inbox {
+        let mut inbox = Inbox::default();
+        state.look(&mut inbox, room, window, |_| ()).unwrap();
+        inbox
+    }
+
+    #[test]
+    fn room_and_window_are_kept_and_every_lane_has_its_turn() {
+        let mut state = state();
+        let inbox = deliver(&mut state, 150, 60);
+        assert_eq!(inbox.deliveries.len(), 150);
+        let rest = deliver(&mut state, 1000, 60);
+        assert_eq!(rest.deliveries.len(), 30);
+        for slot in 0..3 {
+            let of_lane = |d: &&gulo_bus_core::transport::Delivery| d.token.lane.slot == slot;
+            let count = inbox.deliveries.iter().chain(&rest.deliveries).filter(of_lane).count();
+            assert_eq!(count, 60);
         }
     }
 
-    pub(crate) fn of_partition(&mut self, partition: &Partition) -> Option<&mut LaneState> {
-        let slot = self.slots.get(partition)?;
-        self.lanes.get_mut(slot)
+    #[test]
+    fn no_room_still_yields_events() {
+        let mut state = state();
+        state.events.push_back(LaneEvent::Recovered);
+        let inbox = deliver(&mut state, 0, 10);
+        assert_eq!((inbox.events.len(), inbox.deliveries.len()), (1, 0));
     }
 
-    /// The lane of exactly this epoch.
-    pub(crate) fn get(&mut self, lane: Lane) -> Option<&mut LaneState> {
-        self.lanes
-            .get_mut(&lane.slot)
-            .filter(|state| state.lane == lane)
-    }
-}
-
-/// Wakes the driver's thread. Called from the client's own threads too, so it does nothing else.
-#[derive(Default)]
-pub(crate) struct Signal {
-    set: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Signal {
-    pub(crate) fn set(&self) {
-        *self.set.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.changed.notify_one();
+    #[test]
+    fn verdicts_for_another_epoch_do_nothing() {
+        let mut state = state();
+        let inbox = deliver(&mut state, 1, 10);
+        let mut token: Token = inbox.deliveries[0].token;
+        token.lane.epoch += 1;
+        state.settle(&mut vec![Settlement::done(token)]);
+        assert!(state.lanes.iter().all(|lane| lane.to_commit().is_none()));
     }
 
-    /// Waits until it is set, at most `time`.
-    pub(crate) fn wait(&self, time: Duration) {
-        let set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.changed.wait_timeout_while(set, time, |set| !*set);
-        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
+    #[test]
+    fn an_unsupported_verdict_leaves_its_delivery_unsettled_and_takes_the_others() {
+        let mut state = state();
+        let inbox = deliver(&mut state, 2, 10);
+        let [first, second] = [inbox.deliveries[0].token, inbox.deliveries[1].token];
+        let requeue = Settlement { token: second, verdict: Verdict::Requeue };
+        let mut batch = vec![requeue, Settlement::done(first)];
+        assert_eq!(state.settle(&mut batch), Some(Verdict::Requeue));
+        assert!(batch.is_empty());
+        let lane = state.lanes.get_mut(first.lane).unwrap();
+        assert_eq!((lane.to_commit(), lane.ledger.unfinished()), (Some(1), 1));
+    }
+
+    #[test]
+    fn a_released_lane_takes_no_more_verdicts() {
+        let mut state = state();
+        let inbox = deliver(&mut state, 1, 10);
+        let token = inbox.deliveries[0].token;
+        state.command(Command::Release(token.lane));
+        state.settle(&mut vec![Settlement::done(token)]);
+        assert_eq!(state.lanes.get_mut(token.lane).unwrap().to_commit(), None);
+        assert_eq!(deliver(&mut state, 1000, 1000).deliveries.len(), 200);
     }
 }

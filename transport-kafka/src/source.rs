@@ -1,171 +1,146 @@
-//! The receiving end: takes messages from the partitions' queues in the task that asks for them.
+//! Receiving, as its owner sees it. All state lies in [`Shared`], so nothing is lost with a future.
 
-use std::sync::Arc;
+use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use gulo_bus_core::settle::{Settlement, Verdict};
-use gulo_bus_core::transport::{Capability, Control, Inbox, Source};
+use gulo_bus_core::transport::{Capability, Control, Inbox, Position, Source};
 use gulo_bus_core::{Error, ErrorKind, Result};
-use rdkafka::error::KafkaError;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::context::Health;
-use crate::error;
-use crate::shared::{Leave, Shared, State};
-use crate::transport::{CAPABILITIES, NAME};
+use crate::NAME;
+use crate::driver::Handle;
+use crate::shared::{Command, Leave};
+use crate::transport::CAPABILITIES;
 
-/// The callback that tells of messages fires when a queue stops being empty; should one be missed, this is the longest
-/// anything waits.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// A queue tells only when it becomes non-empty. Should that ever get lost, this is how long nobody notices.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long a source that was dropped may try to commit what was finished.
+const PARTING: Duration = Duration::from_secs(1);
 
 pub(crate) struct KafkaSource {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) health: Arc<Health>,
-    pub(crate) commit_every: usize,
-    pub(crate) closed: bool,
+    handle: Handle,
+    window: usize,
+    solo: bool,
+    closed: bool,
 }
 
 impl KafkaSource {
-    fn fill(&self, inbox: &mut Inbox, room: usize) -> Result<()> {
-        let mut state = self.shared.lock();
-        inbox.events.append(&mut state.events);
-        take_round_robin(&mut state, inbox, room, &self.health);
-        match state.fatal.take() {
-            Some(fatal) if inbox.is_empty() => Err(fatal),
-            fatal => {
-                state.fatal = fatal;
-                Ok(())
-            }
+    pub(crate) fn new(handle: Handle, window: usize, solo: bool) -> Self {
+        Self { handle, window, solo, closed: false }
+    }
+
+    fn require_open(&self) -> Result<()> {
+        match self.closed {
+            true => Err(Error::new(ErrorKind::Closed, "the Kafka source is closed")),
+            false => Ok(()),
         }
+    }
+
+    fn look(&self, inbox: &mut Inbox, room: usize) -> Result<bool> {
+        let trouble = |code| self.handle.trouble(code);
+        self.handle.shared.lock().look(inbox, room, self.window, trouble)
+    }
+
+    fn leave(&mut self, leave: Leave) {
+        self.closed = true;
+        let mut state = self.handle.shared.lock();
+        // What is settled from here on is settled too late.
+        state.lanes.iter_mut().for_each(|lane| lane.frozen = true);
+        state.leave = Some(leave);
+        drop(state);
+        self.handle.shared.call_driver();
     }
 }
 
-/// One lane after the other, each for its share of the room, beginning behind the one that came first last time.
-fn take_round_robin(state: &mut State, inbox: &mut Inbox, room: usize, health: &Health) {
-    let slots: Vec<u32> = state.lanes.keys().copied().collect();
-    if slots.is_empty() || room == 0 {
-        return;
+impl fmt::Debug for KafkaSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaSource").field("closed", &self.closed).finish_non_exhaustive()
     }
-    let begin = slots
-        .iter()
-        .position(|slot| *slot >= state.next)
-        .unwrap_or(0);
-    let full = inbox.deliveries.len() + room;
-    let share = room.div_ceil(slots.len());
-    for quota in [share, room] {
-        for slot in slots[begin..].iter().chain(&slots[..begin]) {
-            let mut left = quota.min(full - inbox.deliveries.len());
-            while let Some(lane) = (left > 0).then(|| state.lanes.get_mut(slot)).flatten() {
-                match lane.take() {
-                    Some(Ok(delivery)) => inbox.deliveries.push(delivery),
-                    Some(Err(error)) => note(&error),
-                    None => break,
-                }
-                left -= 1;
-            }
-        }
-    }
-    state.next = slots[begin] + 1;
-    if !inbox.deliveries.is_empty() {
-        health.up();
-    }
-}
-
-fn note(error: &KafkaError) {
-    tracing::warn!(target: "gulo::kafka", "{}", error::of_operation("receiving", error));
 }
 
 #[async_trait]
 impl Source for KafkaSource {
     async fn recv(&mut self, inbox: &mut Inbox, room: usize) -> Result<()> {
-        if self.closed {
-            return Err(Error::new(ErrorKind::Closed, "the source is closed"));
+        self.require_open()?;
+        // With a backlog it never waits: its task must still let others run. Nothing has been taken yet.
+        tokio::task::consume_budget().await;
+        while !self.look(inbox, room)? {
+            // A call that comes between look and wait is kept by the `Notify`.
+            let _ = timeout(LOOK_AGAIN, self.handle.shared.wake.notified()).await;
         }
-        let before = (inbox.events.len(), inbox.deliveries.len());
-        loop {
-            let news = self.shared.news.notified();
-            self.fill(inbox, room)?;
-            if (inbox.events.len(), inbox.deliveries.len()) != before {
-                return Ok(());
-            }
-            // Elapsed is as good as notified: look again.
-            let _ = timeout(LONGEST_WAIT, news).await;
-        }
+        Ok(())
     }
 
     fn settle(&mut self, batch: &mut Vec<Settlement>) -> Result<()> {
-        let mut refused = None;
-        let mut due = false;
-        {
-            let mut state = self.shared.lock();
-            for Settlement { token, verdict } in batch.drain(..) {
-                match verdict {
-                    Verdict::Done => {
-                        if let Some(lane) = state.get(token.lane) {
-                            lane.settle(token.seq);
-                            due |= lane.fresh >= self.commit_every;
-                        }
-                    }
-                    Verdict::Requeue => refused = Some(Capability::Requeue),
-                    Verdict::Reject => refused = Some(Capability::Reject),
-                }
-            }
-        }
+        self.require_open()?;
+        let mut state = self.handle.shared.lock();
+        let unsupported = state.settle(batch);
+        let due = state.settled >= self.handle.commit_every;
+        drop(state);
         if due {
-            self.shared.signal.set();
+            self.handle.shared.call_driver();
         }
-        refused.map_or(Ok(()), |capability| CAPABILITIES.require(NAME, capability))
+        let capability = match unsupported {
+            Some(Verdict::Reject) => Capability::Reject,
+            Some(_) => Capability::Requeue,
+            None => return Ok(()),
+        };
+        CAPABILITIES.require(NAME, capability)
     }
 
     fn control(&mut self, command: Control) -> Result<()> {
-        let mut state = self.shared.lock();
-        match &command {
-            // At once: what is still in its queue must not come out after this.
-            Control::Pause(lane) => {
-                if let Some(lane) = state.get(*lane) {
-                    lane.paused = true;
-                }
+        self.require_open()?;
+        let mut state = self.handle.shared.lock();
+        match command {
+            Control::Pause(lane) => state.command(Command::Pause(lane)),
+            Control::Resume(lane) => state.command(Command::Resume(lane)),
+            Control::Release(lanes) => {
+                lanes.into_iter().for_each(|lane| state.command(Command::Release(lane)));
             }
-            Control::Resume(_) | Control::Release(_) | Control::Seek { .. } => {}
+            Control::Seek { to: Position::Committed, .. } if self.solo => return Err(nothing_committed()),
+            Control::Seek { lane, to } => state.command(Command::Seek(lane, to)),
         }
-        state.commands.push_back(command);
         drop(state);
-        self.shared.signal.set();
+        self.handle.shared.call_driver();
         Ok(())
     }
 
     async fn close(&mut self, deadline: Instant) -> Result<()> {
-        if std::mem::replace(&mut self.closed, true) {
+        if self.closed {
             return Ok(());
         }
-        let (done, wait) = oneshot::channel();
-        self.shared.lock().leave = Some(Leave {
-            deadline,
-            done: Some(done),
-        });
-        self.shared.signal.set();
-        match timeout_at(deadline, wait).await {
-            Ok(Ok(true)) => Ok(()),
-            _ => Err(Error::new(
-                ErrorKind::TimedOut,
-                "what is settled could not be committed by the deadline",
-            )
-            .help("it is delivered again")),
+        let (done, answer) = oneshot::channel();
+        self.leave(Leave { deadline: deadline.into_std(), done: Some(done) });
+        match timeout_at(deadline, answer).await {
+            Ok(Ok(result)) => result,
+            // The thread goes on alone; it ends when librdkafka lets it.
+            Err(_) => Err(too_late()),
+            Ok(Err(_)) => Err(Error::new(ErrorKind::Other, "the thread of the Kafka source had ended")),
         }
     }
 }
 
 impl Drop for KafkaSource {
+    /// Leaves the group without making the task wait.
     fn drop(&mut self) {
         if !self.closed {
-            let deadline = Instant::now() + Duration::from_secs(5);
-            self.shared.lock().leave = Some(Leave {
-                deadline,
-                done: None,
-            });
-            self.shared.signal.set();
+            let deadline = std::time::Instant::now() + PARTING;
+            self.leave(Leave { deadline, done: None });
         }
     }
+}
+
+pub(crate) fn too_late() -> Error {
+    Error::new(
+        ErrorKind::TimedOut,
+        "the Kafka source could not be closed in time: verdicts may be lost, what they settled comes again",
+    )
+}
+
+pub(crate) fn nothing_committed() -> Error {
+    Error::new(ErrorKind::Config, "a solo reader has nothing committed to begin at").help("give another position")
 }

@@ -1,114 +1,209 @@
-//! Topics, made or checked.
+//! Asking what there is, and making what is missing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
 
 use gulo_bus_core::transport::{TopicSpec, Topology, TopologyMode};
 use gulo_bus_core::{Error, ErrorKind, Result};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode as Code;
+use rdkafka::metadata::Metadata;
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::KafkaConfig;
-use crate::context::{Callbacks, Health};
-use crate::error;
-use crate::probe::{self, Probe};
+use crate::context::{Asking, Health, Observer};
+use crate::error::{IS_IT_RUNNING, coded, is_hopeless, of_call};
 
-pub(crate) async fn ensure(
-    config: KafkaConfig,
+type Client = BaseConsumer<Asking>;
+
+/// The topics there are, with how many partitions each.
+pub(crate) type Found = BTreeMap<String, i32>;
+
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// A connection that only asks. librdkafka tells the cause of a failure to whoever polls, and only meanwhile, so a thread
+/// does that until this is dropped. That thread drops the client too, which may block.
+pub(crate) struct Inquiry {
+    client: Arc<Client>,
+    config: Arc<KafkaConfig>,
     health: Arc<Health>,
-    topology: Topology,
-) -> Result<()> {
-    let names: Vec<_> = topology
-        .topics
-        .iter()
-        .map(|topic| Arc::clone(&topic.name))
-        .collect();
-    let missing = missing(&config, &health, names).await?;
-    if missing.is_empty() {
+    deadline: Instant,
+    over: Arc<AtomicBool>,
+}
+
+impl Inquiry {
+    pub(crate) async fn open(config: &Arc<KafkaConfig>, health: &Arc<Health>) -> Result<Self> {
+        config.check()?;
+        let (config, health) = (config.clone(), health.clone());
+        let deadline = Instant::now() + config.connect_timeout;
+        let observer = Observer::new(health.clone(), config.secrets());
+        let settings = config.admin();
+        let made = in_background(move || settings.create_with_context(Asking::new(observer))).await?;
+        let client: Client = made.map_err(|error| of_call("a Kafka client", &error, &config.secrets()))?;
+        let (client, over) = (Arc::new(client), Arc::new(AtomicBool::new(false)));
+        serve(client.clone(), over.clone())?;
+        Ok(Self { client, config, health, deadline, over })
+    }
+
+    /// All topics, asked for in one request. Fails with the first cause that librdkafka names.
+    pub(crate) async fn topics(&self) -> Result<Found> {
+        let (client, left) = (self.client.clone(), self.deadline - Instant::now());
+        let asked = in_background(move || {
+            let answer = client.fetch_metadata(None, left).map(|metadata| found(&metadata));
+            drop(client);
+            answer
+        });
+        tokio::select! {
+            answer = asked => match answer? {
+                Ok(found) => {
+                    self.health.good();
+                    Ok(found)
+                }
+                Err(error) => Err(self.unreachable(error.rdkafka_error_code())),
+            },
+            () = self.hopeless() => Err(self.unreachable(None)),
+        }
+    }
+
+    /// Resolves when librdkafka named a cause that waiting does not mend; it would try for ever.
+    async fn hopeless(&self) {
+        let context = self.client.context();
+        while !context.cause().is_some_and(|(code, _)| is_hopeless(code)) {
+            context.heard.notified().await;
+        }
+    }
+
+    fn unreachable(&self, code: Option<Code>) -> Error {
+        let what = format!("Kafka at {} cannot be reached", self.config.servers);
+        match (self.client.context().cause(), code) {
+            (Some((Code::AllBrokersDown, text)), _) => {
+                let help = "does the listener want TLS (security.protocol)? is it running? set KAFKA_BOOTSTRAP_SERVERS";
+                Error::new(ErrorKind::Unavailable, format!("{what}: {text}")).help(help)
+            }
+            (Some((code, text)), _) => coded(&what, code, Some(&text)),
+            (None, Some(code)) if code != Code::BrokerTransportFailure => coded(&what, code, None),
+            _ => {
+                let text = format!("{what}: no answer within {:?}", self.config.connect_timeout);
+                Error::new(ErrorKind::Unavailable, text).help(IS_IT_RUNNING)
+            }
+        }
+    }
+}
+
+impl Drop for Inquiry {
+    fn drop(&mut self) {
+        self.over.store(true, Relaxed);
+    }
+}
+
+fn serve(client: Arc<Client>, over: Arc<AtomicBool>) -> Result<()> {
+    let serve = move || {
+        while !over.load(Relaxed) || Arc::strong_count(&client) > 1 {
+            // Errors have gone to the context.
+            drop(client.poll(LOOK_AGAIN));
+        }
+    };
+    let spawned = thread::Builder::new().name("gulo-kafka-inquiry".into()).spawn(serve);
+    spawned.map(drop).map_err(|error| Error::new(ErrorKind::Other, "no thread to ask Kafka").source(error))
+}
+
+fn found(metadata: &Metadata) -> Found {
+    let there = metadata.topics().iter().filter(|topic| topic.error().is_none());
+    there.map(|topic| (topic.name().to_owned(), topic.partitions().len() as i32)).collect()
+}
+
+async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let done = spawn_blocking(work).await;
+    done.map_err(|error| Error::new(ErrorKind::Other, "asking Kafka was broken off").source(error))
+}
+
+/// Names all of `missing` in one error.
+pub(crate) fn missing(missing: &[&str]) -> Error {
+    let names: Vec<String> = missing.iter().map(|name| format!("`{name}`")).collect();
+    Error::new(ErrorKind::Missing, format!("no such topic: {}", names.join(", ")))
+        .help("create what is missing with `ensure`")
+}
+
+/// Makes what is missing of `topology`, or names it.
+pub(crate) async fn ensure(config: &Arc<KafkaConfig>, health: &Arc<Health>, topology: &Topology) -> Result<()> {
+    let inquiry = Inquiry::open(config, health).await?;
+    let found = inquiry.topics().await?;
+    let mut absent: Vec<TopicSpec> = Vec::new();
+    for topic in &topology.topics {
+        if !found.contains_key(&*topic.name) && absent.iter().all(|have| have.name != topic.name) {
+            absent.push(topic.clone());
+        }
+    }
+    if absent.is_empty() {
         return Ok(());
     }
-    if topology.mode == TopologyMode::Check {
-        return Err(probe::missing_error(&missing));
+    let names: Vec<&str> = absent.iter().map(|topic| &*topic.name).collect();
+    match topology.mode {
+        TopologyMode::Check => Err(missing(&names)),
+        TopologyMode::Create => {
+            create(config, health, absent.clone()).await?;
+            until_there(&inquiry, &names).await
+        }
     }
-    let wanted: Vec<_> = topology
-        .topics
-        .iter()
-        .filter(|topic| missing.contains(&topic.name))
-        .collect();
-    create(&config, &health, &wanted).await?;
-    // A topic just made is not known everywhere yet; a publish to it would be refused.
-    let deadline = tokio::time::Instant::now() + config.connect_timeout;
+}
+
+async fn create(config: &Arc<KafkaConfig>, health: &Arc<Health>, topics: Vec<TopicSpec>) -> Result<()> {
+    let (config, runtime) = (config.clone(), Handle::current());
+    let observer = Observer::new(health.clone(), config.secrets());
+    in_background(move || {
+        let secrets = config.secrets();
+        let admin: AdminClient<Asking> = config
+            .admin()
+            .create_with_context(Asking::new(observer))
+            .map_err(|error| of_call("a Kafka client", &error, &secrets))?;
+        let new: Vec<NewTopic<'_>> = topics.iter().map(new_topic).collect::<Result<_>>()?;
+        let options = AdminOptions::new()
+            .request_timeout(Some(config.connect_timeout))
+            .operation_timeout(Some(config.connect_timeout));
+        let answer = runtime.block_on(admin.create_topics(&new, &options));
+        let results = answer.map_err(|error| of_call("creating topics", &error, &secrets))?;
+        refused(results)
+    })
+    .await?
+}
+
+fn new_topic(topic: &TopicSpec) -> Result<NewTopic<'_>> {
+    let too_many = || Error::new(ErrorKind::Config, format!("topic `{}` has too many partitions", topic.name));
+    // -1 asks for the broker's default.
+    let partitions = topic.partitions.map_or(Ok(-1), |count| i32::try_from(count).map_err(|_| too_many()))?;
+    let replication = TopicReplication::Fixed(topic.replication.map_or(-1, i32::from));
+    let new = NewTopic::new(&topic.name, partitions, replication);
+    Ok(topic.settings.iter().fold(new, |new, (name, value)| new.set(name, value)))
+}
+
+/// All topics that were refused, in one error. One that somebody else made meanwhile is there.
+fn refused(results: Vec<rdkafka::admin::TopicResult>) -> Result<()> {
+    let failed: Vec<(String, Code)> =
+        results.into_iter().filter_map(Result::err).filter(|(_, code)| *code != Code::TopicAlreadyExists).collect();
+    let Some((_, first)) = failed.first() else { return Ok(()) };
+    let each = failed.iter().map(|(name, code)| format!("`{name}` ({})", crate::error::plain(*code)));
+    let names: Vec<String> = each.collect();
+    let error = coded("creating topics", *first, Some(&names.join(", ")));
+    Err(error)
+}
+
+/// A topic that was just made takes a moment to be known to the broker one asks.
+async fn until_there(inquiry: &Inquiry, names: &[&str]) -> Result<()> {
     loop {
-        let still = self::missing(&config, &health, missing.clone()).await?;
-        if still.is_empty() {
+        let found = inquiry.topics().await?;
+        let absent: Vec<&str> = names.iter().copied().filter(|name| !found.contains_key(*name)).collect();
+        if absent.is_empty() {
             return Ok(());
         }
-        if tokio::time::Instant::now() >= deadline {
-            return Err(probe::missing_error(&still).context("created, but not known yet"));
+        if timeout_at(inquiry.deadline, sleep(LOOK_AGAIN)).await.is_err() {
+            let text = format!("created, but not to be seen within {:?}", inquiry.config.connect_timeout);
+            return Err(missing(&absent).context(text));
         }
     }
-}
-
-async fn missing(
-    config: &KafkaConfig,
-    health: &Arc<Health>,
-    names: Vec<Arc<str>>,
-) -> Result<Vec<Arc<str>>> {
-    let (config, health) = (config.clone(), Arc::clone(health));
-    blocking(move || probe::missing(&Probe::new(&config, &health)?, &names)).await
-}
-
-async fn create(config: &KafkaConfig, health: &Arc<Health>, topics: &[&TopicSpec]) -> Result<()> {
-    let callbacks = Callbacks {
-        health: Arc::clone(health),
-    };
-    let client: AdminClient<_> = config
-        .plain()
-        .create_with_context(callbacks)
-        .map_err(|error| error::of_client(&error))?;
-    let new: Vec<_> = topics.iter().map(|topic| new_topic(topic)).collect();
-    let options = AdminOptions::new()
-        .operation_timeout(Some(config.connect_timeout))
-        .request_timeout(Some(config.connect_timeout));
-    let results = client.create_topics(&new, &options).await;
-    let results = results.map_err(|error| error::of_operation("creating topics", &error))?;
-    let refused: Vec<_> = results
-        .into_iter()
-        .filter_map(Result::err)
-        .filter(|(_, code)| *code != RDKafkaErrorCode::TopicAlreadyExists)
-        .map(|(topic, code)| format!("`{topic}`: {code}"))
-        .collect();
-    // The admin client's drop joins its thread.
-    blocking(move || {
-        drop(client);
-        Ok(())
-    })
-    .await?;
-    if refused.is_empty() {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::Refused,
-        format!("Kafka does not create {}", refused.join(", ")),
-    ))
-}
-
-fn new_topic(topic: &TopicSpec) -> NewTopic<'_> {
-    // -1: the broker's own default.
-    let count =
-        |count: Option<u32>| count.map_or(-1, |count| i32::try_from(count).unwrap_or(i32::MAX));
-    let replication = TopicReplication::Fixed(topic.replication.map_or(-1, i32::from));
-    let new = NewTopic::new(&topic.name, count(topic.partitions), replication);
-    topic
-        .settings
-        .iter()
-        .fold(new, |new, (name, value)| new.set(name, value))
-}
-
-/// Runs what blocks where blocking is allowed.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let panicked =
-        |error| Error::new(ErrorKind::Other, "a task of the Kafka transport failed").source(error);
-    tokio::task::spawn_blocking(work).await.map_err(panicked)?
 }

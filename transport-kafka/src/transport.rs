@@ -1,161 +1,107 @@
-//! The transport: makes publishers and sources.
+//! The transport itself: refuses what Kafka cannot do, by name, and hands out publishers and sources.
 
 use std::fmt;
 use std::sync::Arc;
-use std::thread;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use gulo_bus_core::transport::{
-    Capabilities, Capability, Member, Position, Publisher, Source, Status, SubscribeSpec, Topics,
-    Topology, Transaction, Transport,
+    Capabilities, Capability, Member, Position, Publisher, Source, Status, SubscribeSpec, Topics, Topology,
+    Transaction, Transport,
 };
 use gulo_bus_core::{Error, ErrorKind, Result};
-use rdkafka::consumer::Consumer;
 
+use crate::NAME;
 use crate::config::KafkaConfig;
-use crate::context::{GroupCallbacks, Health, Partition};
-use crate::driver::{Client, Driver};
-use crate::error;
-use crate::probe::{self, Probe};
+use crate::context::Health;
+use crate::driver::{self, Plan};
 use crate::publisher::KafkaPublisher;
-use crate::shared::Shared;
-use crate::source::KafkaSource;
-use crate::topology::{self, blocking};
+use crate::source::{KafkaSource, nothing_committed};
+use crate::topology::{self, Found, Inquiry, missing};
 
-pub(crate) const NAME: &str = "kafka";
-
+/// What Kafka can do, as far as it does not depend on the configuration.
 pub(crate) const CAPABILITIES: Capabilities = {
-    let mut capabilities = Capabilities::NONE;
-    capabilities.solo = true;
-    capabilities.history = true;
-    capabilities.patterns = true;
-    capabilities.partitions = true;
-    capabilities.key_order = true;
-    capabilities.pause = true;
-    capabilities.seek = true;
-    capabilities.tombstones = true;
-    capabilities.null_headers = true;
-    capabilities.duplicate_headers = true;
-    capabilities.create_topics = true;
-    capabilities
+    let mut can = Capabilities::NONE;
+    can.solo = true;
+    can.history = true;
+    can.patterns = true;
+    can.partitions = true;
+    can.key_order = true;
+    can.pause = true;
+    can.seek = true;
+    can.tombstones = true;
+    can.null_headers = true;
+    can.duplicate_headers = true;
+    can.create_topics = true;
+    can
 };
 
-/// Apache Kafka. Making it connects to nothing; clones and everything made from it share one view of the connection.
+/// What a hand-over needs besides the drain, within the time the group waits for a member.
+const BESIDES_DRAIN: Duration = Duration::from_secs(10);
+
+/// Apache Kafka. Making it connects to nothing; clones share what is known of the connections.
+///
+/// - A lane is one assignment of a partition. It stays paused through a seek, and says so.
+/// - A group that starts somewhere else than at the oldest message is put there with its first assignment, and that is
+///   committed: it starts there once, not again with each rebalance.
+/// - Patterns are POSIX extended regular expressions, the whole name must match. A solo reader of a pattern follows
+///   topics that are made later, as a group of its own that commits nothing.
 #[derive(Clone)]
 pub struct KafkaTransport {
-    config: KafkaConfig,
+    config: Arc<KafkaConfig>,
     health: Arc<Health>,
 }
 
 impl KafkaTransport {
-    /// The cluster of `config`.
+    /// A transport with these settings.
     pub fn new(config: KafkaConfig) -> Self {
-        Self {
-            config,
-            health: Arc::default(),
-        }
+        Self { config: config.shared(), health: Arc::default() }
     }
 
-    /// A consumer that is subscribed or assigned, before its thread runs.
-    fn connect(&self, spec: &SubscribeSpec) -> Result<(Arc<Client>, Vec<Partition>)> {
-        let probe = Probe::new(&self.config, &self.health)?;
-        if let Topics::Named(names) = &spec.topics {
-            let missing = probe::missing(&probe, names)?;
-            if !missing.is_empty() {
-                return Err(probe::missing_error(&missing));
+    fn check(&self, spec: &SubscribeSpec) -> Result<()> {
+        self.config.check()?;
+        let refuse = |text: &str, help: String| Err(Error::new(ErrorKind::Config, text).help(help));
+        if spec.window == 0 {
+            return refuse("a window of 0 deliveries would let nothing through", "1 or more".into());
+        }
+        if spec.member == Member::Solo && spec.start == Position::Committed {
+            return Err(nothing_committed());
+        }
+        if matches!(&spec.topics, Topics::Named(names) if names.is_empty()) {
+            return refuse("a subscription names no topic", "name one".into());
+        }
+        let longest = self.config.max_poll_interval().saturating_sub(BESIDES_DRAIN);
+        if spec.drain > longest {
+            return refuse(
+                &format!("lanes may not take {:?} to drain", spec.drain),
+                format!("at most {longest:?}: the group waits no longer than max.poll.interval.ms"),
+            );
+        }
+        Ok(())
+    }
+
+    /// The named topics with their partitions; all that is missing is named.
+    async fn named_topics(&self, topics: &Topics) -> Result<Vec<(Arc<str>, i32)>> {
+        let found: Found = Inquiry::open(&self.config, &self.health).await?.topics().await?;
+        let Topics::Named(names) = topics else { return Ok(Vec::new()) };
+        let absent: Vec<&str> = names.iter().map(|name| &**name).filter(|name| !found.contains_key(*name)).collect();
+        if !absent.is_empty() {
+            return Err(missing(&absent));
+        }
+        let mut named: Vec<(Arc<str>, i32)> = Vec::new();
+        for name in names {
+            if let Some(count) = found.get(&**name).filter(|_| named.iter().all(|(have, _)| have != name)) {
+                named.push((name.clone(), *count));
             }
         }
-        let reset = if spec.start == Position::Latest {
-            "latest"
-        } else {
-            "earliest"
-        };
-        let alone = format!("gulo-solo-{}", std::process::id());
-        let group = match &spec.member {
-            Member::Group(group) => group,
-            // The client wants a group's name even where it never joins one.
-            Member::Solo => alone.as_str(),
-        };
-        let callbacks = GroupCallbacks::new(Arc::clone(&self.health));
-        let client: Client = self
-            .config
-            .consumer(group, reset)
-            .create_with_context(callbacks)
-            .map_err(|error| error::of_client(&error))?;
-        let partitions = match &spec.member {
-            Member::Group(_) => Vec::new(),
-            Member::Solo => all_partitions(&probe, &spec.topics)?,
-        };
-        Ok((Arc::new(client), partitions))
+        Ok(named)
     }
 }
 
-fn all_partitions(probe: &Probe, topics: &Topics) -> Result<Vec<Partition>> {
-    let Topics::Named(names) = topics else {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            "a solo reader takes named topics, not a pattern",
-        ));
-    };
-    let mut all = Vec::new();
-    for name in names {
-        all.extend(
-            probe
-                .partitions(name)?
-                .unwrap_or_default()
-                .into_iter()
-                .map(|partition| (Arc::clone(name), partition)),
-        );
+impl fmt::Debug for KafkaTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaTransport").field("config", &self.config).field("status", &self.status()).finish()
     }
-    Ok(all)
-}
-
-/// A pattern is over the whole name; librdkafka takes what begins with `^` as one.
-fn subscription(topics: &Topics) -> Vec<String> {
-    match topics {
-        Topics::Named(names) => names.iter().map(|name| name.to_string()).collect(),
-        Topics::Pattern(pattern) => vec![format!("^({pattern})$")],
-    }
-}
-
-/// Begins to consume, and starts the thread that drives it.
-fn launch(
-    client: Arc<Client>,
-    partitions: Vec<Partition>,
-    spec: SubscribeSpec,
-    health: Arc<Health>,
-) -> Result<KafkaSource> {
-    let shared = Shared::new();
-    let in_group = partitions.is_empty() && spec.member != Member::Solo;
-    let mut client = client;
-    if let Some(client) = Arc::get_mut(&mut client) {
-        let shared = Arc::clone(&shared);
-        client.set_nonempty_callback(move || shared.signal.set());
-    }
-    let source = KafkaSource {
-        shared: Arc::clone(&shared),
-        health,
-        commit_every: spec.commit.every.max(1),
-        closed: false,
-    };
-    let mut driver = Driver::new(Arc::clone(&client), shared, spec.clone(), in_group);
-    if in_group {
-        let names = subscription(&spec.topics);
-        let names: Vec<_> = names.iter().map(String::as_str).collect();
-        client
-            .subscribe(&names)
-            .map_err(|error| error::of_operation("subscribing", &error))?;
-    } else {
-        driver.assign_alone(&partitions)?;
-    }
-    drop(client);
-    let thread = thread::Builder::new()
-        .name("gulo-kafka".into())
-        .spawn(move || driver.run());
-    thread.map_err(|error| {
-        Error::new(ErrorKind::Other, "no thread for a Kafka consumer").source(error)
-    })?;
-    Ok(source)
 }
 
 #[async_trait]
@@ -165,9 +111,9 @@ impl Transport for KafkaTransport {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let mut capabilities = CAPABILITIES;
-        capabilities.max_message_bytes = Some(self.config.max_message_bytes);
-        capabilities
+        let mut can = CAPABILITIES;
+        can.max_message_bytes = Some(self.config.max_message_bytes);
+        can
     }
 
     fn status(&self) -> Status {
@@ -175,44 +121,27 @@ impl Transport for KafkaTransport {
     }
 
     async fn ensure(&self, topology: &Topology) -> Result<()> {
-        topology::ensure(
-            self.config.clone(),
-            Arc::clone(&self.health),
-            topology.clone(),
-        )
-        .await
+        topology::ensure(&self.config, &self.health, topology).await
     }
 
     async fn publisher(&self) -> Result<Arc<dyn Publisher>> {
-        Ok(Arc::new(KafkaPublisher::new(&self.config, &self.health)?))
+        self.config.check()?;
+        let publisher = KafkaPublisher::start(self.config.clone(), self.health.clone()).await?;
+        Ok(Arc::new(publisher))
     }
 
     async fn subscribe(&self, spec: SubscribeSpec) -> Result<Box<dyn Source>> {
-        if spec.member == Member::Solo && spec.start == Position::Committed {
-            return Err(
-                Error::new(ErrorKind::Config, "a solo reader has no committed position")
-                    .help("start at Earliest, Latest, a time or an offset"),
-            );
-        }
-        let this = self.clone();
-        let source = blocking(move || {
-            let (client, partitions) = this.connect(&spec)?;
-            launch(client, partitions, spec, this.health)
-        });
-        Ok(Box::new(source.await?))
+        self.check(&spec)?;
+        let topics = self.named_topics(&spec.topics).await?;
+        let (window, solo) = (spec.window, spec.member == Member::Solo);
+        let plan = Plan { config: self.config.clone(), health: self.health.clone(), spec, topics };
+        let handle = driver::start(plan).await?;
+        Ok(Box::new(KafkaSource::new(handle, window, solo)))
     }
 
-    async fn transaction(&self, _id: &str) -> Result<Box<dyn Transaction>> {
-        self.capabilities()
-            .require(NAME, Capability::Transactions)?;
-        Err(Error::new(ErrorKind::Unsupported, "transactions"))
-    }
-}
-
-impl fmt::Debug for KafkaTransport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KafkaTransport")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+    async fn transaction(&self, id: &str) -> Result<Box<dyn Transaction>> {
+        let refused = self.capabilities().require(NAME, Capability::Transactions);
+        let text = || Error::new(ErrorKind::Unsupported, "transactions");
+        Err(refused.err().unwrap_or_else(text).context(format_args!("transaction `{id}`")))
     }
 }

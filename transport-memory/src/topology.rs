@@ -58,6 +58,7 @@ fn named(group: &GroupSpec) -> &[Arc<str>] {
 fn create(broker: &Broker, state: &mut State, topology: &Topology) {
     for topic in &topology.topics {
         state.create(&broker.config, topic.name.clone(), topic.partitions);
+        state.keep(topic);
     }
     for group in &topology.groups {
         for name in named(group) {

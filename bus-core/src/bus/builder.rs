@@ -19,8 +19,7 @@ use crate::dead_letter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handler::StateMap;
 use crate::transport::{
-    Capability, GroupSpec, Publisher, Source, SubscribeSpec, TopicSpec, Topics, Topology,
-    TopologyMode, Transport,
+    Capability, GroupSpec, Publisher, Source, SubscribeSpec, TopicSpec, Topics, Topology, TopologyMode, Transport,
 };
 
 /// Describes a bus; [`start`](Self::start) connects it.
@@ -94,13 +93,8 @@ impl BusBuilder {
 
     /// Names a topic that the bus uses, so that it is made or checked at `start()`. Needed for topics that are only
     /// published to; those of handlers and of dead letters are known.
-    pub fn topic(
-        mut self,
-        name: impl Into<Arc<str>>,
-        settings: impl FnOnce(TopicSettings) -> TopicSettings,
-    ) -> Self {
-        self.topics
-            .insert(name.into(), settings(TopicSettings::default()));
+    pub fn topic(mut self, name: impl Into<Arc<str>>, settings: impl FnOnce(TopicSettings) -> TopicSettings) -> Self {
+        self.topics.insert(name.into(), settings(TopicSettings::default()));
         self
     }
 
@@ -151,33 +145,14 @@ impl BusBuilder {
         for subscription in self.subscriptions {
             let spec = spec_of(&subscription);
             let source = transport.subscribe(spec.clone()).await;
-            let source = source
-                .map_err(|error| error.context(format_args!("group {}", subscription.group)))?;
+            let source = source.map_err(|error| error.context(format_args!("group {}", subscription.group)))?;
             opened.push((subscription, spec, source));
         }
         let (stop, stopping) = watch::channel(None);
-        let launch = Launch {
-            transport: &transport,
-            states: &Arc::new(self.states),
-            publisher: &publisher,
-            stopping,
-        };
-        let subscriptions = opened
-            .into_iter()
-            .map(|opened| launch.spawn(opened))
-            .collect();
-        let publishing = Publishing {
-            source: self.service,
-            limits: self.limits,
-            publisher,
-        };
-        Ok(Bus {
-            transport,
-            publishing,
-            stop,
-            subscriptions,
-            shut_down: false,
-        })
+        let launch = Launch { transport: &transport, states: &Arc::new(self.states), publisher: &publisher, stopping };
+        let subscriptions = opened.into_iter().map(|opened| launch.spawn(opened)).collect();
+        let publishing = Publishing { source: self.service, limits: self.limits, publisher };
+        Ok(Bus { transport, publishing, stop, subscriptions, shut_down: false })
     }
 
     fn needed(&self) -> Topology {
@@ -185,40 +160,26 @@ impl BusBuilder {
         let mut groups = Vec::new();
         for subscription in &self.subscriptions {
             let topics = subscription.topics();
-            names.extend(
-                topics
-                    .iter()
-                    .map(|topic| dead_letter::topic_name(topic, &subscription.group)),
-            );
             names.extend(topics.iter().cloned());
-            groups.push(GroupSpec {
-                group: Arc::clone(&subscription.group),
-                topics: Topics::Named(topics),
-            });
+            groups.push(GroupSpec { group: Arc::clone(&subscription.group), topics: Topics::Named(topics) });
         }
-        let topics = names
-            .into_iter()
-            .map(|name| self.topic_spec(name))
-            .collect();
-        Topology {
-            mode: self.topology,
-            topics,
-            groups,
-        }
+        let mut topics: Vec<_> = names.into_iter().map(|name| self.topic_spec(name)).collect();
+        topics.extend(self.dead_letter_topics());
+        Topology { mode: self.topology, topics, groups }
+    }
+
+    /// Each kept: nobody reads them until somebody looks.
+    fn dead_letter_topics(&self) -> impl Iterator<Item = TopicSpec> {
+        let of_group = |subscription: &Subscription| {
+            let group = Arc::clone(&subscription.group);
+            subscription.topics().into_iter().map(move |topic| dead_letter::topic_name(&topic, &group))
+        };
+        self.subscriptions.iter().flat_map(of_group).map(|name| TopicSpec { keep: true, ..self.topic_spec(name) })
     }
 
     fn topic_spec(&self, name: Arc<str>) -> TopicSpec {
-        let TopicSettings {
-            partitions,
-            replication,
-            settings,
-        } = self.topics.get(&name).cloned().unwrap_or_default();
-        TopicSpec {
-            name,
-            partitions,
-            replication,
-            settings,
-        }
+        let TopicSettings { partitions, replication, settings } = self.topics.get(&name).cloned().unwrap_or_default();
+        TopicSpec { name, partitions, replication, keep: false, settings }
     }
 }
 
@@ -239,10 +200,7 @@ struct Launch<'a> {
 }
 
 impl Launch<'_> {
-    fn spawn(
-        &self,
-        (subscription, spec, source): (Subscription, SubscribeSpec, Box<dyn Source>),
-    ) -> Running {
+    fn spawn(&self, (subscription, spec, source): (Subscription, SubscribeSpec, Box<dyn Source>)) -> Running {
         let gauge = Arc::new(Gauge::default());
         let processor = Arc::new(Processor {
             group: Arc::clone(&subscription.group),
@@ -253,18 +211,8 @@ impl Launch<'_> {
             publisher: Arc::clone(self.publisher),
             gauge: Arc::clone(&gauge),
         });
-        let runner = Runner::new(
-            Arc::clone(self.transport),
-            spec,
-            processor,
-            self.stopping.clone(),
-            source,
-        );
-        Running {
-            group: subscription.group,
-            gauge,
-            task: tokio::spawn(runner.run()),
-        }
+        let runner = Runner::new(Arc::clone(self.transport), spec, processor, self.stopping.clone(), source);
+        Running { group: subscription.group, gauge, task: tokio::spawn(runner.run()) }
     }
 }
 
@@ -272,10 +220,7 @@ impl fmt::Debug for BusBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BusBuilder")
             .field("service", &self.service)
-            .field(
-                "transport",
-                &self.transport.as_ref().map(|transport| transport.name()),
-            )
+            .field("transport", &self.transport.as_ref().map(|transport| transport.name()))
             .field("topics", &self.topics)
             .field("subscriptions", &self.subscriptions)
             .finish_non_exhaustive()

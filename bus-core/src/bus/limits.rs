@@ -24,13 +24,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            payload_bytes: 1 << 20,
-            key_bytes: 4 << 10,
-            headers: 64,
-            header_bytes: 16 << 10,
-            id_bytes: 256,
-        }
+        Self { payload_bytes: 1 << 20, key_bytes: 4 << 10, headers: 64, header_bytes: 16 << 10, id_bytes: 256 }
     }
 }
 
@@ -38,25 +32,10 @@ impl Limits {
     pub(crate) fn check(&self, message: &Message, meta: &EventMeta) -> Result<()> {
         let length = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
         let sizes = [
-            (
-                "payload",
-                length(&message.payload),
-                self.payload_bytes,
-                "bytes",
-            ),
+            ("payload", length(&message.payload), self.payload_bytes, "bytes"),
             ("key", length(&message.key), self.key_bytes, "bytes"),
-            (
-                "number of headers",
-                message.headers.len(),
-                self.headers,
-                "headers",
-            ),
-            (
-                "size of all headers",
-                message.headers.size(),
-                self.header_bytes,
-                "bytes",
-            ),
+            ("number of headers", message.headers.len(), self.headers, "headers"),
+            ("size of all headers", message.headers.size(), self.header_bytes, "bytes"),
             ("event id", meta.id.len(), self.id_bytes, "bytes"),
             ("event type", meta.event_type.len(), self.id_bytes, "bytes"),
         ];

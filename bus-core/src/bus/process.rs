@@ -22,8 +22,7 @@ use crate::retry::{Decision, Retry};
 use crate::transport::{Delivery, Outcome, Publisher, Unsent};
 
 /// Waits between attempts to get a dead letter confirmed.
-const DEAD_LETTER_BACK_OFF: (Duration, Duration) =
-    (Duration::from_millis(100), Duration::from_secs(10));
+const DEAD_LETTER_BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
 /// What a group's messages need.
 pub(crate) struct Processor {
@@ -66,12 +65,7 @@ struct Death {
 
 impl Death {
     fn undecodable(error: Error, attempts: u32) -> Self {
-        Self {
-            reason: Reason::Undecodable,
-            error,
-            attempts,
-            first_failed: Utc::now(),
-        }
+        Self { reason: Reason::Undecodable, error, attempts, first_failed: Utc::now() }
     }
 }
 
@@ -96,12 +90,7 @@ impl Processor {
         }
     }
 
-    async fn handle(
-        &self,
-        handler: &dyn ErasedHandler,
-        delivery: &Delivery,
-        stage: &Stage,
-    ) -> Result<(), Death> {
+    async fn handle(&self, handler: &dyn ErasedHandler, delivery: &Delivery, stage: &Stage) -> Result<(), Death> {
         let meta = handler.meta(&delivery.message, &delivery.origin);
         let meta = meta.map_err(|Undecodable(error)| Death::undecodable(error, 0))?;
         let mut first_failed = None;
@@ -131,13 +120,7 @@ impl Processor {
         attempt: u32,
     ) -> Result<Result<(), HandlerError>, Undecodable> {
         let (message, origin) = (&delivery.message, &delivery.origin);
-        let call = Call {
-            meta,
-            message,
-            origin,
-            attempt,
-            states: &self.states,
-        };
+        let call = Call { meta, message, origin, attempt, states: &self.states };
         // A handler's panic is a failure like any other. It may strike before the first await too, when the function
         // itself runs, or in a decoder.
         let begun = std::panic::catch_unwind(AssertUnwindSafe(|| handler.handle(&call)));
@@ -145,10 +128,7 @@ impl Processor {
             Ok(future) => future?,
             Err(panic) => return Ok(Err(panicked(&*panic))),
         };
-        Ok(AssertUnwindSafe(future)
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|panic| Err(panicked(&*panic))))
+        Ok(AssertUnwindSafe(future).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(&*panic))))
     }
 
     /// Publishes the dead letter until it is confirmed, however long that takes: the message parks meanwhile, unsettled.
@@ -211,36 +191,18 @@ impl Processor {
 }
 
 fn exhausted(failure: &HandlerError, attempts: u32, first_failed: DateTime<Utc>) -> Death {
-    let reason = if failure.is_permanent() {
-        Reason::Permanent
-    } else {
-        Reason::AttemptsExhausted
-    };
-    Death {
-        reason,
-        error: Error::new(ErrorKind::Other, failure.to_string()),
-        attempts,
-        first_failed,
-    }
+    let reason = if failure.is_permanent() { Reason::Permanent } else { Reason::AttemptsExhausted };
+    Death { reason, error: Error::new(ErrorKind::Other, failure.to_string()), attempts, first_failed }
 }
 
 fn refused_as_too_large(unsent: &Unsent) -> bool {
     let too_large = |kind| kind == ErrorKind::TooLarge;
-    unsent
-        .failed
-        .iter()
-        .any(|failed| failed.outcome == Outcome::Refused && too_large(failed.error.kind()))
+    unsent.failed.iter().any(|failed| failed.outcome == Outcome::Refused && too_large(failed.error.kind()))
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> HandlerError {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    HandlerError::new(format!(
-        "handler panicked: {}",
-        text.unwrap_or("without a text")
-    ))
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    HandlerError::new(format!("handler panicked: {}", text.unwrap_or("without a text")))
 }
 
 /// The handlers of a group, by topic and type.
@@ -261,11 +223,7 @@ impl Routes {
     pub(crate) fn new(handlers: &[Arc<dyn ErasedHandler>]) -> Self {
         let mut routes = Self::default();
         for handler in handlers {
-            routes
-                .0
-                .entry(handler.topic())
-                .or_default()
-                .push(Arc::clone(handler));
+            routes.0.entry(handler.topic()).or_default().push(Arc::clone(handler));
         }
         routes
     }
@@ -274,11 +232,7 @@ impl Routes {
         if message.payload.is_none() {
             return Route::Skip;
         }
-        let handlers = self
-            .0
-            .get(&message.topic)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+        let handlers = self.0.get(&message.topic).map(Vec::as_slice).unwrap_or_default();
         let named = message.headers.get(envelope::TYPE).is_some();
         match (envelope::event_type(message), handlers) {
             (Some(event_type), _) => match handlers.iter().find(|h| h.event_type() == event_type) {
@@ -293,25 +247,11 @@ impl Routes {
 }
 
 fn unknown_type(named: bool) -> Error {
-    let problem = if named {
-        "is not UTF-8"
-    } else {
-        "is missing, and the group handles several types"
-    };
-    Error::new(
-        ErrorKind::Decode,
-        format!("header `{}` {problem}: the type is unknown", envelope::TYPE),
-    )
+    let problem = if named { "is not UTF-8" } else { "is missing, and the group handles several types" };
+    Error::new(ErrorKind::Decode, format!("header `{}` {problem}: the type is unknown", envelope::TYPE))
 }
 
 fn no_handler(event_type: &str) -> Error {
-    let shown: String = event_type
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(256)
-        .collect();
-    Error::new(
-        ErrorKind::Decode,
-        format!("no handler for events of type `{shown}`"),
-    )
+    let shown: String = event_type.chars().filter(|c| !c.is_control()).take(256).collect();
+    Error::new(ErrorKind::Decode, format!("no handler for events of type `{shown}`"))
 }

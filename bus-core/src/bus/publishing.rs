@@ -19,14 +19,8 @@ pub(crate) struct Publishing {
 
 impl Publishing {
     /// Publishes all of `events` in one batch, or nothing of it where one does not encode.
-    pub(crate) async fn publish<P: Publishable>(
-        &self,
-        events: impl IntoIterator<Item = P>,
-    ) -> Result<(), Unsent> {
-        let encoded: Vec<_> = events
-            .into_iter()
-            .map(|event| self.encode(&event.into_outgoing()))
-            .collect();
+    pub(crate) async fn publish<P: Publishable>(&self, events: impl IntoIterator<Item = P>) -> Result<(), Unsent> {
+        let encoded: Vec<_> = events.into_iter().map(|event| self.encode(&event.into_outgoing())).collect();
         if encoded.iter().any(|(_, refused)| refused.is_some()) {
             return Err(withheld(encoded));
         }
@@ -43,12 +37,7 @@ impl Publishing {
         match codec::encode_json(&outgoing.event) {
             Err(error) => (Message::tombstone(E::topic()), Some(error)),
             Ok(payload) => {
-                let message = envelope::message(
-                    E::topic(),
-                    key,
-                    payload,
-                    envelope::write(&meta, codec::JSON),
-                );
+                let message = envelope::message(E::topic(), key, payload, envelope::write(&meta, codec::JSON));
                 let refused = self.limits.check(&message, &meta).err();
                 (message, refused)
             }
@@ -61,27 +50,13 @@ type Encoded = (Message, Option<Error>);
 
 /// A batch of which something cannot be sent, and so nothing was: half of a batch is seldom what was meant.
 fn withheld(encoded: Vec<Encoded>) -> Unsent {
-    let failed = encoded
-        .into_iter()
-        .enumerate()
-        .map(|(index, (message, refused))| match refused {
-            Some(error) => Failed {
-                index,
-                message,
-                outcome: Outcome::Refused,
-                error,
-            },
-            None => {
-                let error =
-                    Error::new(ErrorKind::Refused, "another event of the batch was refused");
-                Failed {
-                    index,
-                    message,
-                    outcome: Outcome::NotSent,
-                    error,
-                }
-            }
-        });
+    let failed = encoded.into_iter().enumerate().map(|(index, (message, refused))| match refused {
+        Some(error) => Failed { index, message, outcome: Outcome::Refused, error },
+        None => {
+            let error = Error::new(ErrorKind::Refused, "another event of the batch was refused");
+            Failed { index, message, outcome: Outcome::NotSent, error }
+        }
+    });
     let mut failed: Vec<_> = failed.collect();
     // The cause first: it is what Display shows. The indexes still say the places in the batch.
     failed.sort_by_key(|failed| failed.outcome != Outcome::Refused);

@@ -46,11 +46,7 @@ pub struct Health {
 impl Health {
     /// Whether nothing is degraded and the transport is up.
     pub fn is_up(&self) -> bool {
-        self.transport == Status::Up
-            && self
-                .subscriptions
-                .iter()
-                .all(|subscription| subscription.degraded.is_none())
+        self.transport == Status::Up && self.subscriptions.iter().all(|subscription| subscription.degraded.is_none())
     }
 }
 
@@ -76,21 +72,8 @@ pub struct SubscriptionReport {
 
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (
-            index,
-            SubscriptionReport {
-                group,
-                counts,
-                left,
-            },
-        ) in self.subscriptions.iter().enumerate()
-        {
-            let Counts {
-                handled,
-                retried,
-                dead_lettered,
-                skipped,
-            } = counts;
+        for (index, SubscriptionReport { group, counts, left }) in self.subscriptions.iter().enumerate() {
+            let Counts { handled, retried, dead_lettered, skipped } = counts;
             let line_break = if index == 0 { "" } else { "\n" };
             write!(
                 f,
@@ -116,9 +99,7 @@ pub struct ShutdownError {
 impl fmt::Display for ShutdownError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("shutdown was not clean")?;
-        self.problems
-            .iter()
-            .try_for_each(|problem| write!(f, "; {problem}"))
+        self.problems.iter().try_for_each(|problem| write!(f, "; {problem}"))
     }
 }
 
@@ -171,9 +152,7 @@ impl Gauge {
     }
 
     pub(crate) fn degraded(&self) -> Option<String> {
-        let read = |cell: &Mutex<Option<String>>| {
-            cell.lock().unwrap_or_else(PoisonError::into_inner).clone()
-        };
+        let read = |cell: &Mutex<Option<String>>| cell.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match (read(&self.source), read(&self.parked)) {
             (Some(source), Some(parked)) => Some(format!("{source}; {parked}")),
             (one, other) => one.or(other),

@@ -23,8 +23,7 @@ use lanes::Lanes;
 const PREFETCH: usize = 256;
 /// Verdicts handed over at once.
 const SETTLE_BATCH: usize = 64;
-const RESUBSCRIBE_BACK_OFF: (Duration, Duration) =
-    (Duration::from_millis(100), Duration::from_secs(5));
+const RESUBSCRIBE_BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// The two deadlines of a shutdown.
 #[derive(Debug, Clone, Copy)]
@@ -94,14 +93,7 @@ impl Runner {
             problem = Some(error.context(format_args!("closing group {}", self.processor.group)));
         }
         let counts = self.processor.gauge.counts();
-        (
-            SubscriptionReport {
-                group: Arc::clone(&self.processor.group),
-                counts,
-                left,
-            },
-            problem,
-        )
+        (SubscriptionReport { group: Arc::clone(&self.processor.group), counts, left }, problem)
     }
 
     async fn serve(&mut self) -> Stop {
@@ -128,10 +120,7 @@ impl Runner {
     /// Told to stop, and nothing in work that is worth waiting for.
     fn stopped(&mut self) -> Option<Stop> {
         let stop = (*self.stop.borrow_and_update())?;
-        let worth_waiting = self
-            .work
-            .as_ref()
-            .is_some_and(|work| !work.stage.is_waiting());
+        let worth_waiting = self.work.as_ref().is_some_and(|work| !work.stage.is_waiting());
         (!worth_waiting || Instant::now() >= stop.work_until).then_some(stop)
     }
 
@@ -161,11 +150,7 @@ impl Runner {
         let (stage, processor) = (Arc::new(Stage::default()), Arc::clone(&self.processor));
         let (token, its_stage) = (delivery.token, Arc::clone(&stage));
         let future = Box::pin(async move { processor.process(&delivery, &its_stage).await });
-        Work {
-            token,
-            stage,
-            future,
-        }
+        Work { token, stage, future }
     }
 
     /// The message in work came to its end: only now may it be settled.
@@ -180,11 +165,7 @@ impl Runner {
             return Wake::Received(Err(error));
         }
         let stopping = self.stopping();
-        let room = if stopping.is_some() {
-            0
-        } else {
-            PREFETCH - self.queue.len()
-        };
+        let room = if stopping.is_some() { 0 } else { PREFETCH - self.queue.len() };
         let deadline = self.deadline(stopping);
         let work = self.work.as_mut().map(|work| &mut work.future);
         tokio::select! {
@@ -198,22 +179,12 @@ impl Runner {
     }
 
     fn deadline(&self, stopping: Option<Stop>) -> Option<Instant> {
-        let draining = self
-            .work
-            .as_ref()
-            .and_then(|work| self.lanes.drain_deadline(work.token.lane));
-        draining
-            .into_iter()
-            .chain(stopping.map(|stop| stop.work_until))
-            .min()
+        let draining = self.work.as_ref().and_then(|work| self.lanes.drain_deadline(work.token.lane));
+        draining.into_iter().chain(stopping.map(|stop| stop.work_until)).min()
     }
 
     fn hand_over_verdicts(&mut self) -> Result<()> {
-        if self.settlements.is_empty() {
-            Ok(())
-        } else {
-            self.source.settle(&mut self.settlements)
-        }
+        if self.settlements.is_empty() { Ok(()) } else { self.source.settle(&mut self.settlements) }
     }
 
     /// Events first: deliveries of a lane that ended in the same fill are of an epoch that is over.
@@ -222,19 +193,9 @@ impl Runner {
             self.lanes.note(event, &self.processor);
         }
         let lanes = &self.lanes;
-        self.queue
-            .retain(|delivery| lanes.delivers(delivery.token.lane));
-        self.queue.extend(
-            self.inbox
-                .deliveries
-                .drain(..)
-                .filter(|delivery| lanes.delivers(delivery.token.lane)),
-        );
-        if self
-            .work
-            .as_ref()
-            .is_some_and(|work| !self.lanes.is_open(work.token.lane))
-        {
+        self.queue.retain(|delivery| lanes.delivers(delivery.token.lane));
+        self.queue.extend(self.inbox.deliveries.drain(..).filter(|delivery| lanes.delivers(delivery.token.lane)));
+        if self.work.as_ref().is_some_and(|work| !self.lanes.is_open(work.token.lane)) {
             self.abandon_work();
         }
         Ok(())
@@ -245,28 +206,20 @@ impl Runner {
         if !self.lanes.any_draining() {
             return Ok(());
         }
-        if self
-            .work
-            .as_ref()
-            .is_some_and(|work| self.must_leave(work.token.lane, &work.stage))
-        {
+        if self.work.as_ref().is_some_and(|work| self.must_leave(work.token.lane, &work.stage)) {
             self.abandon_work();
         }
         self.hand_over_verdicts()?;
         let busy = self.work.as_ref().map(|work| work.token.lane);
         match self.lanes.take_drained(busy) {
             lanes if lanes.is_empty() => Ok(()),
-            lanes => self
-                .source
-                .control(crate::transport::Control::Release(lanes)),
+            lanes => self.source.control(crate::transport::Control::Release(lanes)),
         }
     }
 
     /// At the deadline of the hand-over, or at once where the message only waits for its next attempt.
     fn must_leave(&self, lane: Lane, stage: &Stage) -> bool {
-        self.lanes
-            .drain_deadline(lane)
-            .is_some_and(|deadline| stage.is_waiting() || deadline <= Instant::now())
+        self.lanes.drain_deadline(lane).is_some_and(|deadline| stage.is_waiting() || deadline <= Instant::now())
     }
 
     /// Drops the message in work, unsettled: it is delivered again.
@@ -288,9 +241,7 @@ impl Runner {
         let _ = self.source.close(Instant::now() + longest).await;
         while self.stopping().is_none() {
             tracing::error!(group = %self.processor.group, "subscription broken, trying again in {wait:?}: {trouble}");
-            self.processor
-                .gauge
-                .set_source_trouble(Some(trouble.to_string()));
+            self.processor.gauge.set_source_trouble(Some(trouble.to_string()));
             tokio::select! {
                 () = sleep(wait) => {}
                 _ = self.stop.changed() => return,

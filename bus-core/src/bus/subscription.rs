@@ -78,11 +78,7 @@ impl Subscription {
 
     /// The topics of its handlers, each once.
     pub(crate) fn topics(&self) -> Vec<Arc<str>> {
-        let mut topics: Vec<_> = self
-            .handlers
-            .iter()
-            .map(|handler| handler.topic())
-            .collect();
+        let mut topics: Vec<_> = self.handlers.iter().map(|handler| handler.topic()).collect();
         topics.sort();
         topics.dedup();
         topics

@@ -18,11 +18,7 @@ pub struct HandlerError {
 impl HandlerError {
     /// A failure said in words; worth another try.
     pub fn new(message: impl Into<String>) -> Self {
-        Self {
-            cause: message.into().into(),
-            permanent: false,
-            retry_after: None,
-        }
+        Self { cause: message.into().into(), permanent: false, retry_after: None }
     }
 
     /// No other try can help: the message becomes a dead letter at once.
@@ -45,11 +41,7 @@ impl HandlerError {
     }
 
     pub(crate) fn failure(&self, attempt: u32) -> Failure {
-        Failure {
-            attempt,
-            permanent: self.permanent,
-            retry_after: self.retry_after,
-        }
+        Failure { attempt, permanent: self.permanent, retry_after: self.retry_after }
     }
 }
 
@@ -74,11 +66,7 @@ impl fmt::Debug for HandlerError {
 
 impl<E: StdError + Send + Sync + 'static> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        Self {
-            cause: Box::new(error),
-            permanent: false,
-            retry_after: None,
-        }
+        Self { cause: Box::new(error), permanent: false, retry_after: None }
     }
 }
 

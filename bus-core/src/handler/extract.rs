@@ -69,16 +69,12 @@ impl FromContext for Attempt {
 
 impl<S: Clone + Send + Sync + 'static> FromContext for State<S> {
     fn from_context(cx: &Context<'_>) -> Result<Self, HandlerError> {
-        let missing =
-            || HandlerError::new(format!("no state of type {}", type_name::<S>())).permanent();
+        let missing = || HandlerError::new(format!("no state of type {}", type_name::<S>())).permanent();
         cx.states.get::<S>().cloned().map(Self).ok_or_else(missing)
     }
 
     fn requirement() -> Option<Requirement> {
-        Some(Requirement {
-            id: TypeId::of::<S>(),
-            name: type_name::<S>(),
-        })
+        Some(Requirement { id: TypeId::of::<S>(), name: type_name::<S>() })
     }
 }
 
@@ -99,9 +95,7 @@ impl StateMap {
     }
 
     fn get<S: 'static>(&self) -> Option<&S> {
-        self.0
-            .get(&TypeId::of::<S>())
-            .and_then(|state| state.downcast_ref())
+        self.0.get(&TypeId::of::<S>()).and_then(|state| state.downcast_ref())
     }
 
     pub(crate) fn has(&self, requirement: Requirement) -> bool {

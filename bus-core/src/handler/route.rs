@@ -42,10 +42,7 @@ pub(crate) struct Call<'a> {
 }
 
 pub(crate) fn erase<Args: 'static, H: Handler<Args>>(handler: H) -> Arc<dyn ErasedHandler> {
-    Arc::new(Erased {
-        handler,
-        args: PhantomData::<fn(Args)>,
-    })
+    Arc::new(Erased { handler, args: PhantomData::<fn(Args)> })
 }
 
 struct Erased<H, Args> {
@@ -77,33 +74,15 @@ impl<Args: 'static, H: Handler<Args>> ErasedHandler for Erased<H, Args> {
             return Ok(Arc::new(meta));
         }
         let (given, known) = (meta.version, H::Event::VERSION);
-        let problem = format!(
-            "version {given} of `{}` is not supported, the handler takes {known}",
-            H::Event::TYPE
-        );
+        let problem = format!("version {given} of `{}` is not supported, the handler takes {known}", H::Event::TYPE);
         Err(Undecodable(Error::new(ErrorKind::Decode, problem)))
     }
 
     fn handle(&self, call: &Call<'_>) -> Result<BoxFuture<'static, HandlerResult>, Undecodable> {
         let payload = call.message.payload.as_deref().unwrap_or_default();
         let event = codec::decode_json(payload).map_err(Undecodable)?;
-        let Call {
-            meta,
-            message,
-            origin,
-            attempt,
-            states,
-        } = *call;
-        Ok(self.handler.call(
-            event,
-            &Context {
-                meta,
-                message,
-                origin,
-                attempt,
-                states,
-            },
-        ))
+        let Call { meta, message, origin, attempt, states } = *call;
+        Ok(self.handler.call(event, &Context { meta, message, origin, attempt, states }))
     }
 }
 

@@ -29,11 +29,7 @@ impl Ledger {
     /// Positions of a lane rise; one that does not is a repetition within the same assignment and gets `None`: it
     /// must not be handed out again.
     pub fn arrive(&mut self, position: i64) -> Option<u64> {
-        let last = self
-            .open
-            .back()
-            .map(|(last, _)| *last)
-            .or_else(|| self.behind.map(|behind| behind - 1));
+        let last = self.open.back().map(|(last, _)| *last).or_else(|| self.behind.map(|behind| behind - 1));
         if last.is_some_and(|last| position <= last) {
             return None;
         }
@@ -44,10 +40,7 @@ impl Ledger {
     /// Marks the arrival of `seq` finished. Returns whether the watermark moved. A second time, or a number that
     /// never arrived, changes nothing.
     pub fn finish(&mut self, seq: u64) -> bool {
-        let Some(entry) = seq
-            .checked_sub(self.first)
-            .and_then(|index| self.open.get_mut(index as usize))
-        else {
+        let Some(entry) = seq.checked_sub(self.first).and_then(|index| self.open.get_mut(index as usize)) else {
             return false;
         };
         entry.1 = true;
@@ -107,10 +100,7 @@ mod tests {
         ledger.arrive(7);
         ledger.arrive(9);
         assert!(!ledger.finish(1));
-        assert_eq!(
-            (ledger.watermark(), ledger.span(), ledger.unfinished()),
-            (None, 2, 1)
-        );
+        assert_eq!((ledger.watermark(), ledger.span(), ledger.unfinished()), (None, 2, 1));
         assert!(ledger.finish(0));
         assert_eq!((ledger.watermark(), ledger.span()), (Some(10), 0));
     }

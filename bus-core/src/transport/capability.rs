@@ -88,19 +88,12 @@ capabilities! {
 impl Capabilities {
     /// `Ok` where `capability` is there, else the error that names it and the transport.
     pub fn require(self, transport: &str, capability: Capability) -> Result<()> {
-        if self.has(capability) {
-            Ok(())
-        } else {
-            Err(unsupported(transport, capability))
-        }
+        if self.has(capability) { Ok(()) } else { Err(unsupported(transport, capability)) }
     }
 }
 
 fn unsupported(transport: &str, capability: Capability) -> Error {
-    Error::new(
-        ErrorKind::Unsupported,
-        format!("transport `{transport}` does not offer `{capability}`"),
-    )
+    Error::new(ErrorKind::Unsupported, format!("transport `{transport}` does not offer `{capability}`"))
 }
 
 impl fmt::Display for Capability {

@@ -33,6 +33,9 @@ pub struct TopicSpec {
     pub partitions: Option<u32>,
     /// How many replicas; `None` is the broker's default.
     pub replication: Option<u16>,
+    /// Whether it keeps messages that no group reads yet, as a dead-letter topic must. A log keeps them anyway; a broker
+    /// of queues, on which a message without a queue is refused, makes one for it.
+    pub keep: bool,
     /// Settings of the topic in the broker's own words (`retention.ms`, ..).
     pub settings: Vec<(String, String)>,
 }
@@ -40,12 +43,7 @@ pub struct TopicSpec {
 impl TopicSpec {
     /// A topic with the broker's defaults.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
-        Self {
-            name: name.into(),
-            partitions: None,
-            replication: None,
-            settings: Vec::new(),
-        }
+        Self { name: name.into(), partitions: None, replication: None, keep: false, settings: Vec::new() }
     }
 }
 
@@ -104,10 +102,7 @@ pub struct CommitPolicy {
 impl Default for CommitPolicy {
     /// 1,000 messages or one second.
     fn default() -> Self {
-        Self {
-            every: 1000,
-            interval: Duration::from_secs(1),
-        }
+        Self { every: 1000, interval: Duration::from_secs(1) }
     }
 }
 
@@ -143,21 +138,12 @@ impl SubscribeSpec {
     }
 
     /// The named topics, as a member of `group`.
-    pub fn group<T: Into<Arc<str>>>(
-        group: impl Into<Arc<str>>,
-        topics: impl IntoIterator<Item = T>,
-    ) -> Self {
-        Self::new(
-            Topics::Named(topics.into_iter().map(Into::into).collect()),
-            Member::Group(group.into()),
-        )
+    pub fn group<T: Into<Arc<str>>>(group: impl Into<Arc<str>>, topics: impl IntoIterator<Item = T>) -> Self {
+        Self::new(Topics::Named(topics.into_iter().map(Into::into).collect()), Member::Group(group.into()))
     }
 
     /// The named topics, alone.
     pub fn solo<T: Into<Arc<str>>>(topics: impl IntoIterator<Item = T>) -> Self {
-        Self::new(
-            Topics::Named(topics.into_iter().map(Into::into).collect()),
-            Member::Solo,
-        )
+        Self::new(Topics::Named(topics.into_iter().map(Into::into).collect()), Member::Solo)
     }
 }

@@ -1,169 +1,218 @@
-//! Commits: explicit lists of lanes held at this moment, one under way, its answer awaited.
+//! Committing what is finished: explicit offsets of lanes held at this moment, one request in flight, its answer awaited.
+//!
+//! What the broker has not confirmed is sent again. During a rebalance commits fail as a rule (the coordinator reads them
+//! only when it is through, and by then their generation is over); that is no sign of having been thrown out.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gulo_bus_core::settle::Lane;
 use gulo_bus_core::transport::CommitPolicy;
-use gulo_bus_core::{Error, ErrorKind};
-use rdkafka::consumer::Consumer;
-use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use tokio::time::Instant;
+use rdkafka::Offset;
+use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::Driver;
 use crate::commit;
-use crate::context::Partition;
+use crate::config::REQUEST_TIMEOUT;
+use crate::rebalance::{Answer, Place, list_at};
+use crate::shared::State;
 
-/// No answer within this time is taken for a failure. Above `socket.timeout.ms`, within which the client answers by itself.
-const ANSWER: Duration = Duration::from_secs(20);
-/// Between a failed commit and the next.
-const AGAIN: Duration = Duration::from_millis(100);
-/// Commits fail in every rebalance, for a moment; this often in a row is trouble.
-const TROUBLE: u32 = 30;
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-pub(crate) struct Commits {
+/// After so long without a confirmed commit the source says that it is degraded.
+const LASTING: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub(super) struct Commits {
     policy: CommitPolicy,
-    under_way: Option<UnderWay>,
-    next: Instant,
-    not_before: Instant,
-    failures: u32,
+    in_flight: Option<InFlight>,
+    retry_at: Option<Instant>,
+    back_off: Duration,
+    failing_since: Option<Instant>,
 }
 
-struct UnderWay {
-    since: Instant,
-    lanes: Vec<(Lane, Partition, i64)>,
+#[derive(Debug)]
+struct InFlight {
+    sent: Instant,
+    offsets: Vec<(Lane, Place, i64)>,
+}
+
+impl InFlight {
+    /// Whether `answer` is the answer to this, and not a late one to an earlier request that was given up.
+    fn is_answered_by(&self, answer: &Answer) -> bool {
+        let asked = |(_, place, offset): &(Lane, Place, i64)| {
+            answer.offsets.iter().any(|(of, at, _)| of == place && *at == Offset::Offset(*offset))
+        };
+        self.offsets.len() == answer.offsets.len() && self.offsets.iter().all(asked)
+    }
 }
 
 impl Commits {
-    pub(crate) fn new(policy: CommitPolicy) -> Self {
-        let now = Instant::now();
-        Self {
-            policy,
-            under_way: None,
-            next: now + policy.interval,
-            not_before: now,
-            failures: 0,
-        }
+    pub(super) fn new(policy: CommitPolicy) -> Self {
+        Self { policy, in_flight: None, retry_at: None, back_off: BACK_OFF.0, failing_since: None }
     }
 
-    /// The answer to what is under way does not matter any more.
-    pub(crate) fn forget(&mut self) {
-        self.under_way = None;
+    pub(super) fn is_under_way(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
+    /// When the next one is due, where that is known.
+    pub(super) fn next(&self, state: &State) -> Option<Instant> {
+        if self.in_flight.is_some() {
+            return None;
+        }
+        let due = match state.settled >= self.policy.every.max(1) {
+            true => state.settled_since,
+            false => state.settled_since.map(|since| since + self.policy.interval),
+        };
+        due.map(|due| self.retry_at.map_or(due, |retry| due.max(retry)))
+    }
+
+    fn failed(&mut self, now: Instant) {
+        self.failing_since.get_or_insert(now);
+        self.retry_at = Some(now + self.back_off);
+        self.back_off = (self.back_off * 2).min(BACK_OFF.1);
+    }
+
+    fn succeeded(&mut self) {
+        (self.failing_since, self.retry_at, self.back_off) = (None, None, BACK_OFF.0);
+    }
+
+    fn may_send(&self, now: Instant) -> bool {
+        self.in_flight.is_none() && self.retry_at.is_none_or(|at| at <= now)
     }
 }
 
 impl Driver {
-    /// Commits if enough was settled, or enough time has passed, or `now` is set.
-    pub(crate) fn commit_if_due(&mut self, now: bool) {
-        if !self.in_group {
+    /// Sends the next commit where one is due, or called for by lanes that go.
+    pub(super) fn step_commits(&mut self, now: Instant) {
+        self.give_up_lost_answer(now);
+        if self.is_solo() || !self.commits.may_send(now) {
             return;
         }
-        let time = Instant::now();
-        if self
-            .commits
-            .under_way
-            .as_ref()
-            .is_some_and(|under_way| time > under_way.since + ANSWER)
-        {
-            self.commits.forget();
-        }
-        if self.commits.under_way.is_some() || time < self.commits.not_before {
-            return;
-        }
-        let due =
-            now || time >= self.commits.next || self.settled_since() >= self.commits.policy.every;
-        if due && !self.client.assignment_lost() {
-            self.commits.next = time + self.commits.policy.interval;
-            self.begin_commit(time);
+        let urgent = self.hands_over() || self.leaving.is_some() || self.jobs.iter().any(|job| job.wants_commit());
+        let due = self.commits.next(&self.shared.lock()).is_some_and(|at| at <= now);
+        // A lost assignment is somebody else's by now, and the coordinator does not check who owns what.
+        if (urgent || due) && !self.is_lost() {
+            self.send_commit(now);
         }
     }
 
-    fn settled_since(&self) -> usize {
-        self.shared
-            .lock()
-            .lanes
-            .values()
-            .map(|lane| lane.fresh)
-            .sum()
-    }
-
-    fn begin_commit(&mut self, time: Instant) {
-        let mut list = TopicPartitionList::new();
-        let mut lanes = Vec::new();
-        for lane in self.shared.lock().lanes.values_mut() {
-            lane.fresh = 0;
-            if let Some(position) = lane.to_commit()
-                && list
-                    .add_partition_offset(&lane.topic, lane.partition, Offset::Offset(position))
-                    .is_ok()
-            {
-                lanes.push((lane.lane, lane.key(), position));
-            }
-        }
-        if lanes.is_empty() {
+    fn send_commit(&mut self, now: Instant) {
+        let mut state = self.shared.lock();
+        let offset = |lane: &crate::lane::OpenLane| Some((lane.id, lane.place.clone(), lane.to_commit()?));
+        let offsets: Vec<_> = state.lanes.iter().filter_map(offset).collect();
+        (state.settled, state.settled_since) = (0, None);
+        drop(state);
+        if offsets.is_empty() {
             return;
         }
-        match commit::begin(&self.client, &list) {
-            Ok(()) => self.commits.under_way = Some(UnderWay { since: time, lanes }),
-            Err(code) => self.commit_failed(code),
+        let list = list_at(offsets.iter().map(|(_, place, offset)| (place, Offset::Offset(*offset))));
+        match commit::send(&self.consumer, &list) {
+            Ok(()) => self.commits.in_flight = Some(InFlight { sent: now, offsets }),
+            Err(code) => self.commit_failed(now, code),
         }
     }
 
-    /// One partition's error is the error of the whole commit; the others are committed all the same.
-    pub(crate) fn commit_answered(
-        &mut self,
-        result: Result<(), RDKafkaErrorCode>,
-        parts: &[(Partition, i64, Result<(), RDKafkaErrorCode>)],
-    ) {
-        let Some(under_way) = self.commits.under_way.take() else {
+    /// Takes in what the coordinator answered. One partition's error is the error of the whole request, so what has no
+    /// error of its own beside one that has is committed.
+    pub(super) fn answered(&mut self, answer: Answer) {
+        let Some(asked) = self.commits.in_flight.take_if(|asked| asked.is_answered_by(&answer)) else {
             return;
         };
+        let own = answer.offsets.iter().find_map(|(_, _, code)| *code);
+        let none = answer.overall.is_some() && own.is_none();
         let mut state = self.shared.lock();
-        for (lane, partition, position) in &under_way.lanes {
-            let part = parts.iter().find(|(of, ..)| of == partition);
-            let fine = match part {
-                Some((_, _, answer)) => {
-                    answer.is_ok() && (result.is_ok() || parts.iter().any(|part| part.2.is_err()))
-                }
-                None => result.is_ok(),
-            };
-            if let Some(lane) = state.get(*lane).filter(|_| fine) {
-                lane.committed = Some(*position);
+        for (lane, place, offset) in &asked.offsets {
+            let refused = answer.offsets.iter().any(|(of, _, code)| of == place && code.is_some());
+            // A lane of another epoch is another lane.
+            if let Some(lane) = state.lanes.get_mut(*lane).filter(|_| !none && !refused) {
+                lane.confirmed = Some(*offset);
             }
         }
         drop(state);
-        match result {
-            Ok(()) => {
-                self.commits.failures = 0;
-                self.recovered();
-            }
-            Err(code) => self.commit_failed(code),
+        match answer.overall.or(own) {
+            None => self.commit_succeeded(),
+            Some(code) => self.commit_failed(Instant::now(), code),
         }
     }
 
-    /// `IllegalGeneration` and `RebalanceInProgress` come in every rebalance and pass; a member that is no longer known is
-    /// told so by a lost assignment. So all of them mean: again, a little later, with what is held then.
-    fn commit_failed(&mut self, code: RDKafkaErrorCode) {
-        tracing::debug!(target: "gulo::kafka", "commit failed, trying again: {code}");
-        self.commits.failures += 1;
-        let now = Instant::now();
-        (self.commits.not_before, self.commits.next) = (now + AGAIN, now + AGAIN);
-        if self.commits.failures == TROUBLE {
-            self.degrade(Error::new(
-                ErrorKind::Unavailable,
-                format!("commits fail: {code}"),
-            ));
-        }
+    fn commit_succeeded(&mut self) {
+        self.commits.succeeded();
+        self.plan.health.good();
+        self.recovered_by_commit();
     }
 
-    /// Whether everything settled on them is committed.
-    pub(crate) fn is_committed(&self, lanes: &[Lane]) -> bool {
+    fn commit_failed(&mut self, now: Instant, code: Code) {
+        tracing::debug!(?code, "commit failed; it is sent again");
+        self.commits.failed(now);
         let mut state = self.shared.lock();
-        !self.in_group
-            || lanes.iter().all(|lane| {
-                state
-                    .get(*lane)
-                    .is_none_or(|lane| lane.to_commit().is_none())
-            })
+        state.settled_since.get_or_insert(now);
+        drop(state);
+        let lasting = self.commits.failing_since.is_some_and(|since| now >= since + LASTING);
+        if lasting || !is_passing(code) {
+            self.commit_is_in_trouble(code);
+        }
+    }
+
+    /// An answer may get lost with its connection. librdkafka gives up after its own time-out, and says so as a rule.
+    fn give_up_lost_answer(&mut self, now: Instant) {
+        let longest = REQUEST_TIMEOUT + REQUEST_TIMEOUT / 2;
+        let lost = self.commits.in_flight.take_if(|asked| now >= asked.sent + longest);
+        if lost.is_some() {
+            self.commit_failed(now, Code::OperationTimedOut);
+        }
+    }
+}
+
+/// Whether waiting mends it: all but rights and limits. A member that was thrown out hears of that by a revocation, and
+/// its lanes are gone before the next try.
+fn is_passing(code: Code) -> bool {
+    !matches!(
+        code,
+        Code::GroupAuthorizationFailed
+            | Code::TopicAuthorizationFailed
+            | Code::OffsetMetadataTooLarge
+            | Code::InvalidCommitOffsetSize
+            | Code::FencedInstanceId
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_answer_to_this_request_counts() {
+        let place = Place::new("t", 0);
+        let lane = Lane { slot: 0, epoch: 0 };
+        let asked = InFlight { sent: Instant::now(), offsets: vec![(lane, place.clone(), 7)] };
+        let answer = |at: i64| Answer { overall: None, offsets: vec![(place.clone(), Offset::Offset(at), None)] };
+        assert!(asked.is_answered_by(&answer(7)));
+        assert!(!asked.is_answered_by(&answer(6)));
+        assert!(!asked.is_answered_by(&Answer { overall: None, offsets: Vec::new() }));
+    }
+
+    #[test]
+    fn it_is_due_by_count_or_by_time() {
+        let commits = Commits::new(CommitPolicy { every: 10, interval: Duration::from_secs(5) });
+        let mut state = State::default();
+        assert_eq!(commits.next(&state), None);
+        let now = Instant::now();
+        (state.settled, state.settled_since) = (1, Some(now));
+        assert_eq!(commits.next(&state), Some(now + Duration::from_secs(5)));
+        state.settled = 10;
+        assert_eq!(commits.next(&state), Some(now));
+    }
+
+    #[test]
+    fn a_failure_is_retried_later_and_later() {
+        let mut commits = Commits::new(CommitPolicy::default());
+        let now = Instant::now();
+        commits.failed(now);
+        assert!(!commits.may_send(now) && commits.may_send(now + BACK_OFF.0));
+        (0..9).for_each(|_| commits.failed(now));
+        assert!(!commits.may_send(now + BACK_OFF.1 / 2) && commits.may_send(now + BACK_OFF.1));
+        commits.succeeded();
+        assert!(commits.may_send(now));
     }
 }

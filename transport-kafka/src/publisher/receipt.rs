@@ -1,214 +1,172 @@
-//! One receipt a batch: delivery reports count it down, the last one wakes its publisher.
+//! One completion for a whole batch: delivery reports are counted down, failures kept by index, and one waker called at
+//! the end. Nothing is allocated per message.
 
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
-use gulo_bus_core::Error;
-use gulo_bus_core::transport::Outcome;
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{DeliveryResult, ProducerContext};
-use tokio::sync::{Notify, oneshot};
+use rdkafka::error::RDKafkaErrorCode as Code;
+use tokio::sync::{oneshot, watch};
 
-use crate::context::{self, Health};
-use crate::error;
+use crate::context::lock;
 
-/// A message that was not confirmed.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) index: usize,
-    pub(crate) reason: Reason,
+/// Failures by their index in the batch.
+pub(crate) type Failures = Vec<(u32, Code)>;
+
+/// Which message of which batch a delivery report is about. It travels through librdkafka as the number that a pointer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ticket {
+    pub(crate) slot: u32,
+    pub(crate) index: u32,
 }
 
-#[derive(Debug)]
-pub(crate) enum Reason {
-    /// By its delivery report.
-    Reported(RDKafkaErrorCode),
-    /// Before it was handed over.
-    Kept(Outcome, Error),
-}
+const _: () = assert!(usize::BITS >= 64, "a ticket needs 64 bits");
 
-impl Reason {
-    pub(crate) fn outcome(&self) -> Outcome {
-        match self {
-            Self::Reported(code) => error::outcome(*code),
-            Self::Kept(outcome, _) => *outcome,
-        }
+impl Ticket {
+    pub(crate) fn pack(self) -> usize {
+        (self.slot as usize) << 32 | self.index as usize
     }
 
-    pub(crate) fn error(self, topic: &str) -> Error {
-        match self {
-            Self::Reported(code) => error::of_delivery(topic, code),
-            Self::Kept(_, error) => error,
-        }
+    pub(crate) fn unpack(packed: usize) -> Self {
+        Self { slot: (packed >> 32) as u32, index: packed as u32 }
     }
 }
 
+/// A batch on its way.
+#[derive(Debug)]
 struct Receipt {
-    /// Reports to come, and one for the publisher that is still handing over.
-    open: AtomicUsize,
-    failures: Mutex<Vec<Failure>>,
-    done: Mutex<Option<oneshot::Sender<Vec<Failure>>>>,
+    /// How many were handed over; unknown until the last was.
+    handed: Option<usize>,
+    reported: usize,
+    failures: Failures,
+    done: Option<oneshot::Sender<Failures>>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Receipt {
-    fn fail(&self, index: usize, reason: Reason) {
-        lock(&self.failures).push(Failure { index, reason });
-    }
-
-    /// Whether that was the last one.
-    fn count_down(&self) -> bool {
-        if self.open.fetch_sub(1, SeqCst) != 1 {
-            return false;
-        }
-        let mut failures = std::mem::take(&mut *lock(&self.failures));
-        failures.sort_by_key(|failure| failure.index);
-        if let Some(done) = lock(&self.done).take() {
-            // A publisher that has gone away does not want to know.
-            let _ = done.send(failures);
-        }
-        true
-    }
-}
-
-/// The receipts of all batches under way. A message's opaque is a number: the slot of its receipt and its place in the
-/// batch, so reports need no allocation each.
-#[derive(Default)]
+/// All batches on their way. A slot is used again when every report of its batch has come, so a late one cannot be taken
+/// for another batch's.
+#[derive(Debug)]
 pub(crate) struct Receipts {
     slots: Mutex<Slots>,
-    room: Notify,
+    /// How many are open.
+    open: watch::Sender<usize>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Slots {
-    receipts: Vec<Option<Arc<Receipt>>>,
-    free: Vec<usize>,
+    receipts: Vec<Option<Receipt>>,
+    free: Vec<u32>,
 }
 
 impl Receipts {
-    /// A receipt for a batch of `count`.
-    pub(crate) fn open(&self, count: usize) -> (Ticket<'_>, oneshot::Receiver<Vec<Failure>>) {
-        let (done, wait) = oneshot::channel();
-        let receipt = Arc::new(Receipt {
-            open: AtomicUsize::new(count + 1),
-            failures: Mutex::default(),
-            done: Mutex::new(Some(done)),
-        });
+    pub(crate) fn new() -> Self {
+        Self { slots: Mutex::default(), open: watch::Sender::new(0) }
+    }
+
+    /// Opens one. The receiver gets the failures when all that was handed over is reported.
+    pub(crate) fn open(&self) -> (u32, oneshot::Receiver<Failures>) {
+        let (done, answer) = oneshot::channel();
+        let receipt = Receipt { handed: None, reported: 0, failures: Vec::new(), done: Some(done) };
         let mut slots = lock(&self.slots);
-        let slot = slots.free.pop().unwrap_or(slots.receipts.len());
-        if slot == slots.receipts.len() {
-            slots.receipts.push(None);
-        }
-        slots.receipts[slot] = Some(Arc::clone(&receipt));
+        let slot = match slots.free.pop() {
+            Some(slot) => {
+                slots.receipts[slot as usize] = Some(receipt);
+                slot
+            }
+            None => {
+                slots.receipts.push(Some(receipt));
+                (slots.receipts.len() - 1) as u32
+            }
+        };
         drop(slots);
-        (
-            Ticket {
-                receipts: self,
-                receipt,
-                slot,
-                unsent: AtomicUsize::new(count),
-            },
-            wait,
-        )
+        self.open.send_modify(|open| *open += 1);
+        (slot, answer)
     }
 
-    /// Becomes ready when a message left the client's queue after this call.
-    pub(crate) fn room(&self) -> std::pin::Pin<Box<tokio::sync::futures::Notified<'_>>> {
-        let mut room = Box::pin(self.room.notified());
-        room.as_mut().enable();
-        room
+    /// Takes in a delivery report.
+    pub(crate) fn report(&self, ticket: Ticket, failure: Option<Code>) {
+        let mut slots = lock(&self.slots);
+        let Some(Some(receipt)) = slots.receipts.get_mut(ticket.slot as usize) else { return };
+        receipt.reported += 1;
+        receipt.failures.extend(failure.map(|code| (ticket.index, code)));
+        self.finish(slots, ticket.slot);
     }
 
-    fn report(&self, opaque: usize, failure: Option<RDKafkaErrorCode>) {
-        let (slot, index) = (opaque >> INDEX_BITS, opaque & INDEX_MASK);
-        let receipt = lock(&self.slots).receipts.get(slot).cloned().flatten();
-        let Some(receipt) = receipt else { return };
-        if let Some(code) = failure {
-            receipt.fail(index, Reason::Reported(code));
+    /// No more than `handed` messages of this batch will be reported.
+    pub(crate) fn seal(&self, slot: u32, handed: usize) {
+        let mut slots = lock(&self.slots);
+        if let Some(Some(receipt)) = slots.receipts.get_mut(slot as usize) {
+            receipt.handed = Some(handed);
         }
-        self.finish_one(&receipt, slot);
-        self.room.notify_waiters();
+        self.finish(slots, slot);
     }
 
-    fn finish_one(&self, receipt: &Receipt, slot: usize) {
-        if receipt.count_down() {
-            let mut slots = lock(&self.slots);
-            slots.receipts[slot] = None;
-            slots.free.push(slot);
+    fn finish(&self, mut slots: std::sync::MutexGuard<'_, Slots>, slot: u32) {
+        let all = |receipt: &mut Receipt| receipt.handed == Some(receipt.reported);
+        let Some(receipt) = slots.receipts.get_mut(slot as usize).and_then(|receipt| receipt.take_if(all)) else {
+            return;
+        };
+        slots.free.push(slot);
+        drop(slots);
+        let Receipt { done, failures, .. } = receipt;
+        if let Some(done) = done {
+            // Nobody listens where the publish was dropped.
+            let _ = done.send(failures);
         }
+        self.open.send_modify(|open| *open -= 1);
+    }
+
+    /// Resolves when none is open.
+    pub(crate) async fn all_closed(&self) {
+        // Its sender is `self`.
+        let _ = self.open.subscribe().wait_for(|open| *open == 0).await;
+    }
+
+    pub(crate) fn are_open(&self) -> bool {
+        *self.open.borrow() > 0
     }
 }
 
-const INDEX_BITS: u32 = 32;
-const INDEX_MASK: usize = (1 << INDEX_BITS) - 1;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The publisher's hold on its receipt while it hands messages over. Dropped early (the publish was cancelled), it counts
-/// those that were never handed over as over.
-pub(crate) struct Ticket<'a> {
-    receipts: &'a Receipts,
-    receipt: Arc<Receipt>,
-    slot: usize,
-    /// Messages for which no report will come, as none was handed over for them yet.
-    unsent: AtomicUsize,
-}
-
-impl Ticket<'_> {
-    pub(crate) fn opaque(&self, index: usize) -> usize {
-        (self.slot << INDEX_BITS) | index
-    }
-
-    /// The message of `index` was not handed over.
-    pub(crate) fn refuse(&self, index: usize, outcome: Outcome, error: Error) {
-        self.receipt.fail(index, Reason::Kept(outcome, error));
-        self.receipts.finish_one(&self.receipt, self.slot);
-        self.unsent.fetch_sub(1, SeqCst);
-    }
-
-    /// One was handed over: its report will come.
-    pub(crate) fn sent(&self) {
-        self.unsent.fetch_sub(1, SeqCst);
-    }
-}
-
-impl Drop for Ticket<'_> {
-    fn drop(&mut self) {
-        for _ in 0..=self.unsent.load(SeqCst) {
-            self.receipts.finish_one(&self.receipt, self.slot);
+    #[test]
+    fn a_ticket_survives_packing() {
+        for (slot, index) in [(0, 0), (1, u32::MAX), (u32::MAX, 1)] {
+            let ticket = Ticket { slot, index };
+            assert_eq!(Ticket::unpack(ticket.pack()), ticket);
         }
     }
-}
 
-pub(crate) struct Callbacks {
-    pub(crate) health: Arc<Health>,
-    pub(crate) receipts: Arc<Receipts>,
-}
-
-impl ClientContext for Callbacks {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        context::log_line(level, facility, line);
+    #[test]
+    fn a_batch_is_done_with_its_last_report_and_names_its_failures() {
+        let receipts = Receipts::new();
+        let (slot, mut answer) = receipts.open();
+        receipts.report(Ticket { slot, index: 1 }, Some(Code::MessageTimedOut));
+        receipts.report(Ticket { slot, index: 0 }, None);
+        assert!(answer.try_recv().is_err(), "not sealed yet");
+        receipts.seal(slot, 3);
+        assert!(answer.try_recv().is_err(), "one is missing");
+        receipts.report(Ticket { slot, index: 2 }, None);
+        assert_eq!(answer.try_recv().unwrap(), [(1, Code::MessageTimedOut)]);
+        assert!(!receipts.are_open());
     }
 
-    fn error(&self, error: KafkaError, reason: &str) {
-        context::note_error(&self.health, &error, reason);
+    #[test]
+    fn a_dropped_batch_frees_its_slot_when_its_reports_have_come() {
+        let receipts = Receipts::new();
+        let (slot, answer) = receipts.open();
+        drop(answer);
+        receipts.seal(slot, 1);
+        let (other, _answer) = receipts.open();
+        assert_ne!(slot, other);
+        receipts.report(Ticket { slot, index: 0 }, None);
+        assert_eq!(receipts.open().0, slot);
     }
-}
 
-impl ProducerContext for Callbacks {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, opaque: usize) {
-        let failure = result
-            .as_ref()
-            .err()
-            .map(|(error, _)| error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail));
-        if failure.is_none() {
-            self.health.up();
-        }
-        self.receipts.report(opaque, failure);
+    #[test]
+    fn an_empty_batch_is_done_when_sealed() {
+        let receipts = Receipts::new();
+        let (slot, mut answer) = receipts.open();
+        receipts.seal(slot, 0);
+        assert!(answer.try_recv().unwrap().is_empty());
     }
 }

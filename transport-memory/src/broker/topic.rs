@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use gulo_bus_core::message::Message;
+use gulo_bus_core::transport::TopicSpec;
 use gulo_bus_core::{Error, ErrorKind, Result};
 use tokio::time::Instant;
 
@@ -22,6 +23,8 @@ pub(crate) struct Topic {
     turn: usize,
     /// Number of the next message; queue shape.
     next_id: u64,
+    /// Messages wait here for the first group; queue shape.
+    keep: bool,
     /// Waiting for the first group; queue shape.
     unrouted: VecDeque<Item>,
 }
@@ -38,6 +41,13 @@ impl State {
         };
         let partitions = (0..count).map(|_| Partition::default()).collect();
         self.topics.insert(name, Topic { partitions, ..Topic::default() });
+    }
+
+    /// Keeps what no group reads yet, where that is asked for.
+    pub(crate) fn keep(&mut self, spec: &TopicSpec) {
+        if let Some(topic) = self.topics.get_mut(&spec.name) {
+            topic.keep |= spec.keep;
+        }
     }
 
     /// Groups take notice of topics that were made.
@@ -65,7 +75,8 @@ impl State {
             self.rebalance_all();
         }
         let Some(topic) = self.topics.get(name) else { return Err(no_topic(name)) };
-        let bound = || config.keeps(name) || self.groups.values().any(|group| group.queues.contains_key(name));
+        let bound =
+            || topic.keep || config.keeps(name) || self.groups.values().any(|group| group.queues.contains_key(name));
         match config.shape {
             Shape::Log => topic.admit(message),
             Shape::Queue if bound() => Ok(()),

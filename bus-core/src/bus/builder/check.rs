@@ -10,10 +10,8 @@ use crate::handler::StateMap;
 use crate::transport::{Capability, Position, Transport};
 
 pub(super) fn transport(transport: Option<&Arc<dyn Transport>>) -> Result<Arc<dyn Transport>> {
-    let missing = || {
-        config("the bus has no transport".into())
-            .help("add `.transport(MemoryTransport::new())` or another")
-    };
+    let missing =
+        || config("the bus has no transport".into()).help("add `.transport(MemoryTransport::new())` or another");
     transport.cloned().ok_or_else(missing)
 }
 
@@ -25,8 +23,7 @@ pub(super) fn subscriptions(subscriptions: &[Subscription], states: &StateMap) -
             return Err(config("a subscription has an empty group name".into()));
         }
         if !groups.insert(group) {
-            return Err(config(format!("group {group} is subscribed twice"))
-                .help("put all its handlers into one"));
+            return Err(config(format!("group {group} is subscribed twice")).help("put all its handlers into one"));
         }
         handlers(subscription, states)?;
     }
@@ -36,9 +33,7 @@ pub(super) fn subscriptions(subscriptions: &[Subscription], states: &StateMap) -
 fn handlers(subscription: &Subscription, states: &StateMap) -> Result<()> {
     let group = &subscription.group;
     if subscription.handlers.is_empty() {
-        return Err(
-            config(format!("group {group} has no handler")).help("add one with `.on(handler)`")
-        );
+        return Err(config(format!("group {group} has no handler")).help("add one with `.on(handler)`"));
     }
     for (index, handler) in subscription.handlers.iter().enumerate() {
         let same = |other: &&Arc<_>| {
@@ -47,18 +42,11 @@ fn handlers(subscription: &Subscription, states: &StateMap) -> Result<()> {
         };
         if let Some(first) = subscription.handlers[..index].iter().find(same) {
             let (event_type, first, second) = (handler.event_type(), first.name(), handler.name());
-            return Err(config(format!(
-                "group {group} has two handlers for `{event_type}`: {first} and {second}"
-            )));
+            return Err(config(format!("group {group} has two handlers for `{event_type}`: {first} and {second}")));
         }
-        if let Some(missing) = handler
-            .requirements()
-            .into_iter()
-            .find(|requirement| !states.has(*requirement))
-        {
+        if let Some(missing) = handler.requirements().into_iter().find(|requirement| !states.has(*requirement)) {
             let (name, state) = (handler.name(), missing.name);
-            let problem =
-                format!("{name} in group {group} takes State<{state}>, and there is no such state");
+            let problem = format!("{name} in group {group} takes State<{state}>, and there is no such state");
             return Err(config(problem).help("give it to the bus with `.state(..)`"));
         }
     }
@@ -77,9 +65,7 @@ pub(super) fn capabilities(
     for subscription in subscriptions {
         if matches!(subscription.start, Position::At(_) | Position::Offset(_)) {
             let refused = capabilities.require(name, Capability::History);
-            refused.map_err(|error| {
-                error.context(format_args!("start of group {}", subscription.group))
-            })?;
+            refused.map_err(|error| error.context(format_args!("start of group {}", subscription.group)))?;
         }
     }
     Ok(())

@@ -29,9 +29,7 @@ impl Lanes {
             }
             LaneEvent::Draining { lanes, deadline } => {
                 for lane in lanes {
-                    self.0
-                        .entry(lane)
-                        .and_modify(|state| *state = State::Draining(deadline));
+                    self.0.entry(lane).and_modify(|state| *state = State::Draining(deadline));
                 }
             }
             LaneEvent::Closed(lane) => {
@@ -74,16 +72,12 @@ impl Lanes {
     }
 
     pub(super) fn any_draining(&self) -> bool {
-        self.0
-            .values()
-            .any(|state| matches!(state, State::Draining(_)))
+        self.0.values().any(|state| matches!(state, State::Draining(_)))
     }
 
     /// The draining lanes but the busy one, each once.
     pub(super) fn take_drained(&mut self, busy: Option<Lane>) -> Vec<Lane> {
-        let drained = |(lane, state): &(&Lane, &mut State)| {
-            matches!(state, State::Draining(_)) && Some(**lane) != busy
-        };
+        let drained = |(lane, state): &(&Lane, &mut State)| matches!(state, State::Draining(_)) && Some(**lane) != busy;
         let release = |(lane, state): (&Lane, &mut State)| {
             *state = State::Released;
             *lane

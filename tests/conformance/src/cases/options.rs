@@ -1,0 +1,113 @@
+//! What only some brokers offer: verdicts, wishes of the sender, transactions.
+
+use std::time::{Duration, SystemTime};
+
+use gulo_bus_core::message::{Message, SendOptions};
+use gulo_bus_core::settle::{Settlement, Verdict};
+use gulo_bus_core::transport::Capability;
+
+use super::Case;
+use crate::support::{Bench, Reader, numbered, text, texts};
+
+pub(super) const CASES: &[Case] = &[
+    case!(what_is_requeued_is_delivered_again).needs(&[Capability::Requeue]),
+    case!(what_is_rejected_is_not_delivered_again).needs(&[Capability::Reject]),
+    case!(a_message_for_later_does_not_come_early).needs(&[Capability::DeliverAt]),
+    case!(a_message_that_has_expired_does_not_come).needs(&[Capability::Expires]),
+    case!(a_message_of_higher_priority_goes_first).needs(&[Capability::Priority]),
+    case!(a_transaction_is_seen_as_a_whole_or_not_at_all).needs(&[Capability::Transactions]),
+    case!(a_transaction_settles_with_its_commit).needs(&[Capability::Transactions]),
+];
+
+/// A reader to whom `m0` to `m2` are out, the middle one with `verdict` and the others done.
+async fn one_with(bench: &Bench, verdict: Verdict) -> Reader {
+    bench.one_lane(&["g"]).await;
+    bench.publish(numbered("m", 0..3)).await;
+    let mut reader = bench.member("g").await;
+    let out = reader.take(3).await;
+    let mut verdicts: Vec<_> = out.iter().map(|delivery| Settlement::done(delivery.token)).collect();
+    verdicts[1].verdict = verdict;
+    reader.verdicts(verdicts).expect("verdicts are taken");
+    reader
+}
+
+async fn what_is_requeued_is_delivered_again(bench: Bench) {
+    let mut reader = one_with(&bench, Verdict::Requeue).await;
+    assert_eq!(texts(&reader.take_and_settle(1).await), ["m1"]);
+    bench.nothing_more_for(&mut reader).await;
+}
+
+async fn what_is_rejected_is_not_delivered_again(bench: Bench) {
+    let reader = one_with(&bench, Verdict::Reject).await;
+    reader.close().await;
+    bench.nothing_more_for(&mut bench.member("g").await).await;
+}
+
+fn wishing(bench: &Bench, text: &str, send: SendOptions) -> Message {
+    Message { send, ..bench.message(text) }
+}
+
+async fn a_message_for_later_does_not_come_early(bench: Bench) {
+    bench.one_lane(&["g"]).await;
+    // Whole milliseconds are what a broker may round to.
+    let at = SystemTime::now() + Duration::from_millis(800);
+    let later = SendOptions { deliver_at: Some(at), ..SendOptions::default() };
+    bench.send(vec![wishing(&bench, "later", later), bench.message("now")]).await;
+    let mut reader = bench.member("g").await;
+    assert_eq!(text(&reader.one().await), "now");
+    assert_eq!(text(&reader.one().await), "later");
+    assert!(SystemTime::now() + Duration::from_millis(1) >= at, "its time has come");
+}
+
+async fn a_message_that_has_expired_does_not_come(bench: Bench) {
+    bench.one_lane(&["g"]).await;
+    let lifetime = Duration::from_millis(50);
+    let brief = SendOptions { expires: Some(lifetime), ..SendOptions::default() };
+    bench.send(vec![wishing(&bench, "brief", brief)]).await;
+    // Time is what this is about.
+    tokio::time::sleep(lifetime * 3).await;
+    bench.nothing_more_for(&mut bench.member("g").await).await;
+}
+
+async fn a_message_of_higher_priority_goes_first(bench: Bench) {
+    bench.one_lane(&["g"]).await;
+    let ranked =
+        |text: &str, rank| wishing(&bench, text, SendOptions { priority: Some(rank), ..SendOptions::default() });
+    bench.send(vec![ranked("low", 1), ranked("high", 9), ranked("middle", 5)]).await;
+    assert_eq!(texts(&bench.member("g").await.take(3).await), ["high", "middle", "low"]);
+}
+
+async fn a_transaction_is_seen_as_a_whole_or_not_at_all(bench: Bench) {
+    bench.one_lane(&["g"]).await;
+    let (transport, id) = (bench.transport().await, bench.group("transaction"));
+    let mut taken_back = transport.transaction(&id).await.expect("a transaction");
+    taken_back.publish(vec![bench.message("taken back")]).await.expect("published");
+    taken_back.abort().await.expect("taken back");
+    let mut committed = transport.transaction(&id).await.expect("a transaction");
+    committed
+        .publish(numbered("m", 0..2).into_iter().map(|text| bench.message(text)).collect())
+        .await
+        .expect("published");
+    bench.publish(["between"]).await;
+    committed.commit().await.expect("committed");
+    let mut came = texts(&bench.member("g").await.take(3).await);
+    came.sort();
+    assert_eq!(came, ["between", "m0", "m1"]);
+}
+
+async fn a_transaction_settles_with_its_commit(bench: Bench) {
+    bench.one_lane(&["g"]).await;
+    bench.publish(numbered("m", 0..4)).await;
+    let (transport, id) = (bench.transport().await, bench.group("transaction"));
+    let mut reader = bench.member("g").await;
+    let out = reader.take(4).await;
+    for (commits, deliveries) in [(true, &out[..2]), (false, &out[2..])] {
+        let mut transaction = transport.transaction(&id).await.expect("a transaction");
+        let mut batch = deliveries.iter().map(|delivery| Settlement::done(delivery.token)).collect();
+        transaction.settle(reader.source(), &mut batch).await.expect("verdicts are taken");
+        let ended = if commits { transaction.commit().await } else { transaction.abort().await };
+        ended.expect("the transaction ends");
+    }
+    reader.close().await;
+    assert_eq!(texts(&bench.member("g").await.take(2).await), numbered("m", 2..4));
+}

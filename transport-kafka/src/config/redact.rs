@@ -1,0 +1,127 @@
+//! Keeping secrets out of every text.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// Properties whose values may be seen. All others may hold a secret, also those that nobody has thought of yet.
+const HARMLESS: &[&str] = &[
+    "acks",
+    "allow.auto.create.topics",
+    "auto.offset.reset",
+    "broker.address.family",
+    "check.crcs",
+    "client.dns.lookup",
+    "client.id",
+    "client.rack",
+    "compression.codec",
+    "compression.level",
+    "compression.type",
+    "debug",
+    "delivery.report.only.error",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.idempotence",
+    "enable.partition.eof",
+    "enable.ssl.certificate.verification",
+    "group.id",
+    "group.instance.id",
+    "group.protocol",
+    "group.remote.assignor",
+    "isolation.level",
+    "log_level",
+    "max.in.flight.requests.per.connection",
+    "message.send.max.retries",
+    "partition.assignment.strategy",
+    "partitioner",
+    "request.required.acks",
+    "retries",
+    "sasl.mechanism",
+    "sasl.mechanisms",
+    "security.protocol",
+    "ssl.ca.location",
+    "ssl.certificate.location",
+    "ssl.endpoint.identification.algorithm",
+    "ssl.key.location",
+    "ssl.keystore.location",
+    "transactional.id",
+];
+
+/// Whether the value of this property may be seen.
+pub(crate) fn is_harmless(name: &str) -> bool {
+    // Times and sizes.
+    let measure = [".ms", ".bytes", ".kbytes", ".messages", ".max.messages"];
+    HARMLESS.contains(&name) || measure.iter().any(|end| name.ends_with(end))
+}
+
+/// Properties with the values that may be seen.
+pub(super) struct Shown<'a>(pub(super) &'a [(String, String)]);
+
+impl fmt::Debug for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.0.iter().map(|(name, value)| {
+            let value = if is_harmless(name) { value } else { "***" };
+            (name, value)
+        });
+        f.debug_map().entries(shown).finish()
+    }
+}
+
+/// Values that are blotted out of the texts that come from librdkafka, which quotes what it does not like.
+#[derive(Clone, Default)]
+pub(crate) struct Secrets(Vec<String>);
+
+impl Secrets {
+    pub(super) fn of(properties: &[(String, String)]) -> Self {
+        let secret = |(name, value): &&(String, String)| {
+            // A flag or a number is no secret, and blotting it out would spoil every text.
+            let telling = value.len() >= 4
+                && value != "true"
+                && value != "false"
+                && !value.bytes().all(|byte| byte.is_ascii_digit());
+            telling && !is_harmless(name)
+        };
+        let values = properties.iter().filter(secret);
+        let mut values: Vec<String> = values.map(|(_, value)| value.clone()).collect();
+        // A value that contains another goes first, or its rest would stay.
+        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        Self(values)
+    }
+
+    /// `text` in one line, without any of them.
+    pub(crate) fn scrub<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut clean = Cow::Borrowed(text.trim());
+        for secret in &self.0 {
+            if clean.contains(secret.as_str()) {
+                clean = Cow::Owned(clean.replace(secret.as_str(), "***"));
+            }
+        }
+        if clean.contains('\n') {
+            clean = Cow::Owned(clean.replace('\n', " "));
+        }
+        clean
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secrets({})", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_blotted_out_of_foreign_text() {
+        let properties = [
+            ("sasl.password".to_owned(), "s3cr3t".to_owned()),
+            ("sasl.username".to_owned(), "s3cr3t-user".to_owned()),
+            ("some.flag".to_owned(), "true".to_owned()),
+        ];
+        let secrets = Secrets::of(&properties);
+        let text = "bad \"s3cr3t-user\" with s3cr3t\n is true\n";
+        assert_eq!(secrets.scrub(text), "bad \"***\" with ***  is true");
+        assert!(!format!("{secrets:?}").contains("s3cr3t"));
+    }
+}

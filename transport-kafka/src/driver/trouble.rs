@@ -1,0 +1,144 @@
+//! What does not work for now, told once, and told again when it does.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use gulo_bus_core::Error;
+use gulo_bus_core::transport::{LaneEvent, Topics};
+use rdkafka::consumer::Consumer;
+use rdkafka::error::RDKafkaErrorCode as Code;
+
+use super::Driver;
+use crate::error::{coded, is_hopeless};
+
+/// librdkafka says when a connection breaks and not when there is one again. While nothing else tells, the broker is
+/// asked for something small, this often and for this long.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+pub(super) struct Troubles {
+    brokers: bool,
+    commit: bool,
+    other: bool,
+    probe: Option<Arc<AtomicBool>>,
+    next_probe: Option<Instant>,
+}
+
+impl Troubles {
+    fn any(&self) -> bool {
+        self.brokers || self.commit || self.other
+    }
+}
+
+impl Driver {
+    /// An error that librdkafka reported. Nearly all of them it gets over by itself.
+    pub(super) fn alarmed(&mut self, code: Code, text: &str) {
+        let said = Some(text).filter(|text| !text.is_empty());
+        match code {
+            // Said once, and then never again whatever happens: a new source would hear it again.
+            Code::GroupAuthorizationFailed | Code::TopicAuthorizationFailed | Code::InvalidGroupId => {
+                self.end(&coded("the Kafka source", code, said));
+            }
+            Code::AllBrokersDown | Code::Resolve => self.brokers_are_down(code, said),
+            code if is_hopeless(code) => self.brokers_are_down(code, said),
+            Code::UnknownTopicOrPartition | Code::UnknownTopic if matches!(self.plan.spec.topics, Topics::Named(_)) => {
+                self.other_trouble(&coded("a topic is gone", code, said));
+            }
+            Code::BrokerTransportFailure | Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::PartitionEOF => {}
+            Code::OperationTimedOut | Code::RequestTimedOut | Code::NetworkException | Code::Outdated => {}
+            _ => self.other_trouble(&coded("the Kafka source", code, said)),
+        }
+    }
+
+    fn brokers_are_down(&mut self, code: Code, said: Option<&str>) {
+        // "1/1 brokers are down" follows the cause, which is what one wants to read.
+        let (code, text) = match (self.plan.health.cause(), code) {
+            (Some((cause, text)), Code::AllBrokersDown) => (cause, Some(text)),
+            _ => (code, said.map(str::to_owned)),
+        };
+        if !std::mem::replace(&mut self.troubles.brokers, true) {
+            self.degraded(coded("no Kafka broker", code, text.as_deref()));
+        }
+    }
+
+    fn other_trouble(&mut self, error: &Error) {
+        self.shared.lock().received = false;
+        if !std::mem::replace(&mut self.troubles.other, true) {
+            self.degraded(Error::new(error.kind(), error.to_string()));
+        }
+    }
+
+    pub(super) fn commit_is_in_trouble(&mut self, code: Code) {
+        if !std::mem::replace(&mut self.troubles.commit, true) {
+            self.degraded(coded("commits fail; what is finished may be delivered again", code, None));
+        }
+    }
+
+    fn degraded(&self, error: Error) {
+        tracing::warn!("degraded: {error}");
+        self.shared.tell([LaneEvent::Degraded(error)]);
+    }
+
+    fn recovered(&mut self, mend: impl FnOnce(&mut Troubles)) {
+        let before = self.troubles.any();
+        mend(&mut self.troubles);
+        if before && !self.troubles.any() {
+            self.shared.tell([LaneEvent::Recovered]);
+        }
+    }
+
+    pub(super) fn recovered_by_commit(&mut self) {
+        self.recovered(|troubles| (troubles.commit, troubles.brokers) = (false, false));
+    }
+
+    pub(super) fn recovered_by_assignment(&mut self) {
+        self.recovered(|troubles| troubles.other = false);
+    }
+
+    pub(super) fn step_troubles(&mut self, now: Instant) {
+        let received = std::mem::take(&mut self.shared.lock().received);
+        if received && self.troubles.other {
+            self.recovered(|troubles| troubles.other = false);
+        }
+        let answered = self.troubles.probe.take_if(|probe| probe.load(Relaxed)).is_some();
+        if answered && !self.plan.health.is_down() {
+            self.recovered(|troubles| troubles.brokers = false);
+        }
+        let wanted = self.troubles.brokers || self.plan.health.is_down();
+        let due = self.troubles.next_probe.is_none_or(|at| at <= now);
+        if wanted && due && self.troubles.probe.is_none() && self.leaving.is_none() {
+            self.troubles.next_probe = Some(now + PROBE_EVERY);
+            self.probe();
+        }
+    }
+
+    /// On a thread of its own, since the answer may take its time and this thread must not.
+    fn probe(&mut self) {
+        let Some(topic) = self.some_topic() else { return };
+        let (consumer, health, shared) = (self.consumer.clone(), self.plan.health.clone(), self.shared.clone());
+        let done = Arc::new(AtomicBool::new(false));
+        let answered = done.clone();
+        let spawned = thread::Builder::new().name("gulo-kafka-probe".into()).spawn(move || {
+            if consumer.fetch_metadata(Some(&topic), PROBE_TIMEOUT).is_ok() {
+                health.good();
+            }
+            drop(consumer);
+            answered.store(true, Relaxed);
+            shared.call_driver();
+        });
+        if spawned.is_ok() {
+            self.troubles.probe = Some(done);
+        }
+    }
+
+    fn some_topic(&self) -> Option<String> {
+        if let Some((topic, _)) = self.plan.topics.first() {
+            return Some(topic.to_string());
+        }
+        let state = self.shared.lock();
+        state.lanes.iter().next().map(|lane| lane.place.topic.to_string())
+    }
+}

@@ -1,0 +1,126 @@
+//! What is known of a message that was not confirmed, and the words for it.
+
+use gulo_bus_core::message::Message;
+use gulo_bus_core::transport::{Capabilities, Capability, Outcome};
+use gulo_bus_core::{Error, ErrorKind, Result};
+use rdkafka::error::RDKafkaErrorCode as Code;
+
+use crate::NAME;
+use crate::convert;
+use crate::error::coded;
+
+/// Refuses what never will be taken, before anything else.
+pub(super) fn check(can: Capabilities, message: &Message) -> Result<()> {
+    let wishes = &message.send;
+    let asked = [
+        (wishes.deliver_at.is_some(), Capability::DeliverAt),
+        (wishes.expires.is_some(), Capability::Expires),
+        (wishes.priority.is_some(), Capability::Priority),
+    ];
+    for (_, capability) in asked.iter().filter(|(asked, _)| *asked) {
+        can.require(NAME, *capability)?;
+    }
+    match can.max_message_bytes {
+        Some(limit) if message.size() > limit => Err(too_large(message, limit)),
+        _ => convert::check(message),
+    }
+}
+
+/// Names size and limit.
+pub(super) fn too_large(message: &Message, limit: usize) -> Error {
+    let (size, topic) = (message.size(), &message.topic);
+    let text = format!("a message of {size} bytes for topic `{topic}` is over the limit of {limit} bytes");
+    Error::new(ErrorKind::TooLarge, text)
+}
+
+/// A message that librdkafka took and then reported as failed.
+pub(super) fn reported(code: Code) -> Outcome {
+    match code {
+        // Never left the queue.
+        Code::PurgeQueue => Outcome::NotSent,
+        Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => Outcome::Refused,
+        Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize => Outcome::Refused,
+        code if crate::error::is_refusal(code) => Outcome::Refused,
+        // Timed out, purged in flight, connection lost, and all we know nothing about: it may have arrived.
+        _ => Outcome::Unknown,
+    }
+}
+
+/// A message that librdkafka did not take.
+pub(super) fn not_taken(code: Code) -> Outcome {
+    match reported(code) {
+        Outcome::Unknown => Outcome::NotSent,
+        outcome => outcome,
+    }
+}
+
+/// The error of a failed message. The first cause the client named tells more than "timed out".
+pub(super) fn error(message: &Message, code: Code, limit: usize, cause: Option<String>) -> Error {
+    let what = format!("a message for topic `{}`", message.topic);
+    match code {
+        // Larger than we allow, or larger than this topic allows: the broker does not say how much that is.
+        Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize => {
+            let size = message.size();
+            let text = format!("{what}: {size} bytes with its framing are over a limit (ours is {limit} bytes)");
+            Error::new(ErrorKind::TooLarge, text).help("max.message.bytes of the topic may be lower than ours")
+        }
+        Code::UnknownPartition if message.send.partition.is_some() => {
+            let partition = message.send.partition.unwrap_or_default();
+            Error::new(ErrorKind::Missing, format!("{what}: there is no partition {partition}"))
+        }
+        Code::MessageTimedOut => {
+            let error = coded(&what, code, None);
+            match cause {
+                Some(cause) => Error::new(error.kind(), format!("{error}: {cause}")).help(crate::error::IS_IT_RUNNING),
+                None => error,
+            }
+        }
+        code => coded(&what, code, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    #[test]
+    fn outcomes_say_what_is_known() {
+        for (code, taken, refused_at_once) in [
+            (Code::MessageTimedOut, Outcome::Unknown, Outcome::NotSent),
+            (Code::PurgeInflight, Outcome::Unknown, Outcome::NotSent),
+            (Code::BrokerTransportFailure, Outcome::Unknown, Outcome::NotSent),
+            (Code::PurgeQueue, Outcome::NotSent, Outcome::NotSent),
+            (Code::QueueFull, Outcome::Unknown, Outcome::NotSent),
+            (Code::MessageSizeTooLarge, Outcome::Refused, Outcome::Refused),
+            (Code::UnknownTopicOrPartition, Outcome::Refused, Outcome::Refused),
+            (Code::UnknownPartition, Outcome::Refused, Outcome::Refused),
+            (Code::TopicAuthorizationFailed, Outcome::Refused, Outcome::Refused),
+            (Code::InvalidRecord, Outcome::Refused, Outcome::Refused),
+        ] {
+            assert_eq!((reported(code), not_taken(code)), (taken, refused_at_once), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn wishes_that_kafka_lacks_are_named() {
+        let mut can = crate::transport::CAPABILITIES;
+        can.max_message_bytes = Some(10);
+        let plain = Message::new("t", "x");
+        let mut at = plain.clone();
+        at.send.deliver_at = Some(SystemTime::now());
+        let mut expires = plain.clone();
+        expires.send.expires = Some(Duration::from_secs(1));
+        let mut priority = plain.clone();
+        priority.send.priority = Some(1);
+        for (message, name) in [(at, "deliver_at"), (expires, "expires"), (priority, "priority")] {
+            let error = check(can, &message).unwrap_err();
+            assert!(error.kind() == ErrorKind::Unsupported && error.to_string().contains(name), "{error}");
+        }
+        assert!(check(can, &plain).is_ok());
+        let error = check(can, &Message::new("topic-x", vec![0; 11])).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("topic-x") && text.contains("11 bytes") && text.contains("10 bytes"), "{text}");
+    }
+}

@@ -1,0 +1,165 @@
+//! The producer and the thread that serves it.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use gulo_bus_core::message::Message;
+use gulo_bus_core::{Error, ErrorKind, Result};
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseProducer, BaseRecord, ProducerContext};
+use tokio::sync::{Notify, oneshot, watch};
+
+use super::receipt::{Receipts, Ticket};
+use crate::config::KafkaConfig;
+use crate::context::Observer;
+use crate::convert::{to_millis, to_native};
+use crate::error::of_call;
+
+/// How long the thread sleeps where nothing happens, and so how long it may take to see that it is over.
+const NAP: Duration = Duration::from_millis(50);
+
+/// How far a publisher is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    Open,
+    /// Takes nothing more; what is under way may finish.
+    Closing,
+    /// What is under way now is given up.
+    Gone,
+}
+
+/// What publishes and delivery reports share.
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub(super) receipts: Receipts,
+    /// Told when the local queue has room again.
+    pub(super) room: Notify,
+    pub(super) phase: watch::Sender<Phase>,
+    observer: Observer,
+}
+
+impl Desk {
+    pub(super) fn new(observer: Observer) -> Self {
+        let (receipts, room, phase) = (Receipts::new(), Notify::new(), watch::Sender::new(Phase::Open));
+        Self { receipts, room, phase, observer }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        *self.phase.borrow() == Phase::Open
+    }
+
+    /// Closes further, never opens again.
+    pub(super) fn close_to(&self, to: Phase) {
+        self.phase.send_if_modified(|phase| {
+            let further = *phase < to;
+            *phase = to.max(*phase);
+            further
+        });
+    }
+
+    /// Why the broker cannot be reached, where that is so.
+    pub(super) fn cause(&self) -> Option<String> {
+        self.observer.health.cause().map(|(_, text)| text)
+    }
+}
+
+/// The context of the producer.
+pub(super) struct Sending(Arc<Desk>);
+
+impl ClientContext for Sending {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, log_message: &str) {
+        self.0.observer.log(level, fac, log_message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.0.observer.error(&error, reason);
+    }
+
+    fn stats_raw(&self, _statistics: &[u8]) {}
+}
+
+impl ProducerContext for Sending {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, ticket: usize) {
+        let failure = match result {
+            Ok(_) => None,
+            Err((error, _)) => Some(error.rdkafka_error_code().unwrap_or(Code::Fail)),
+        };
+        if failure.is_none() && self.0.observer.health.is_down() {
+            self.0.observer.health.good();
+        }
+        self.0.receipts.report(Ticket::unpack(ticket), failure);
+        self.0.room.notify_waiters();
+    }
+}
+
+/// The producer. Its thread is the last to let go of it: dropping it waits for librdkafka.
+pub(super) struct Wire(BaseProducer<Sending>);
+
+impl Wire {
+    /// Makes the producer and begins to serve it. The receiver hears when it is gone.
+    pub(super) async fn open(config: &KafkaConfig, desk: Arc<Desk>) -> Result<(Arc<Self>, oneshot::Receiver<()>)> {
+        let (settings, context) = (config.producer(), Sending(desk.clone()));
+        let made = tokio::task::spawn_blocking(move || settings.create_with_context(context)).await;
+        let made = made.map_err(|error| Error::new(ErrorKind::Other, "no Kafka producer").source(error))?;
+        let producer = made.map_err(|error| of_call("the producer", &error, &config.secrets()))?;
+        let wire = Arc::new(Self(producer));
+        let (ended, wait) = oneshot::channel();
+        let (serving, publish_timeout) = (wire.clone(), config.publish_timeout);
+        let serve = move || {
+            serving.serve(&desk, publish_timeout);
+            // Purges what is left, which reports it.
+            drop(serving);
+            // Nobody listens where the publisher was dropped.
+            let _ = ended.send(());
+        };
+        let spawned = thread::Builder::new().name("gulo-kafka-publisher".into()).spawn(serve);
+        spawned.map_err(|error| Error::new(ErrorKind::Other, "no thread for the Kafka publisher").source(error))?;
+        Ok((wire, wait))
+    }
+
+    pub(super) fn send(&self, message: &Message, ticket: Ticket) -> Result<(), Code> {
+        let record = BaseRecord::<[u8], [u8], usize> {
+            topic: &message.topic,
+            partition: message.send.partition.map(|number| number as i32),
+            payload: message.payload.as_deref(),
+            key: message.key.as_deref(),
+            timestamp: message.timestamp.and_then(to_millis),
+            headers: to_native(&message.headers),
+            delivery_opaque: ticket.pack(),
+        };
+        self.0.send(record).map_err(|(error, _)| error.rdkafka_error_code().unwrap_or(Code::Fail))
+    }
+
+    /// Serves delivery reports until nobody publishes any more. What was handed over before a publisher was dropped has
+    /// its time-out; where it was closed, `close` has waited already.
+    fn serve(self: &Arc<Self>, desk: &Desk, publish_timeout: Duration) {
+        while desk.is_open() {
+            self.poll();
+        }
+        let until = Instant::now() + publish_timeout + NAP;
+        while *desk.phase.borrow() == Phase::Closing
+            && (self.is_held() || desk.receipts.are_open())
+            && Instant::now() < until
+        {
+            self.poll();
+        }
+        while self.is_held() {
+            self.poll();
+        }
+    }
+
+    /// Whether a publisher or a publish still has it.
+    fn is_held(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) > 1
+    }
+
+    fn poll(&self) {
+        self.0.poll(NAP);
+    }
+}

@@ -1,0 +1,144 @@
+//! A broker that is cut off, by a proxy in front of its listener for faults.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use gulo_bus_core::ErrorKind;
+use gulo_bus_core::transport::{LaneEvent, Outcome, Status, Transport};
+use gulo_transport_kafka::KafkaTransport;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::{Instant, sleep};
+
+use crate::rig::{Mode, Proxy};
+use crate::support::*;
+
+/// A way to the broker that can be cut. The listener for faults knows one address, so one test has it at a time.
+struct Way {
+    proxy: Arc<Proxy>,
+    address: String,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Way {
+    async fn open() -> Option<Self> {
+        static TURN: Mutex<()> = Mutex::const_new(());
+        static PROXY: OnceLock<Arc<Proxy>> = OnceLock::new();
+        let deadline = Instant::now() + PATIENCE;
+        let (upstream, address) = broker().await?.faulty()?;
+        let turn = TURN.lock().await;
+        while PROXY.get().is_none() {
+            match Proxy::start(address.clone(), upstream.clone()) {
+                Ok(proxy) => drop(PROXY.set(proxy)),
+                // Another run on this machine has it.
+                Err(error) => assert!(Instant::now() < deadline, "{address}: {error}"),
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        Some(Self { proxy: PROXY.get().cloned()?, address, _turn: turn })
+    }
+
+    async fn set(&self, mode: Mode) {
+        self.proxy.set(mode).await;
+    }
+}
+
+impl Drop for Way {
+    fn drop(&mut self) {
+        self.proxy.open();
+    }
+}
+
+fn through(way: &Way, publish_timeout: u64) -> KafkaTransport {
+    KafkaTransport::new(config(&way.address).publish_timeout(Duration::from_secs(publish_timeout)))
+}
+
+async fn a_topic(what: &str) -> (KafkaTransport, Arc<str>) {
+    let direct = transport(&broker().await.unwrap());
+    let topic = topic(&direct, what, 1).await;
+    (direct, topic)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn close_returns_by_its_deadline_with_the_broker_gone() {
+    let Some(way) = Way::open().await else { return };
+    for mode in [Mode::Refuse, Mode::Freeze] {
+        way.set(Mode::Open).await;
+        let (direct, topic) = a_topic("gone").await;
+        publish(&direct, numbered(&topic, 0, 0..10)).await;
+        let transport = through(&way, 5);
+        let mut spec = eager(&unique("g"), &[&topic]);
+        spec.commit.every = 1000;
+        spec.commit.interval = Duration::from_secs(600);
+        let mut reader = Reader::new(&transport, spec).await;
+        reader.until_count(10).await;
+        reader.settle_all();
+        way.set(mode).await;
+        sleep(Duration::from_millis(300)).await;
+        let begun = Instant::now();
+        let error = reader.source.close(begun + Duration::from_secs(2)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut, "{mode:?}");
+        assert!(begun.elapsed() < Duration::from_millis(2500), "{mode:?}: {:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_says_that_the_broker_is_gone_and_goes_on_by_itself() {
+    let Some(way) = Way::open().await else { return };
+    let (direct, topic) = a_topic("back").await;
+    publish(&direct, numbered(&topic, 0, 0..5)).await;
+    let transport = through(&way, 5);
+    let mut reader = Reader::new(&transport, eager(&unique("g"), &[&topic])).await;
+    reader.until_count(5).await;
+    reader.settle(0..5);
+    way.set(Mode::Refuse).await;
+    reader.until("degraded", |it| it.events.iter().any(|it| matches!(it, LaneEvent::Degraded(_)))).await;
+    assert!(matches!(transport.status(), Status::Down { .. }));
+    publish(&direct, numbered(&topic, 0, 5..10)).await;
+    way.set(Mode::Open).await;
+    reader.until("recovered", |it| it.events.iter().any(|it| matches!(it, LaneEvent::Recovered))).await;
+    assert_eq!(transport.status(), Status::Up);
+    reader.until_count(10).await;
+    assert_eq!(reader.numbers(), (0..10).collect::<Vec<_>>());
+    reader.settle(5..10);
+    reader.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publish_that_is_cut_off_in_flight_is_unknown() {
+    let Some(way) = Way::open().await else { return };
+    let (_, topic) = a_topic("cut").await;
+    let transport = through(&way, 3);
+    let publisher = publisher(&transport).await;
+    publisher.publish(numbered(&topic, 0, 0..1)).await.unwrap();
+    way.set(Mode::Freeze).await;
+    let begun = Instant::now();
+    let unsent = publisher.publish(numbered(&topic, 0, 1..4)).await.unwrap_err();
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert_eq!(unsent.failed.len(), 3);
+    assert!(unsent.failed.iter().all(|it| it.outcome == Outcome::Unknown), "{unsent}");
+    way.set(Mode::Open).await;
+    publisher.publish(numbered(&topic, 0, 4..5)).await.unwrap();
+    publisher.close(Instant::now() + PATIENCE).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publisher_closes_by_its_deadline_and_tells_who_waits() {
+    let Some(way) = Way::open().await else { return };
+    let (_, topic) = a_topic("late").await;
+    let transport = through(&way, 60);
+    let publisher = publisher(&transport).await;
+    publisher.publish(numbered(&topic, 0, 0..1)).await.unwrap();
+    way.set(Mode::Freeze).await;
+    let waiting = {
+        let (publisher, topic) = (publisher.clone(), topic.clone());
+        tokio::spawn(async move { publisher.publish(numbered(&topic, 0, 1..4)).await })
+    };
+    sleep(Duration::from_millis(300)).await;
+    let begun = Instant::now();
+    let error = publisher.close(begun + Duration::from_secs(1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    let unsent = waiting.await.unwrap().unwrap_err();
+    assert_eq!(unsent.failed.len(), 3);
+    assert!(unsent.failed.iter().all(|it| it.outcome != Outcome::Refused), "{unsent}");
+}

@@ -1,0 +1,125 @@
+//! A TCP proxy whose connections can be cut and frozen.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{RwLock, watch};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Everything passes.
+    Open,
+    /// Connections are ended, new ones refused.
+    Refuse,
+    /// Connections are kept, new ones taken; nothing passes.
+    Freeze,
+}
+
+/// Runs on a thread of its own for as long as the process does.
+pub struct Proxy {
+    mode: watch::Sender<Mode>,
+    /// Held shared for as long as bytes are on their way: who has it alone knows that nothing passes.
+    passing: RwLock<()>,
+    listens: String,
+    upstream: String,
+    /// Says to other processes that the address is ours, also while nobody listens on it.
+    _ours: File,
+}
+
+impl Proxy {
+    /// Listens on `listens` and passes on to `upstream`. An error where another process does.
+    pub fn start(listens: String, upstream: String) -> io::Result<Arc<Self>> {
+        let ours = claim(&listens)?;
+        let listener = std::net::TcpListener::bind(&listens)?;
+        listener.set_nonblocking(true)?;
+        let (mode, passing) = (watch::Sender::new(Mode::Open), RwLock::new(()));
+        let proxy = Arc::new(Self { mode, passing, listens, upstream, _ours: ours });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let serving = Arc::clone(&proxy);
+        thread::Builder::new().name("proxy".into()).spawn(move || runtime.block_on(serving.serve(listener)))?;
+        Ok(proxy)
+    }
+
+    /// Once this returns, nothing passes but what `mode` lets pass.
+    pub async fn set(&self, mode: Mode) {
+        let _alone = self.passing.write().await;
+        self.mode.send_replace(mode);
+    }
+
+    /// As [`set`](Self::set) to `Open`, from where nothing can be awaited.
+    pub fn open(&self) {
+        self.mode.send_replace(Mode::Open);
+    }
+
+    async fn serve(self: Arc<Self>, listener: std::net::TcpListener) {
+        let mut listener = TcpListener::from_std(listener).ok();
+        let mut mode = self.mode.subscribe();
+        loop {
+            let Some(open) = &listener else {
+                let _ = mode.wait_for(|mode| *mode != Mode::Refuse).await;
+                listener = TcpListener::bind(&self.listens).await.ok();
+                if listener.is_none() {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                continue;
+            };
+            tokio::select! {
+                biased;
+                _ = mode.wait_for(|mode| *mode == Mode::Refuse) => listener = None,
+                Ok((client, _)) = open.accept() => drop(tokio::spawn(Arc::clone(&self).connect(client))),
+            }
+        }
+    }
+
+    async fn connect(self: Arc<Self>, client: TcpStream) {
+        let mut mode = self.mode.subscribe();
+        if mode.wait_for(|mode| *mode != Mode::Freeze).await.is_ok_and(|mode| *mode == Mode::Refuse) {
+            return;
+        }
+        let Ok(server) = TcpStream::connect(&self.upstream).await else { return };
+        let _ = (client.set_nodelay(true), server.set_nodelay(true));
+        let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+        // Where one direction ends, both do.
+        tokio::select! {
+            _ = self.pass(from_client, to_server) => {}
+            _ = self.pass(from_server, to_client) => {}
+            _ = mode.wait_for(|mode| *mode == Mode::Refuse) => {}
+        }
+    }
+
+    async fn pass(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> io::Result<()> {
+        let (mut bytes, mut mode) = (vec![0; 64 * 1024], self.mode.subscribe());
+        loop {
+            let count = from.read(&mut bytes).await?;
+            if count == 0 {
+                return Ok(());
+            }
+            loop {
+                let passing = self.passing.read().await;
+                if *mode.borrow_and_update() == Mode::Open {
+                    to.write_all(&bytes[..count]).await?;
+                    break;
+                }
+                drop(passing);
+                let _ = mode.changed().await;
+            }
+        }
+    }
+}
+
+/// A lock that goes with the process.
+fn claim(address: &str) -> io::Result<File> {
+    let name = format!("gulo-proxy-{}.lock", address.replace([':', '/', '['], "-"));
+    let file = File::create(std::env::temp_dir().join(name))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another process uses it")),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
