@@ -20,6 +20,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::Publishable;
 use crate::transport::{Transport, Unsent};
 
+pub use crate::dispatch::Concurrency;
 pub use builder::{BusBuilder, TopicSettings};
 pub use limits::Limits;
 pub use report::{Counts, Health, ShutdownError, ShutdownReport, SubscriptionHealth, SubscriptionReport};

@@ -5,6 +5,7 @@
 pub mod bus;
 pub mod codec;
 pub mod dead_letter;
+mod dispatch;
 pub mod envelope;
 pub mod error;
 pub mod event;

@@ -202,6 +202,7 @@ struct Launch<'a> {
 impl Launch<'_> {
     fn spawn(&self, (subscription, spec, source): (Subscription, SubscribeSpec, Box<dyn Source>)) -> Running {
         let gauge = Arc::new(Gauge::default());
+        let pace = (subscription.concurrency, subscription.capacity());
         let processor = Arc::new(Processor {
             group: Arc::clone(&subscription.group),
             routes: Routes::new(&subscription.handlers),
@@ -211,7 +212,7 @@ impl Launch<'_> {
             publisher: Arc::clone(self.publisher),
             gauge: Arc::clone(&gauge),
         });
-        let runner = Runner::new(Arc::clone(self.transport), spec, processor, self.stopping.clone(), source);
+        let runner = Runner::new(Arc::clone(self.transport), spec, processor, pace, self.stopping.clone(), source);
         Running { group: subscription.group, gauge, task: tokio::spawn(runner.run()) }
     }
 }

@@ -1,10 +1,12 @@
 //! What a subscription did and how it is: counters, health, and the report of a shutdown.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::Error;
+use crate::settle::Token;
 use crate::transport::Status;
 
 /// What a subscription did since it started.
@@ -114,7 +116,7 @@ pub(crate) struct Gauge {
     skipped: AtomicU64,
     /// The broker's trouble and the parked message's are two things: one may heal while the other lasts.
     source: Mutex<Option<String>>,
-    parked: Mutex<Option<String>>,
+    parked: Mutex<BTreeMap<Token, String>>,
 }
 
 impl Gauge {
@@ -138,8 +140,13 @@ impl Gauge {
         *self.source.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
-    pub(crate) fn set_parked(&self, parked: Option<String>) {
-        *self.parked.lock().unwrap_or_else(PoisonError::into_inner) = parked;
+    pub(crate) fn park(&self, token: Token, trouble: String) {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner).insert(token, trouble);
+    }
+
+    /// Whether it was taken or given up: it is not parked here any more.
+    pub(crate) fn unpark(&self, token: Token) {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner).remove(&token);
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -152,8 +159,13 @@ impl Gauge {
     }
 
     pub(crate) fn degraded(&self) -> Option<String> {
-        let read = |cell: &Mutex<Option<String>>| cell.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match (read(&self.source), read(&self.parked)) {
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = parked.values().next().map(|first| match parked.len() {
+            1 => first.clone(),
+            all => format!("{first}; and {} more parked", all - 1),
+        });
+        match (source, first) {
             (Some(source), Some(parked)) => Some(format!("{source}; {parked}")),
             (one, other) => one.or(other),
         }

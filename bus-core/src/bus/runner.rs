@@ -1,26 +1,27 @@
-//! Drives one subscription: takes from the source, has one message in work at a time, settles what came to its end,
-//! and gives lanes back when they are called for, all without ever leaving the source unattended.
+//! Drives one subscription: takes from the source, begins what the dispatcher lets begin, settles what came to its end, and
+//! gives lanes back when they are called for, all without ever leaving the source unattended.
 
+mod jobs;
 mod lanes;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, poll_immediate};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::bus::process::{Processor, Stage};
+use crate::bus::process::{Processor, Turn, Work};
 use crate::bus::report::SubscriptionReport;
+use crate::dispatch::{Concurrency, Dispatcher, Next, Slot};
 use crate::error::{Error, Result};
-use crate::settle::{Lane, Settlement, Token};
-use crate::transport::{Delivery, Inbox, Source, SubscribeSpec, Transport};
+use crate::settle::{Lane, Settlement};
+use crate::transport::{Control, Delivery, Inbox, Source, SubscribeSpec, Transport};
 
+use jobs::Jobs;
 use lanes::Lanes;
 
-/// Received and waiting: enough that the source is asked once for many messages.
-const PREFETCH: usize = 256;
+/// Taken from the source at once.
+const BATCH: usize = 512;
 /// Verdicts handed over at once.
 const SETTLE_BATCH: usize = 64;
 const RESUBSCRIBE_BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -28,7 +29,7 @@ const RESUBSCRIBE_BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), 
 /// The two deadlines of a shutdown.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stop {
-    /// Until then the message in work may finish.
+    /// Until then what is in work may finish.
     pub(crate) work_until: Instant,
     /// By then the source is closed.
     pub(crate) close_by: Instant,
@@ -41,24 +42,21 @@ pub(crate) struct Runner {
     stop: watch::Receiver<Option<Stop>>,
     source: Box<dyn Source>,
     inbox: Inbox,
-    queue: VecDeque<Delivery>,
-    work: Option<Work>,
+    dispatcher: Dispatcher<Delivery>,
+    /// Messages inside at most, of all lanes together.
+    capacity: usize,
+    jobs: Jobs,
     lanes: Lanes,
     settlements: Vec<Settlement>,
-}
-
-/// The message in work.
-struct Work {
-    token: Token,
-    stage: Arc<Stage>,
-    future: BoxFuture<'static, ()>,
+    left: usize,
 }
 
 enum Wake {
     Stop,
-    Finished,
+    Turned(Slot, Box<Work>, Turn),
     Received(Result<()>),
-    Deadline,
+    /// Somebody's wait is over, or a deadline has come.
+    Time,
 }
 
 impl Runner {
@@ -66,9 +64,11 @@ impl Runner {
         transport: Arc<dyn Transport>,
         spec: SubscribeSpec,
         processor: Arc<Processor>,
+        (concurrency, capacity): (Concurrency, usize),
         stop: watch::Receiver<Option<Stop>>,
         source: Box<dyn Source>,
     ) -> Self {
+        let jobs = Jobs::new(Arc::clone(&processor));
         Self {
             transport,
             spec,
@@ -76,18 +76,20 @@ impl Runner {
             stop,
             source,
             inbox: Inbox::default(),
-            queue: VecDeque::new(),
-            work: None,
+            dispatcher: Dispatcher::new(concurrency),
+            capacity,
+            jobs,
             lanes: Lanes::default(),
             settlements: Vec::new(),
+            left: 0,
         }
     }
 
     /// Runs until it is told to stop; then says what was left, and why the source did not close, if so.
     pub(crate) async fn run(mut self) -> (SubscriptionReport, Option<Error>) {
         let stop = self.serve().await;
-        let left = self.queue.len() + usize::from(self.work.is_some());
-        self.abandon_work();
+        let left = self.left + self.dispatcher.len();
+        self.drop_lanes(|_| true);
         let mut problem = self.hand_over_verdicts().err();
         if let Err(error) = self.source.close(stop.close_by).await {
             problem = Some(error.context(format_args!("closing group {}", self.processor.group)));
@@ -101,15 +103,22 @@ impl Runner {
             if let Some(stop) = self.stopped() {
                 return stop;
             }
-            self.work_off_what_is_ready().await;
+            self.begin_what_may().await;
             let result = match self.next_wake().await {
-                Wake::Finished => {
-                    self.finish_work();
+                Wake::Turned(slot, work, turn) => {
+                    self.turned(slot, *work, turn);
                     Ok(())
                 }
-                Wake::Received(Ok(())) => self.take_in(),
+                Wake::Received(Ok(())) => {
+                    self.take_in().await;
+                    Ok(())
+                }
                 Wake::Received(Err(error)) => Err(error),
-                Wake::Stop | Wake::Deadline => Ok(()),
+                Wake::Stop => Ok(()),
+                Wake::Time => {
+                    self.go_on_with_what_waited();
+                    Ok(())
+                }
             };
             if let Err(error) = result.and_then(|()| self.give_back_drained()) {
                 self.resubscribe(error).await;
@@ -117,47 +126,96 @@ impl Runner {
         }
     }
 
-    /// Told to stop, and nothing in work that is worth waiting for.
-    fn stopped(&mut self) -> Option<Stop> {
-        let stop = (*self.stop.borrow_and_update())?;
-        let worth_waiting = self.work.as_ref().is_some_and(|work| !work.stage.is_waiting());
-        (!worth_waiting || Instant::now() >= stop.work_until).then_some(stop)
-    }
-
     fn stopping(&self) -> Option<Stop> {
         *self.stop.borrow()
     }
 
-    /// Begins message after message; one that is not ready at its first poll stays in work.
-    async fn work_off_what_is_ready(&mut self) {
-        loop {
-            if self.work.is_none() && self.stopping().is_none() {
-                self.work = self.queue.pop_front().map(|delivery| self.begin(delivery));
+    /// Told to stop, and nothing in work that is worth waiting for: what only waits is left at once.
+    fn stopped(&mut self) -> Option<Stop> {
+        let stop = (*self.stop.borrow_and_update())?;
+        self.left += self.dispatcher.forget_unbegun(|_| true);
+        (self.jobs.running() == 0 || Instant::now() >= stop.work_until).then_some(stop)
+    }
+
+    /// Begins what the dispatcher lets begin. One that is not ready at its first poll stays in work.
+    async fn begin_what_may(&mut self) {
+        if self.stopping().is_some() {
+            return;
+        }
+        while let Some(next) = self.dispatcher.next() {
+            let (slot, work) = match next {
+                Next::Begin(slot, delivery) => (slot, Work::new(delivery)),
+                Next::Resume(slot) => match self.jobs.take_waiting(slot) {
+                    Some(work) => (slot, work),
+                    None => continue,
+                },
+            };
+            match self.jobs.poll_once(work).await {
+                Ok((work, turn)) => self.turned(slot, work, turn),
+                Err(pending) => self.jobs.keep(slot, pending),
             }
-            let Some(work) = &mut self.work else { return };
-            match poll_immediate(&mut work.future).await {
-                Some(()) => self.finish_work(),
-                None => return,
+            self.hand_over_if_many();
+        }
+    }
+
+    /// Events first: deliveries of a lane that ended in the same fill are of an epoch that is over.
+    async fn take_in(&mut self) {
+        let mut ended = Vec::new();
+        for event in std::mem::take(&mut self.inbox.events) {
+            ended.extend(self.lanes.note(event, &self.processor));
+        }
+        if !ended.is_empty() {
+            self.drop_lanes(|lane| ended.contains(&lane));
+        }
+        let mut deliveries = std::mem::take(&mut self.inbox.deliveries);
+        for delivery in deliveries.drain(..) {
+            let lane = delivery.token.lane;
+            if self.lanes.delivers(lane) && self.stopping().is_none() {
+                self.admit(lane, delivery).await;
             }
-            if self.settlements.len() >= SETTLE_BATCH {
-                // An error comes again from the next hand-over, before the source is waited for.
-                let _ = self.hand_over_verdicts();
+        }
+        self.inbox.deliveries = deliveries;
+    }
+
+    async fn admit(&mut self, lane: Lane, delivery: Delivery) {
+        let key = delivery.message.key.clone();
+        let Some(delivery) = self.dispatcher.admit(lane, key.as_ref(), delivery) else { return };
+        match self.jobs.poll_once(Work::new(delivery)).await {
+            // The common case: done at its first poll, and nobody had to know of it.
+            Ok((work, Turn::End)) => self.settle(&work),
+            Ok((work, turn)) => {
+                let slot = self.dispatcher.hold(lane, key.as_ref());
+                self.turned(slot, work, turn);
+            }
+            Err(pending) => {
+                let slot = self.dispatcher.hold(lane, key.as_ref());
+                self.jobs.keep(slot, pending);
+            }
+        }
+        self.hand_over_if_many();
+    }
+
+    /// A turn is over. What waits gives its slot back and keeps its key; so does one whose dead letter is on its way.
+    fn turned(&mut self, slot: Slot, work: Work, turn: Turn) {
+        match turn {
+            Turn::End => {
+                self.settle(&work);
+                self.dispatcher.finish(slot);
+            }
+            Turn::Retry(delay) => {
+                self.dispatcher.park(slot);
+                self.jobs.wait(slot, work, delay);
+            }
+            Turn::Bury(delay) => {
+                self.dispatcher.park(slot);
+                self.jobs.bury(slot, work, delay);
             }
         }
     }
 
-    fn begin(&self, delivery: Delivery) -> Work {
-        let (stage, processor) = (Arc::new(Stage::default()), Arc::clone(&self.processor));
-        let (token, its_stage) = (delivery.token, Arc::clone(&stage));
-        let future = Box::pin(async move { processor.process(&delivery, &its_stage).await });
-        Work { token, stage, future }
-    }
-
-    /// The message in work came to its end: only now may it be settled.
-    fn finish_work(&mut self) {
-        if let Some(work) = self.work.take() {
-            self.settlements.push(Settlement::done(work.token));
-        }
+    /// It came to its end: only now may it be settled.
+    fn settle(&mut self, work: &Work) {
+        self.settlements.push(Settlement::done(work.delivery.token));
     }
 
     async fn next_wake(&mut self) -> Wake {
@@ -165,67 +223,65 @@ impl Runner {
             return Wake::Received(Err(error));
         }
         let stopping = self.stopping();
-        let room = if stopping.is_some() { 0 } else { PREFETCH - self.queue.len() };
-        let deadline = self.deadline(stopping);
-        let work = self.work.as_mut().map(|work| &mut work.future);
+        let room = match stopping {
+            Some(_) => 0,
+            None => self.capacity.saturating_sub(self.dispatcher.len()).min(BATCH),
+        };
+        let deadlines = [self.jobs.next_due(), self.lanes.next_deadline(), stopping.map(|stop| stop.work_until)];
+        let deadline = deadlines.into_iter().flatten().min();
         tokio::select! {
             biased;
-            () = ready(work) => Wake::Finished,
             // The sender goes when the bus is dropped; this task is aborted then.
             Ok(()) = self.stop.changed() => Wake::Stop,
+            Some((slot, work, turn)) = self.jobs.next() => Wake::Turned(slot, Box::new(work), turn),
+            () = at(deadline) => Wake::Time,
             result = self.source.recv(&mut self.inbox, room) => Wake::Received(result),
-            () = at(deadline) => Wake::Deadline,
         }
     }
 
-    fn deadline(&self, stopping: Option<Stop>) -> Option<Instant> {
-        let draining = self.work.as_ref().and_then(|work| self.lanes.drain_deadline(work.token.lane));
-        draining.into_iter().chain(stopping.map(|stop| stop.work_until)).min()
+    fn go_on_with_what_waited(&mut self) {
+        while let Some(slot) = self.jobs.pop_due(Instant::now()) {
+            self.dispatcher.unpark(slot);
+        }
+    }
+
+    fn hand_over_if_many(&mut self) {
+        if self.settlements.len() >= SETTLE_BATCH {
+            // An error comes again from the next hand-over, before the source is waited for.
+            let _ = self.hand_over_verdicts();
+        }
     }
 
     fn hand_over_verdicts(&mut self) -> Result<()> {
         if self.settlements.is_empty() { Ok(()) } else { self.source.settle(&mut self.settlements) }
     }
 
-    /// Events first: deliveries of a lane that ended in the same fill are of an epoch that is over.
-    fn take_in(&mut self) -> Result<()> {
-        for event in std::mem::take(&mut self.inbox.events) {
-            self.lanes.note(event, &self.processor);
-        }
-        let lanes = &self.lanes;
-        self.queue.retain(|delivery| lanes.delivers(delivery.token.lane));
-        self.queue.extend(self.inbox.deliveries.drain(..).filter(|delivery| lanes.delivers(delivery.token.lane)));
-        if self.work.as_ref().is_some_and(|work| !self.lanes.is_open(work.token.lane)) {
-            self.abandon_work();
-        }
-        Ok(())
-    }
-
-    /// Releases the draining lanes on which nothing is in work any more.
+    /// Releases the draining lanes on which nothing is in work any more: what has not begun is left to the next owner, what
+    /// waits for its next attempt too, and at its deadline everything.
     fn give_back_drained(&mut self) -> Result<()> {
         if !self.lanes.any_draining() {
             return Ok(());
         }
-        if self.work.as_ref().is_some_and(|work| self.must_leave(work.token.lane, &work.stage)) {
-            self.abandon_work();
+        let lanes = &self.lanes;
+        self.dispatcher.forget_unbegun(|lane| !lanes.delivers(lane));
+        for slot in self.jobs.take_all_waiting(|lane| !lanes.delivers(lane)) {
+            self.dispatcher.finish(slot);
         }
+        let now = Instant::now();
+        let late = self.lanes.overdue(now);
+        self.drop_lanes(|lane| late.contains(&lane));
         self.hand_over_verdicts()?;
-        let busy = self.work.as_ref().map(|work| work.token.lane);
-        match self.lanes.take_drained(busy) {
-            lanes if lanes.is_empty() => Ok(()),
-            lanes => self.source.control(crate::transport::Control::Release(lanes)),
+        let (dispatcher, lanes) = (&self.dispatcher, &mut self.lanes);
+        match lanes.take_drained(|lane| dispatcher.is_busy(lane)) {
+            drained if drained.is_empty() => Ok(()),
+            drained => self.source.control(Control::Release(drained)),
         }
     }
 
-    /// At the deadline of the hand-over, or at once where the message only waits for its next attempt.
-    fn must_leave(&self, lane: Lane, stage: &Stage) -> bool {
-        self.lanes.drain_deadline(lane).is_some_and(|deadline| stage.is_waiting() || deadline <= Instant::now())
-    }
-
-    /// Drops the message in work, unsettled: it is delivered again.
-    fn abandon_work(&mut self) {
-        if self.work.take().is_some() {
-            self.processor.gauge.set_parked(None);
+    /// Drops what is in work on these lanes, unsettled: it is delivered again.
+    fn drop_lanes(&mut self, gone: impl Fn(Lane) -> bool) {
+        for slot in self.dispatcher.drop_lanes(gone) {
+            self.jobs.abandon(slot);
         }
     }
 
@@ -233,8 +289,7 @@ impl Runner {
     async fn resubscribe(&mut self, error: Error) {
         let (mut wait, longest) = RESUBSCRIBE_BACK_OFF;
         let mut trouble = error;
-        self.abandon_work();
-        self.queue.clear();
+        self.drop_lanes(|_| true);
         self.settlements.clear();
         self.lanes = Lanes::default();
         // Its own trouble is known already.
@@ -256,13 +311,6 @@ impl Runner {
             }
             wait = (wait * 2).min(longest);
         }
-    }
-}
-
-async fn ready(future: Option<&mut BoxFuture<'static, ()>>) {
-    match future {
-        Some(future) => future.await,
-        None => std::future::pending().await,
     }
 }
 

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::dispatch::Concurrency;
 use crate::handler::{self, ErasedHandler, Handler};
 use crate::retry::Retry;
 use crate::transport::{CommitPolicy, Position};
 
 /// A consumer group and its handlers.
 ///
-/// Messages are handled one after the other. A failed one is retried in place by [`retry`](Self::retry); what cannot be
+/// Messages are handled one after the other unless [`concurrency`](Self::concurrency) says more. A failed one is tried
+/// again by [`retry`](Self::retry); what cannot be
 /// handled is copied to `<topic>.<group>.dlq`, and only when that copy is confirmed does the group go on.
 #[must_use = "a subscription does nothing until it is given to `BusBuilder::subscribe`"]
 pub struct Subscription {
@@ -19,6 +21,8 @@ pub struct Subscription {
     pub(crate) unhandled: Unhandled,
     pub(crate) start: Position,
     pub(crate) commit: CommitPolicy,
+    pub(crate) concurrency: Concurrency,
+    pub(crate) in_flight: Option<usize>,
 }
 
 /// What becomes of a message whose type the group has no handler for.
@@ -41,6 +45,8 @@ impl Subscription {
             unhandled: Unhandled::default(),
             start: Position::Earliest,
             commit: CommitPolicy::default(),
+            concurrency: Concurrency::Sequential,
+            in_flight: None,
         }
     }
 
@@ -48,6 +54,24 @@ impl Subscription {
     pub fn on<Args: 'static, H: Handler<Args>>(mut self, handler: H) -> Self {
         self.handlers.push(handler::erase(handler));
         self
+    }
+
+    /// How many messages are handled at a time, in this process. [`Concurrency::Sequential`] unless said.
+    pub fn concurrency(mut self, concurrency: Concurrency) -> Self {
+        self.concurrency = concurrency;
+        self
+    }
+
+    /// How many messages are inside at most: in work, waiting for an attempt, or queued behind their key. 10,000, or 512
+    /// where they are handled one after the other. Each lane is bounded by its window besides.
+    pub fn in_flight(mut self, messages: usize) -> Self {
+        self.in_flight = Some(messages.max(1));
+        self
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        let usual = if self.concurrency == Concurrency::Sequential { 512 } else { 10_000 };
+        self.in_flight.unwrap_or(usual)
     }
 
     /// When a failed message is handled again. [`Retry::default`] unless said.

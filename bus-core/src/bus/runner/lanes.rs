@@ -20,7 +20,8 @@ enum State {
 }
 
 impl Lanes {
-    pub(super) fn note(&mut self, event: LaneEvent, processor: &Processor) {
+    /// Returns the lane that has ended, if one has.
+    pub(super) fn note(&mut self, event: LaneEvent, processor: &Processor) -> Option<Lane> {
         let (group, gauge) = (&processor.group, &processor.gauge);
         match event {
             LaneEvent::Opened { lane, origin } => {
@@ -34,10 +35,12 @@ impl Lanes {
             }
             LaneEvent::Closed(lane) => {
                 self.0.remove(&lane);
+                return Some(lane);
             }
             LaneEvent::Lost(lane) => {
                 tracing::warn!(%group, slot = lane.slot, "lane lost: what was not settled is delivered again");
                 self.0.remove(&lane);
+                return Some(lane);
             }
             LaneEvent::Gap { lane, from, to } => {
                 tracing::error!(%group, slot = lane.slot, from, to, "retention passed over messages never delivered");
@@ -52,6 +55,7 @@ impl Lanes {
             }
             LaneEvent::Paused(_) | LaneEvent::Resumed(_) | LaneEvent::Behind { .. } => {}
         }
+        None
     }
 
     /// Whether messages of it may begin.
@@ -59,29 +63,37 @@ impl Lanes {
         self.0.get(&lane) == Some(&State::Open)
     }
 
-    /// Whether it is still ours, so that a message in work on it may go on.
-    pub(super) fn is_open(&self, lane: Lane) -> bool {
-        self.0.contains_key(&lane)
+    /// The first deadline of a drain.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.0.values().filter_map(State::deadline).min()
     }
 
-    pub(super) fn drain_deadline(&self, lane: Lane) -> Option<Instant> {
-        match self.0.get(&lane) {
-            Some(State::Draining(deadline)) => Some(*deadline),
-            _ => None,
-        }
+    /// Draining lanes whose deadline has come.
+    pub(super) fn overdue(&self, now: Instant) -> Vec<Lane> {
+        let late = |state: &State| state.deadline().is_some_and(|deadline| deadline <= now);
+        self.0.iter().filter(|(_, state)| late(state)).map(|(lane, _)| *lane).collect()
     }
 
     pub(super) fn any_draining(&self) -> bool {
         self.0.values().any(|state| matches!(state, State::Draining(_)))
     }
 
-    /// The draining lanes but the busy one, each once.
-    pub(super) fn take_drained(&mut self, busy: Option<Lane>) -> Vec<Lane> {
-        let drained = |(lane, state): &(&Lane, &mut State)| matches!(state, State::Draining(_)) && Some(**lane) != busy;
+    /// The draining lanes that are not busy, each once.
+    pub(super) fn take_drained(&mut self, busy: impl Fn(Lane) -> bool) -> Vec<Lane> {
+        let drained = |(lane, state): &(&Lane, &mut State)| state.deadline().is_some() && !busy(**lane);
         let release = |(lane, state): (&Lane, &mut State)| {
             *state = State::Released;
             *lane
         };
         self.0.iter_mut().filter(drained).map(release).collect()
+    }
+}
+
+impl State {
+    fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Draining(deadline) => Some(*deadline),
+            Self::Open | Self::Released => None,
+        }
     }
 }
