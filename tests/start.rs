@@ -130,6 +130,38 @@ async fn an_event_without_its_topic_is_refused_by_the_name_of_the_topic() {
     assert!(unsent.to_string().contains("integration-events.report_made"), "{unsent}");
 }
 
+#[derive(Serialize, Deserialize)]
+struct Billed {
+    order: u32,
+}
+
+impl IntegrationEvent for Billed {
+    const TYPE: &'static str = "order.billed";
+    const TOPIC: Option<&'static str> = Some("bills");
+}
+
+#[tokio::test]
+async fn what_a_handler_publishes_carries_the_causation_and_the_conversation_of_what_it_handles() {
+    let memory = MemoryTransport::new();
+    let bills = async |Event(paid): Event<Paid>, bus: Publish| {
+        tokio::task::yield_now().await;
+        bus.publish(Billed { order: paid.order }).await
+    };
+    let bus = Bus::builder("shop").transport(memory.clone()).topic("bills", |topic| topic);
+    let bus = bus.subscribe(Subscription::group("billing").on(bills)).start().await.unwrap();
+    bus.publish(Outgoing::new(Paid::of(1, 1)).id("p-1").correlation_id("c-1")).await.unwrap();
+    bus.publish(Outgoing::new(Paid::of(2, 1)).id("p-2")).await.unwrap();
+    support::eventually("billed", || memory.faults().messages("bills").len() == 2).await;
+    let mut said: Vec<_> = memory
+        .faults()
+        .messages("bills")
+        .iter()
+        .map(|bill| ["ce_causationid", "ce_correlationid"].map(|name| bill.headers.get_str(name).map(str::to_owned)))
+        .collect();
+    said.sort();
+    assert_eq!(said, [["p-1", "c-1"], ["p-2", "p-2"]].map(|ids| ids.map(|id| Some(id.to_owned()))));
+}
+
 #[tokio::test]
 async fn what_an_event_leads_to_carries_its_id_and_its_conversation() {
     let memory = MemoryTransport::new();

@@ -23,6 +23,7 @@ use crate::transport::{Transport, Unsent};
 pub use crate::dispatch::Concurrency;
 pub use builder::{BusBuilder, TopicSettings};
 pub use limits::Limits;
+pub use publishing::Publish;
 pub use report::{Counts, Health, ShutdownError, ShutdownReport, SubscriptionHealth, SubscriptionReport};
 pub use subscription::{Subscription, Unhandled};
 
@@ -35,7 +36,7 @@ use runner::Stop;
 /// Dropped without shutdown it stops its tasks and warns; what was not finished is not settled and comes again.
 pub struct Bus {
     transport: Arc<dyn Transport>,
-    publishing: Publishing,
+    publishing: Arc<Publishing>,
     stop: watch::Sender<Option<Stop>>,
     subscriptions: Vec<Running>,
     shut_down: bool,
@@ -75,6 +76,11 @@ impl Bus {
     /// Cancel safety: as [`publish`](Self::publish).
     pub async fn publish_all<P: Publishable>(&self, events: impl IntoIterator<Item = P>) -> Result<(), Unsent> {
         self.publishing.publish(events).await
+    }
+
+    /// A way to publish that can be cloned and kept. After the shutdown it sends nothing, and says so.
+    pub fn publisher(&self) -> Publish {
+        Publish(Arc::clone(&self.publishing))
     }
 
     /// How the bus is now. Never blocks.

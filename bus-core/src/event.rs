@@ -137,6 +137,17 @@ impl EventMeta {
             causation_id: None,
         }
     }
+
+    /// The id of the conversation: its own id begins one.
+    pub fn conversation(&self) -> &str {
+        self.correlation_id.as_deref().unwrap_or(&self.id)
+    }
+
+    /// Fills in what is not said yet: as a consequence of the event of `cause`.
+    pub(crate) fn caused_by(&mut self, cause: &Self) {
+        self.causation_id.get_or_insert_with(|| cause.id.clone());
+        self.correlation_id.get_or_insert_with(|| cause.conversation().to_owned());
+    }
 }
 
 /// An event with what its publisher wants said about it.
@@ -175,7 +186,7 @@ impl<E: IntegrationEvent> Outgoing<E> {
     #[must_use]
     pub fn caused_by(mut self, meta: &EventMeta) -> Self {
         self.causation_id = Some(meta.id.clone());
-        self.correlation_id = Some(meta.correlation_id.as_ref().unwrap_or(&meta.id).clone());
+        self.correlation_id = Some(meta.conversation().to_owned());
         self
     }
 

@@ -1,7 +1,7 @@
 //! Handlers are plain async functions: what they take says what they get.
 //!
-//! The first argument is [`Event<T>`](Event) and decides topic and type; any of [`Meta`], [`Attempt`] and
-//! [`State<S>`](State) may follow, up to four. A handler returns `()` or `Result<(), E>`.
+//! The first argument is [`Event<T>`](Event) and decides topic and type; any of [`Meta`], [`Attempt`],
+//! [`Publish`](crate::bus::Publish) and [`State<S>`](State) may follow, up to four. A handler returns `()` or `Result<(), E>`.
 
 mod error;
 mod extract;
@@ -26,7 +26,7 @@ pub type HandlerResult = Result<(), HandlerError>;
     message = "`{Self}` is not a handler",
     label = "not an async function of `Event<T>` and extractors",
     note = "a handler is `async fn(Event<T>, ..)`: first `Event<T>` of an `IntegrationEvent`, then up to four of `Meta`, \
-            `Attempt` and `State<S>`",
+            `Attempt`, `Publish` and `State<S>`",
     note = "it returns `()` or `Result<(), E>` with any error type, and its future is `Send`"
 )]
 pub trait Handler<Args>: Send + Sync + 'static {

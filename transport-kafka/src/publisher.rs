@@ -50,6 +50,8 @@ impl KafkaPublisher {
         let deadline = Instant::now() + self.config.publish_timeout;
         // Held no longer than this: the last one to let go of it waits for librdkafka.
         let wire = lock(&self.wire).clone();
+        // Behind one that found no room nothing of the batch may go out: it would overtake.
+        let mut held_up = false;
         for (index, message) in batch.iter().enumerate() {
             if index % STRIDE == STRIDE - 1 {
                 tokio::task::consume_budget().await;
@@ -60,12 +62,16 @@ impl KafkaPublisher {
             }
             let ticket = Ticket { slot: sealing.slot, index: index as u32 };
             let handed = match &wire {
+                Some(_) if held_up => Err((Outcome::NotSent, self.no_room())),
                 Some(wire) => self.hand_over(wire, message, ticket, deadline).await,
                 None => Err((Outcome::NotSent, closed())),
             };
             match handed {
                 Ok(()) => sealing.handed += 1,
-                Err((outcome, error)) => undone.push((index, outcome, error)),
+                Err((outcome, error)) => {
+                    held_up |= outcome == Outcome::NotSent;
+                    undone.push((index, outcome, error));
+                }
             }
         }
     }
@@ -162,8 +168,10 @@ impl Publisher for KafkaPublisher {
         let mut undone = Vec::new();
         self.hand_over_all(&batch, &mut sealing, &mut undone).await;
         drop(sealing);
-        // The sender is kept until all is reported, so there is an answer.
-        let failures = answer.await.unwrap_or_default();
+        let Ok(failures) = answer.await else {
+            // The sender is kept until all is reported. Should it ever go without, nothing is known.
+            return Err(Unsent::all(batch, Outcome::Unknown, |_| closed()));
+        };
         self.reported(&batch, failures, &mut undone);
         none_or_unsent(batch, undone)
     }

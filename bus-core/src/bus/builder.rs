@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::bus::limits::Limits;
 use crate::bus::process::{Processor, Routes};
-use crate::bus::publishing::Publishing;
+use crate::bus::publishing::{Publish, Publishing};
 use crate::bus::report::Gauge;
 use crate::bus::runner::{Runner, Stop};
 use crate::bus::subscription::Subscription;
@@ -19,7 +19,7 @@ use crate::dead_letter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handler::StateMap;
 use crate::transport::{
-    Capability, GroupSpec, Publisher, Source, SubscribeSpec, TopicSpec, Topics, Topology, TopologyMode, Transport,
+    Capability, GroupSpec, Source, SubscribeSpec, TopicSpec, Topics, Topology, TopologyMode, Transport,
 };
 
 /// Describes a bus; [`start`](Self::start) connects it.
@@ -149,9 +149,10 @@ impl BusBuilder {
             opened.push((subscription, spec, source));
         }
         let (stop, stopping) = watch::channel(None);
-        let launch = Launch { transport: &transport, states: &Arc::new(self.states), publisher: &publisher, stopping };
+        let publishing = Arc::new(Publishing { source: self.service, limits: self.limits, publisher });
+        let states = Arc::new(self.states);
+        let launch = Launch { transport: &transport, states: &states, publishing: &publishing, stopping };
         let subscriptions = opened.into_iter().map(|opened| launch.spawn(opened)).collect();
-        let publishing = Publishing { source: self.service, limits: self.limits, publisher };
         Ok(Bus { transport, publishing, stop, subscriptions, shut_down: false })
     }
 
@@ -195,7 +196,7 @@ fn spec_of(subscription: &Subscription) -> SubscribeSpec {
 struct Launch<'a> {
     transport: &'a Arc<dyn Transport>,
     states: &'a Arc<StateMap>,
-    publisher: &'a Arc<dyn Publisher>,
+    publishing: &'a Arc<Publishing>,
     stopping: watch::Receiver<Option<Stop>>,
 }
 
@@ -209,7 +210,8 @@ impl Launch<'_> {
             retry: subscription.retry,
             unhandled: subscription.unhandled,
             states: Arc::clone(self.states),
-            publisher: Arc::clone(self.publisher),
+            publish: Publish(Arc::clone(self.publishing)),
+            publisher: Arc::clone(&self.publishing.publisher),
             gauge: Arc::clone(&gauge),
         });
         let runner = Runner::new(Arc::clone(self.transport), spec, processor, pace, self.stopping.clone(), source);

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::bus::publishing::Publish;
 use crate::bus::report::Gauge;
 use crate::bus::subscription::Unhandled;
 use crate::dead_letter::{Epitaph, Reason};
@@ -34,6 +35,8 @@ pub(crate) struct Processor {
     pub(crate) retry: Retry,
     pub(crate) unhandled: Unhandled,
     pub(crate) states: Arc<StateMap>,
+    /// For handlers; dead letters go straight to the publisher.
+    pub(crate) publish: Publish,
     pub(crate) publisher: Arc<dyn Publisher>,
     pub(crate) gauge: Arc<Gauge>,
 }
@@ -100,7 +103,7 @@ impl Processor {
     async fn handle(&self, handler: &dyn ErasedHandler, work: &mut Work) -> Result<Turn, Undecodable> {
         let meta = handler.meta(&work.delivery.message, &work.delivery.origin)?;
         let attempt = work.attempts + 1;
-        let result = attempt::run(handler, &work.delivery, &meta, attempt, &self.states).await?;
+        let result = attempt::run(handler, &work.delivery, &meta, attempt, (&self.states, &self.publish)).await?;
         work.attempts = attempt;
         if attempt > 1 {
             self.gauge.retried();

@@ -1,14 +1,61 @@
 //! From events to confirmed messages.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::bus::limits::Limits;
 use crate::codec;
 use crate::envelope;
 use crate::error::{Error, ErrorKind};
-use crate::event::{IntegrationEvent, Outgoing, Publishable};
+use crate::event::{EventMeta, IntegrationEvent, Outgoing, Publishable};
 use crate::message::Message;
 use crate::transport::{Failed, Outcome, Publisher, Unsent};
+
+tokio::task_local! {
+    /// The event that the handler running now was given: what it publishes is a consequence of that.
+    static HANDLED: Arc<EventMeta>;
+}
+
+/// Runs `handler` as the handler of the event of `meta`.
+pub(crate) async fn handling<F: Future>(meta: Arc<EventMeta>, handler: F) -> F::Output {
+    HANDLED.scope(meta, handler).await
+}
+
+/// Publishes to a bus from anywhere, a handler included: a handler takes it as an argument.
+///
+/// What is published while a handler runs, in its own task, carries its correlation and causation:
+///
+/// ```
+/// # use gulo_bus_core::{bus::Publish, event::IntegrationEvent, handler::{Event, HandlerError}};
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct UserRegistered;
+/// # impl IntegrationEvent for UserRegistered { const TYPE: &'static str = "user.registered"; }
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct WelcomeSent;
+/// # impl IntegrationEvent for WelcomeSent { const TYPE: &'static str = "welcome.sent"; }
+/// async fn send_welcome(Event(user): Event<UserRegistered>, bus: Publish) -> Result<(), HandlerError> {
+///     bus.publish(WelcomeSent).await?;
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Publish(pub(crate) Arc<Publishing>);
+
+impl Publish {
+    /// As [`Bus::publish`](crate::bus::Bus::publish).
+    pub async fn publish(&self, event: impl Publishable) -> Result<(), Unsent> {
+        self.0.publish([event]).await
+    }
+
+    /// As [`Bus::publish_all`](crate::bus::Bus::publish_all).
+    pub async fn publish_all<P: Publishable>(&self, events: impl IntoIterator<Item = P>) -> Result<(), Unsent> {
+        self.0.publish(events).await
+    }
+}
+
+impl fmt::Debug for Publish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publish").field("service", &self.0.source).finish_non_exhaustive()
+    }
+}
 
 /// What every way to publish needs.
 pub(crate) struct Publishing {
@@ -32,7 +79,9 @@ impl Publishing {
     }
 
     fn encode<E: IntegrationEvent>(&self, outgoing: &Outgoing<E>) -> Encoded {
-        let meta = outgoing.meta(&self.source);
+        let mut meta = outgoing.meta(&self.source);
+        // What the publisher says itself goes before.
+        let _ = HANDLED.try_with(|cause| meta.caused_by(cause));
         let key = outgoing.event.key();
         match codec::encode_json(&outgoing.event) {
             Err(error) => (Message::tombstone(E::topic()), Some(error)),

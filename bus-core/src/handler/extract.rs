@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::HandlerError;
+use crate::bus::Publish;
 use crate::event::EventMeta;
 use crate::message::{Message, Origin};
 
@@ -38,12 +39,13 @@ pub struct Context<'a> {
     /// Which attempt this is, from 1.
     pub attempt: u32,
     pub(crate) states: &'a StateMap,
+    pub(crate) publish: &'a Publish,
 }
 
 /// A type that a handler can take after its event.
 #[diagnostic::on_unimplemented(
     message = "a handler cannot take `{Self}`",
-    note = "after `Event<T>` a handler takes `Meta`, `Attempt` or `State<S>`"
+    note = "after `Event<T>` a handler takes `Meta`, `Attempt`, `Publish` or `State<S>`"
 )]
 pub trait FromContext: Sized + Send + 'static {
     /// Takes it out of the context. An error counts as the handler's.
@@ -64,6 +66,12 @@ impl FromContext for Meta {
 impl FromContext for Attempt {
     fn from_context(cx: &Context<'_>) -> Result<Self, HandlerError> {
         Ok(Self(cx.attempt))
+    }
+}
+
+impl FromContext for Publish {
+    fn from_context(cx: &Context<'_>) -> Result<Self, HandlerError> {
+        Ok(cx.publish.clone())
     }
 }
 

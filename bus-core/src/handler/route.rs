@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::{Context, Handler, HandlerResult, Requirement, StateMap};
+use crate::bus::Publish;
 use crate::codec;
 use crate::envelope;
 use crate::error::{Error, ErrorKind};
@@ -39,6 +40,7 @@ pub(crate) struct Call<'a> {
     pub(crate) origin: &'a Origin,
     pub(crate) attempt: u32,
     pub(crate) states: &'a StateMap,
+    pub(crate) publish: &'a Publish,
 }
 
 pub(crate) fn erase<Args: 'static, H: Handler<Args>>(handler: H) -> Arc<dyn ErasedHandler> {
@@ -81,8 +83,8 @@ impl<Args: 'static, H: Handler<Args>> ErasedHandler for Erased<H, Args> {
     fn handle(&self, call: &Call<'_>) -> Result<BoxFuture<'static, HandlerResult>, Undecodable> {
         let payload = call.message.payload.as_deref().unwrap_or_default();
         let event = codec::decode_json(payload).map_err(Undecodable)?;
-        let Call { meta, message, origin, attempt, states } = *call;
-        Ok(self.handler.call(event, &Context { meta, message, origin, attempt, states }))
+        let Call { meta, message, origin, attempt, states, publish } = *call;
+        Ok(self.handler.call(event, &Context { meta, message, origin, attempt, states, publish }))
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 
+use crate::bus::publishing::{Publish, handling};
 use crate::event::EventMeta;
 use crate::handler::{Call, ErasedHandler, HandlerError, HandlerResult, StateMap, Undecodable};
 use crate::transport::Delivery;
@@ -16,15 +17,16 @@ pub(super) async fn run(
     delivery: &Delivery,
     meta: &Arc<EventMeta>,
     attempt: u32,
-    states: &StateMap,
+    (states, publish): (&StateMap, &Publish),
 ) -> Result<HandlerResult, Undecodable> {
     let (message, origin) = (&delivery.message, &delivery.origin);
-    let call = Call { meta, message, origin, attempt, states };
+    let call = Call { meta, message, origin, attempt, states, publish };
     let future = match std::panic::catch_unwind(AssertUnwindSafe(|| handler.handle(&call))) {
         Ok(future) => future?,
         Err(panic) => return Ok(Err(panicked(&*panic))),
     };
-    Ok(AssertUnwindSafe(future).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(&*panic))))
+    let future = handling(Arc::clone(meta), AssertUnwindSafe(future).catch_unwind());
+    Ok(future.await.unwrap_or_else(|panic| Err(panicked(&*panic))))
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> HandlerError {
