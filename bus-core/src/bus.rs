@@ -126,6 +126,8 @@ struct Deadlines {
 impl Deadlines {
     fn within(timeout: Duration) -> Self {
         let now = Instant::now();
+        // No clock counts to the end of time.
+        let timeout = timeout.min(Duration::from_secs(365 * 24 * 3600));
         let reserve = (timeout / 4).min(Duration::from_secs(4));
         let stop = Stop { work_until: now + (timeout - reserve), close_by: now + (timeout - reserve / 2) };
         Self { stop, sources_closed: now + (timeout - reserve / 4), end: now + timeout }

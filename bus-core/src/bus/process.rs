@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::time::Instant;
 
 use crate::bus::publishing::Publish;
 use crate::bus::report::Gauge;
@@ -45,13 +46,15 @@ pub(crate) struct Processor {
 pub(crate) struct Work {
     pub(crate) delivery: Delivery,
     attempts: u32,
+    /// As people read it, and as it is measured: a clock that is set does not count.
     first_failed: Option<DateTime<Utc>>,
+    failing_since: Option<Instant>,
     burial: Option<Box<Burial>>,
 }
 
 impl Work {
     pub(crate) fn new(delivery: Delivery) -> Self {
-        Self { delivery, attempts: 0, first_failed: None, burial: None }
+        Self { delivery, attempts: 0, first_failed: None, failing_since: None, burial: None }
     }
 }
 
@@ -116,7 +119,8 @@ impl Processor {
             Err(failure) => failure,
         };
         work.first_failed.get_or_insert_with(Utc::now);
-        let decision = self.retry.decide(&failure.failure(attempt));
+        let elapsed = work.failing_since.get_or_insert_with(Instant::now).elapsed();
+        let decision = self.retry.decide(&failure.failure(attempt, elapsed));
         self.log_failure(handler, work, &meta, &failure, decision);
         Ok(match decision {
             Decision::RetryAfter(delay) => Turn::Retry(delay),

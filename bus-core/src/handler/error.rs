@@ -4,6 +4,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use crate::retry::Failure;
 
 /// A handler's failure: any error by `?`, worth another try unless said otherwise.
@@ -40,9 +42,16 @@ impl HandlerError {
         self.permanent
     }
 
-    pub(crate) fn failure(&self, attempt: u32) -> Failure {
-        Failure { attempt, permanent: self.permanent, retry_after: self.retry_after }
+    pub(crate) fn failure(&self, attempt: u32, elapsed: Duration) -> Failure<'_> {
+        let error: &(dyn StdError + 'static) = &*self.cause;
+        let (permanent, retry_after) = (self.permanent, self.retry_after);
+        Failure { attempt, permanent, retry_after, elapsed, error: Some(error), random: random() }
     }
+}
+
+/// The lowest 32 bits of a UUIDv7 are random (above them it counts); moved up, for the highest ones count most.
+fn random() -> u64 {
+    (Uuid::now_v7().as_u128() as u64) << 32
 }
 
 impl fmt::Display for HandlerError {
@@ -85,5 +94,16 @@ impl<T, E: Into<HandlerError>> ClassifyError<T> for Result<T, E> {
 
     fn retry_after(self, delay: Duration) -> Result<T, HandlerError> {
         self.map_err(|error| error.into().retry_after(delay))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_jitter_draws_from_is_spread_over_the_whole_range() {
+        let quarters: std::collections::BTreeSet<u64> = (0..1000).map(|_| random() >> 62).collect();
+        assert_eq!(quarters.len(), 4);
     }
 }
