@@ -5,7 +5,7 @@
 //! cargo run --features kafka --example kafka
 //! ```
 //!
-//! Kill it in the middle (`kill -9`) and run it again: what it had not finished is handled first. A broker elsewhere is
+//! Kill it in the middle (`kill -9`) and run it again: what it had not finished is handled too, and marked. A broker elsewhere is
 //! named by `KAFKA_BOOTSTRAP_SERVERS`.
 
 mod tour;

@@ -27,7 +27,8 @@ pub type HandlerResult = Result<(), HandlerError>;
     label = "not an async function of `Event<T>` and extractors",
     note = "a handler is `async fn(Event<T>, ..)`: first `Event<T>` of an `IntegrationEvent`, then up to four of `Meta`, \
             `Attempt`, `Publish` and `State<S>`",
-    note = "it returns `()` or `Result<(), E>` with any error type, and its future is `Send`"
+    note = "it returns `()` or `Result<(), E>`, `E` any `std::error::Error` or `HandlerError`, and its future is `Send`: nothing \
+            like `Rc` or a `std` lock guard may live across an `.await`"
 )]
 pub trait Handler<Args>: Send + Sync + 'static {
     /// The event it handles.

@@ -179,7 +179,6 @@ impl Outcome {
 }
 
 /// A message that was not confirmed.
-#[derive(Debug)]
 pub struct Failed {
     /// Its place in the batch, from 0.
     pub index: usize,
@@ -192,7 +191,6 @@ pub struct Failed {
 }
 
 /// The messages of a batch that are not confirmed, in the order of the batch. Never empty.
-#[derive(Debug)]
 pub struct Unsent {
     /// Each with its reason.
     pub failed: Vec<Failed>,
@@ -219,6 +217,20 @@ impl fmt::Display for Unsent {
             0 => Ok(()),
             more => write!(f, "; and {more} more not confirmed"),
         }
+    }
+}
+
+// `main` prints its error with Debug: without payloads, which may be large and are nobody's business there.
+impl fmt::Debug for Unsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Debug for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { index, message, outcome, error } = self;
+        write!(f, "#{index} {} to {}: {error:?}", outcome.name(), message.topic)
     }
 }
 

@@ -6,6 +6,7 @@ mod wire;
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -50,6 +51,9 @@ impl KafkaPublisher {
         let deadline = Instant::now() + self.config.publish_timeout;
         // Held no longer than this: the last one to let go of it waits for librdkafka.
         let wire = lock(&self.wire).clone();
+        if let Some(first) = batch.first() {
+            lock(&self.desk.topic).get_or_insert_with(|| first.topic.clone());
+        }
         // Behind one that found no room nothing of the batch may go out: it would overtake.
         let mut held_up = false;
         for (index, message) in batch.iter().enumerate() {
@@ -104,6 +108,7 @@ impl KafkaPublisher {
 
     async fn wait_for(&self, room: Pin<&mut Notified<'_>>, deadline: Instant) -> Result<(), (Outcome, Error)> {
         let mut phase = self.desk.phase.subscribe();
+        let _waiting = Waiting::new(&self.desk.waiting);
         tokio::select! {
             waited = timeout_at(deadline, room) => waited.map_err(|_| (Outcome::NotSent, self.no_room())),
             _ = phase.wait_for(|phase| *phase == Phase::Gone) => Err((Outcome::NotSent, closed())),
@@ -131,6 +136,22 @@ impl KafkaPublisher {
                 undone.push((index, outcome::reported(code), error));
             }
         }
+    }
+}
+
+/// Counts a publish that waits for room, for as long as it does.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 

@@ -34,7 +34,7 @@ impl Kafka {
     /// Waits where another run on this machine has the address.
     async fn proxy(&self, listens: String, upstream: String) -> Option<Arc<Proxy>> {
         let mut proxy = self.proxy.lock().await;
-        let deadline = Instant::now() + self.patience();
+        let deadline = Instant::now() + Duration::from_secs(180);
         while proxy.is_none() && Instant::now() < deadline {
             *proxy = Proxy::start(listens.clone(), upstream.clone()).ok();
             if proxy.is_none() {

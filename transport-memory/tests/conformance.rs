@@ -47,7 +47,7 @@ impl Harness for Memory {
 
     /// A fault is one of the broker, so it gets one of its own.
     async fn cut(&self) -> Option<Cut> {
-        let broker = MemoryTransport::with(self.config.clone().publish_timeout(Duration::from_secs(1)));
+        let broker = MemoryTransport::with(self.config.clone().publish_timeout(Duration::from_millis(300)));
         let faults = broker.faults();
         Some(Cut::new(Arc::new(broker), Switch(faults)))
     }

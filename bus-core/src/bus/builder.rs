@@ -139,7 +139,10 @@ impl BusBuilder {
         let transport = check::transport(self.transport.as_ref())?;
         check::subscriptions(&self.subscriptions, &self.states)?;
         check::capabilities(&*transport, &self.required, &self.subscriptions)?;
-        transport.ensure(&self.needed()).await?;
+        transport.ensure(&self.needed()).await.map_err(|error| match error.kind() {
+            ErrorKind::Missing => error.help("make them, or let the bus do it with `.topology(TopologyMode::Create)`"),
+            _ => error,
+        })?;
         let publisher = transport.publisher().await?;
         let mut opened: Vec<(Subscription, SubscribeSpec, Box<dyn Source>)> = Vec::new();
         for subscription in self.subscriptions {

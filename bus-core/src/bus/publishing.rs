@@ -75,7 +75,7 @@ impl Publishing {
         if batch.is_empty() {
             return Ok(());
         }
-        self.publisher.publish(batch).await
+        self.publisher.publish(batch).await.map_err(in_our_words)
     }
 
     fn encode<E: IntegrationEvent>(&self, outgoing: &Outgoing<E>) -> Encoded {
@@ -92,6 +92,18 @@ impl Publishing {
             }
         }
     }
+}
+
+/// A transport does not know the builder, which is what an application has.
+fn in_our_words(mut unsent: Unsent) -> Unsent {
+    let failed = std::mem::take(&mut unsent.failed).into_iter().map(|mut failed| {
+        if failed.error.kind() == ErrorKind::Missing {
+            let topic = &failed.message.topic;
+            failed.error = failed.error.help(format!("name it with `Bus::builder(..).topic(\"{topic}\", |t| t)`"));
+        }
+        failed
+    });
+    Unsent { failed: failed.collect() }
 }
 
 /// A message, and why it cannot be sent.

@@ -89,7 +89,6 @@ impl fmt::Display for ShutdownReport {
 
 /// Not all of a bus closed in order by its deadline. Nothing is lost by it: what was finished but could not be made
 /// durable is delivered again.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct ShutdownError {
     /// What was finished and what was left, as far as it is known.
@@ -102,6 +101,12 @@ impl fmt::Display for ShutdownError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("shutdown was not clean")?;
         self.problems.iter().try_for_each(|problem| write!(f, "; {problem}"))
+    }
+}
+
+impl fmt::Debug for ShutdownError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}\n{}", self.report)
     }
 }
 

@@ -23,8 +23,10 @@ const KEPT: &[(&str, &[&str], &str)] = &[
     ("enable.idempotence", YES, "a retry must neither repeat nor reorder messages"),
     ("acks", ALL, "a publish is confirmed by all in-sync replicas"),
     ("request.required.acks", ALL, "a publish is confirmed by all in-sync replicas"),
+    ("partitioner", BY_KEY, "messages of one key go to one partition"),
     ("delivery.report.only.error", NO, "a publish is told of its success"),
 ];
+const BY_KEY: &[&str] = &["murmur2_random", "murmur2", "consistent_random", "consistent", "fnv1a_random", "fnv1a"];
 const NO: &[&str] = &["false", "f", "0"];
 const YES: &[&str] = &["true", "t", "1"];
 const ALL: &[&str] = &["all", "-1"];
@@ -177,6 +179,7 @@ mod tests {
             ("enable.idempotence", "false"),
             ("acks", "1"),
             ("acks", "0"),
+            ("partitioner", "random"),
             ("request.required.acks", "1"),
             ("delivery.report.only.error", "true"),
             ("group.id", "x"),

@@ -79,13 +79,14 @@ impl Driver {
             false => note(assign(&self.consumer, &list)),
         }
         drop(list);
-        let opened: Vec<LaneEvent> = places.iter().map(|place| self.open(place, &starts)).collect();
-        self.shared.tell(opened);
+        places.iter().for_each(|place| self.open(place, &starts));
+        self.shared.wake.notify_one();
         self.recovered_by_assignment();
         Ok(())
     }
 
-    fn open(&mut self, place: &Place, starts: &Offsets) -> LaneEvent {
+    /// A lane that can be read from has been told of: both under one lock.
+    fn open(&mut self, place: &Place, starts: &Offsets) {
         let mut queue = self.consumer.split_partition_queue(&place.topic, place.partition);
         if let Some(queue) = &mut queue {
             let wake = Arc::clone(&self.shared.wake);
@@ -106,7 +107,7 @@ impl Driver {
         if let Some(stale) = stale {
             state.events.push_back(LaneEvent::Lost(stale.id));
         }
-        event
+        state.events.push_back(event);
     }
 
     fn revoked(&mut self, places: Vec<Place>) {

@@ -1,6 +1,7 @@
 //! The producer and the thread that serves it.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,17 +11,24 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseProducer, BaseRecord, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::receipt::{Receipts, Ticket};
 use crate::config::KafkaConfig;
-use crate::context::Observer;
+use crate::context::{Observer, lock};
 use crate::convert::{to_millis, to_native};
 use crate::error::of_call;
 
 /// How long the thread sleeps where nothing happens, and so how long it may take to see that it is over.
 const NAP: Duration = Duration::from_millis(50);
+
+/// The same while a publish waits for room in the local queue.
+const SHORT_NAP: Duration = Duration::from_millis(1);
+
+/// librdkafka says when a connection breaks and not when there is one again. While nothing else tells, the broker is
+/// asked for something small, this often and for this long.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// How far a publisher is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,13 +47,17 @@ pub(super) struct Desk {
     /// Told when the local queue has room again.
     pub(super) room: Notify,
     pub(super) phase: watch::Sender<Phase>,
+    /// How many publishes wait for room.
+    pub(super) waiting: AtomicUsize,
+    /// Some topic that was published to.
+    pub(super) topic: Mutex<Option<Arc<str>>>,
     observer: Observer,
 }
 
 impl Desk {
     pub(super) fn new(observer: Observer) -> Self {
         let (receipts, room, phase) = (Receipts::new(), Notify::new(), watch::Sender::new(Phase::Open));
-        Self { receipts, room, phase, observer }
+        Self { receipts, room, phase, waiting: AtomicUsize::new(0), topic: Mutex::default(), observer }
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -94,6 +106,8 @@ impl ProducerContext for Sending {
             self.0.observer.health.good();
         }
         self.0.receipts.report(Ticket::unpack(ticket), failure);
+        // The room of this message is free only when all reports of its event have been gone through; this tells of the
+        // event before, and the thread of the last one.
         self.0.room.notify_waiters();
     }
 }
@@ -139,18 +153,29 @@ impl Wire {
     /// Serves delivery reports until nobody publishes any more. What was handed over before a publisher was dropped has
     /// its time-out; where it was closed, `close` has waited already.
     fn serve(self: &Arc<Self>, desk: &Desk, publish_timeout: Duration) {
+        let mut next_probe = Instant::now();
         while desk.is_open() {
-            self.poll();
+            self.poll(desk);
+            if desk.observer.health.is_down() && !desk.receipts.are_open() && next_probe <= Instant::now() {
+                next_probe = Instant::now() + PROBE;
+                self.probe(desk);
+            }
         }
         let until = Instant::now() + publish_timeout + NAP;
-        while *desk.phase.borrow() == Phase::Closing
-            && (self.is_held() || desk.receipts.are_open())
-            && Instant::now() < until
-        {
-            self.poll();
+        let under_way = || self.is_held() || desk.receipts.are_open();
+        while *desk.phase.borrow() == Phase::Closing && under_way() && Instant::now() < until {
+            self.poll(desk);
         }
         while self.is_held() {
-            self.poll();
+            self.poll(desk);
+        }
+    }
+
+    /// A publisher that has nothing to send would not learn that the broker is back.
+    fn probe(&self, desk: &Desk) {
+        let topic = lock(&desk.topic).clone();
+        if self.0.client().fetch_metadata(topic.as_deref(), PROBE).is_ok() {
+            desk.observer.health.good();
         }
     }
 
@@ -159,7 +184,9 @@ impl Wire {
         Arc::strong_count(self) > 1
     }
 
-    fn poll(&self) {
-        self.0.poll(NAP);
+    fn poll(&self, desk: &Desk) {
+        let nap = if desk.waiting.load(Relaxed) > 0 { SHORT_NAP } else { NAP };
+        self.0.poll(nap);
+        desk.room.notify_waiters();
     }
 }

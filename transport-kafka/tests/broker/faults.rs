@@ -142,3 +142,33 @@ async fn a_publisher_closes_by_its_deadline_and_tells_who_waits() {
     assert_eq!(unsent.failed.len(), 3);
     assert!(unsent.failed.iter().all(|it| it.outcome != Outcome::Refused), "{unsent}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lanes_of_a_member_that_was_away_too_long_are_lost_and_come_back() {
+    let Some(way) = Way::open().await else { return };
+    let (direct, topic) = a_topic("lost").await;
+    publish(&direct, numbered(&topic, 0, 0..10)).await;
+    let transport = through(&way, 5);
+    let group = unique("g");
+    let mut one = Reader::new(&transport, eager(&group, &[&topic])).await;
+    one.until_count(10).await;
+    one.settle(0..2);
+    sleep(Duration::from_millis(500)).await;
+    way.set(Mode::Freeze).await;
+    // The other member gets the partition when the session has run out; what it settles, the first must not undo.
+    let mut two = Reader::new(&direct, eager(&group, &[&topic])).await;
+    two.until_count(8).await;
+    assert_eq!(two.numbers(), (2..10).collect::<Vec<_>>());
+    two.settle_all();
+    one.settle(2..4);
+    two.close().await;
+    way.set(Mode::Open).await;
+    one.until("lost", |it| it.events.iter().any(|it| matches!(it, LaneEvent::Lost(_)))).await;
+    // Verdicts for the epoch that is over.
+    one.settle(4..6);
+    one.until("the next epoch", |it| it.open().len() == 1).await;
+    publish(&direct, numbered(&topic, 0, 10..12)).await;
+    one.until_count(12).await;
+    assert_eq!(one.numbers()[10..], [10, 11]);
+    one.close().await;
+}

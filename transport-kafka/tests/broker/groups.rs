@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use gulo_bus_core::transport::{CommitPolicy, Control, LaneEvent, Position, SubscribeSpec, Topics, Transport};
+use gulo_transport_kafka::KafkaTransport;
 use tokio::time::Instant;
 
 use crate::support::*;
@@ -48,28 +49,44 @@ async fn what_was_committed_survives_a_drop_without_close() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_member_takes_over_and_back_without_loss_or_repetition() {
     let Some(place) = broker().await else { return };
-    let transport = transport(&place);
-    let topic = topic(&transport, "share", 4).await;
+    take_over_and_back(&transport(&place)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_with_an_eager_assignor() {
+    let Some(place) = broker().await else { return };
+    take_over_and_back(&with_property(&place, "partition.assignment.strategy", "range")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_with_the_new_group_protocol() {
+    let Some(place) = broker().await else { return };
+    take_over_and_back(&with_property(&place, "group.protocol", "consumer")).await;
+}
+
+async fn take_over_and_back(transport: &KafkaTransport) {
+    let topic = topic(transport, "share", 4).await;
     let group = unique("g");
-    let (mut one, mut all) = (Reader::new(&transport, eager(&group, &[&topic])).await, Vec::new());
+    let (mut one, mut all) = (Reader::new(transport, eager(&group, &[&topic])).await, Vec::new());
     one.until("4 lanes", |it| it.open().len() == 4).await;
-    let publisher = publisher(&transport).await;
-    let mut next = 0;
-    let mut two = None;
-    for round in 0..60u32 {
+    let publisher = publisher(transport).await;
+    let (mut next, mut two) = (0, None);
+    for round in 0..80u32 {
         for lane in 0..4 {
             publisher.publish(numbered(&topic, lane, next..next + 5)).await.unwrap();
             next += 5;
         }
         if round == 10 {
-            two = Some(Reader::new(&transport, eager(&group, &[&topic])).await);
+            two = Some(Reader::new(transport, eager(&group, &[&topic])).await);
         }
         work(&mut one, &mut all).await;
         if let Some(reader) = &mut two {
             work(reader, &mut all).await;
         }
-        if round == 40 {
-            two.take().unwrap().close().await;
+        if round == 60 {
+            let mut two = two.take().unwrap();
+            assert!(!two.open().is_empty(), "the second member got nothing: {:?}", two.events);
+            two.close().await;
         }
     }
     let deadline = Instant::now() + PATIENCE;
@@ -79,6 +96,39 @@ async fn a_second_member_takes_over_and_back_without_loss_or_repetition() {
     assert_eq!(sorted(all), (0..next).collect::<Vec<_>>());
     assert!(one.events.iter().any(|it| matches!(it, LaneEvent::Draining { .. })));
     assert!(!one.events.iter().any(|it| matches!(it, LaneEvent::Lost(_))), "{:?}", one.events);
+    one.close().await;
+}
+
+/// librdkafka keeps a partition paused when it moves away and back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_lane_that_moved_away_and_back_is_not_paused() {
+    let Some(place) = broker().await else { return };
+    let transport = transport(&place);
+    let topic = topic(&transport, "moved", 2).await;
+    let group = unique("g");
+    let (mut one, mut all) = (Reader::new(&transport, eager(&group, &[&topic])).await, Vec::new());
+    one.until("2 lanes", |it| it.open().len() == 2).await;
+    for lane in one.open() {
+        one.source.control(Control::Pause(lane)).unwrap();
+    }
+    let mut two = Reader::new(&transport, eager(&group, &[&topic])).await;
+    let deadline = Instant::now() + PATIENCE;
+    while two.open().is_empty() && Instant::now() < deadline {
+        work(&mut one, &mut all).await;
+        work(&mut two, &mut all).await;
+    }
+    let kept = one.open();
+    assert_eq!(kept.len(), 1);
+    two.close().await;
+    one.until("both lanes again", |it| it.open().len() == 2).await;
+    publish(&transport, numbered(&topic, 0, 0..5)).await;
+    publish(&transport, numbered(&topic, 1, 5..10)).await;
+    one.until_count(5).await;
+    one.quiet_for(Duration::from_millis(500)).await;
+    assert_eq!(one.deliveries.len(), 5, "the lane that stayed is paused still");
+    assert!(one.deliveries.iter().all(|it| it.token.lane != kept[0]));
+    one.source.control(Control::Resume(kept[0])).unwrap();
+    one.until_count(10).await;
     one.close().await;
 }
 

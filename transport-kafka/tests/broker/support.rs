@@ -20,6 +20,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The broker; `None` where there is none and none is required.
 pub(crate) async fn broker() -> Option<Broker> {
+    // Shown where a test fails.
+    let log = tracing_subscriber::fmt().with_test_writer().with_env_filter("gulo_transport_kafka=debug");
+    let _ = log.try_init();
     let broker = Broker::find();
     let Some(why) = broker.unavailable() else { return Some(broker) };
     let required = std::env::var("GULO_REQUIRE").unwrap_or_default();
@@ -40,6 +43,15 @@ pub(crate) fn config(servers: &str) -> KafkaConfig {
     KafkaConfig::new(servers)
         .session_timeout(Duration::from_secs(6))
         .property("topic.metadata.refresh.interval.ms", "1000")
+}
+
+/// With one more property.
+pub(crate) fn with_property(broker: &Broker, name: &str, value: &str) -> KafkaTransport {
+    let mut config = KafkaConfig::new(broker.servers()).property("topic.metadata.refresh.interval.ms", "1000");
+    if name != "group.protocol" {
+        config = config.session_timeout(Duration::from_secs(6));
+    }
+    KafkaTransport::new(config.property(name, value))
 }
 
 pub(crate) fn transport(broker: &Broker) -> KafkaTransport {
