@@ -138,22 +138,31 @@ impl Running {
     fn health(&self) -> SubscriptionHealth {
         let degraded =
             if self.task.is_finished() { Some("its task has ended".to_owned()) } else { self.gauge.degraded() };
-        SubscriptionHealth { group: Arc::clone(&self.group), counts: self.gauge.counts(), degraded }
+        let (counts, in_flight) = (self.gauge.counts(), self.gauge.inside());
+        SubscriptionHealth { group: Arc::clone(&self.group), counts, in_flight, degraded }
     }
 
     async fn join(mut self, deadline: Instant) -> (SubscriptionReport, Option<Error>) {
         let problem = match timeout_at(deadline, &mut self.task).await {
             Ok(Ok(report)) => return report,
             Ok(Err(failure)) => Error::new(ErrorKind::Other, format!("group {} failed", self.group)).source(failure),
-            Err(_) => {
-                // A handler that blocks its thread cannot be stopped; its task ends when it returns.
-                self.task.abort();
-                Error::new(ErrorKind::TimedOut, format!("group {} did not stop by the deadline", self.group))
-                    .help("does a handler block its thread?")
-            }
+            Err(_) => Error::new(ErrorKind::TimedOut, format!("group {} did not stop by the deadline", self.group))
+                .help("was there too little time, or does a handler block its thread?"),
         };
-        let report = SubscriptionReport { group: Arc::clone(&self.group), counts: self.gauge.counts(), left: 0 };
+        let report = SubscriptionReport {
+            group: Arc::clone(&self.group),
+            counts: self.gauge.counts(),
+            left: self.gauge.inside(),
+        };
         (report, Some(problem))
+    }
+}
+
+/// Also where a shutdown is dropped midway. A handler that blocks its thread cannot be stopped; its task ends when it
+/// returns.
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 
@@ -166,7 +175,6 @@ impl Drop for Bus {
             service = %self.publishing.source,
             "bus dropped without shutdown: what its handlers have not finished is delivered again"
         );
-        self.subscriptions.iter().for_each(|running| running.task.abort());
     }
 }
 

@@ -7,6 +7,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use crate::error::Error;
 use crate::headers::Headers;
 use crate::message::{Message, Origin, SendOptions};
+use crate::time::utc;
 
 /// All dead-letter headers begin so. Values are UTF-8 text; none is ever read to route or to authorise.
 pub const PREFIX: &str = "dead-letter-";
@@ -112,8 +113,8 @@ impl Epitaph<'_> {
         if let Some(offset) = self.origin.offset {
             headers.append(ORIGIN_OFFSET, offset.to_string());
         }
-        if let Some(timestamp) = message.timestamp {
-            headers.append(ORIGIN_TIMESTAMP, rfc3339(timestamp.into()));
+        if let Some(timestamp) = message.timestamp.and_then(utc) {
+            headers.append(ORIGIN_TIMESTAMP, rfc3339(timestamp));
         }
         headers.append(ORIGIN_GROUP, self.group.to_owned());
         headers.append(ATTEMPTS, self.attempts.to_string());

@@ -189,12 +189,13 @@ impl<J> Dispatcher<J> {
         }
     }
 
-    /// Its wait is over: it goes on when there is a slot, before what has not begun.
+    /// Its wait is over: it goes on when there is a slot, in turn with what has not begun. Before it, keys that fail for
+    /// ever would leave nothing to the others.
     pub(crate) fn unpark(&mut self, slot: Slot) {
         if let Some(held) = self.held.get(&slot)
             && !held.running
         {
-            self.due.push_front(Due::Resume(held.lane, slot));
+            self.due.push_back(Due::Resume(held.lane, slot));
         }
     }
 
@@ -226,6 +227,11 @@ impl<J> Dispatcher<J> {
     /// Whether anything of the lane has begun and not ended.
     pub(crate) fn is_busy(&self, lane: Lane) -> bool {
         self.held.values().any(|held| held.lane == lane)
+    }
+
+    /// Whether something could begin or go on at once.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.due.is_empty() && self.running < self.concurrency.limit()
     }
 
     /// Messages inside: running, waiting and queued.

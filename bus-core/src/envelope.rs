@@ -12,10 +12,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, shown};
 use crate::event::{Aggregate, EventMeta};
 use crate::headers::Headers;
 use crate::message::{Message, Origin};
+use crate::time::utc;
 
 /// The media type of the payload.
 pub const CONTENT_TYPE: &str = "content-type";
@@ -86,7 +87,7 @@ pub fn read(message: &Message, origin: &Origin, expected_type: &str) -> Result<E
 }
 
 fn arrival_time(message: &Message) -> DateTime<Utc> {
-    message.timestamp.map_or_else(Utc::now, DateTime::<Utc>::from)
+    message.timestamp.and_then(utc).unwrap_or_else(Utc::now)
 }
 
 /// `Ok` where the payload is of `content_type`, or does not say of which. Parameters (`; charset=utf-8`) and case do
@@ -100,8 +101,7 @@ pub fn check_content_type(message: &Message, content_type: &str) -> Result<()> {
     if essence.eq_ignore_ascii_case(content_type) {
         return Ok(());
     }
-    let shown: String = essence.chars().filter(|c| !c.is_control()).take(64).collect();
-    Err(Error::new(ErrorKind::Decode, format!("content type is `{shown}`, expected `{content_type}`")))
+    Err(Error::new(ErrorKind::Decode, format!("content type is `{}`, expected `{content_type}`", shown(essence))))
 }
 
 /// A message for `topic`.

@@ -126,3 +126,8 @@ impl StdError for Error {
         self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
     }
 }
+
+/// Text from outside for logs and errors: at most 256 characters, none of them a control character.
+pub(crate) fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(256).collect()
+}

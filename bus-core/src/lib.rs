@@ -14,6 +14,7 @@ pub mod headers;
 pub mod message;
 pub mod retry;
 pub mod settle;
+mod time;
 pub mod transport;
 
 pub use error::{Error, ErrorKind, Result};

@@ -90,6 +90,8 @@ impl Observer {
     pub(crate) fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         use RDKafkaLogLevel as Level;
         let text = self.secrets.scrub(text);
+        // Properties are given to all clients, and each says which are not for it.
+        let level = if text.contains("property and will be ignored by this") { Level::Debug } else { level };
         // What it calls an error, it goes on with: errors that matter come by the other way.
         match level {
             Level::Emerg | Level::Alert | Level::Critical => {

@@ -6,6 +6,7 @@
 mod attempt;
 mod routes;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::bus::publishing::Publish;
 use crate::bus::report::Gauge;
 use crate::bus::subscription::Unhandled;
 use crate::dead_letter::{Epitaph, Reason};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, shown};
 use crate::event::EventMeta;
 use crate::handler::{ErasedHandler, HandlerError, StateMap, Undecodable};
 use crate::message::Message;
@@ -131,6 +132,13 @@ impl Processor {
         })
     }
 
+    /// Something panicked that is not the handler itself: an error's `Display`, say. Trying again would do it again.
+    pub(crate) fn condemn_panicked(&self, work: &mut Work, panic: &(dyn Any + Send)) -> Turn {
+        let error = Error::new(ErrorKind::Other, attempt::panicked(panic).to_string());
+        tracing::error!(group = %self.group, origin = %work.delivery.origin, "{error}");
+        self.condemn(work, Reason::Permanent, error)
+    }
+
     /// Its dead letter is written; from here on only that is tried.
     fn condemn(&self, work: &mut Work, reason: Reason, error: Error) -> Turn {
         let last_failed = Utc::now();
@@ -187,8 +195,8 @@ impl Processor {
         tracing::warn!(
             group = %self.group,
             origin = %work.delivery.origin,
-            event_id = %meta.id,
-            correlation_id = meta.correlation_id.as_deref(),
+            event_id = shown(&meta.id),
+            correlation_id = meta.correlation_id.as_deref().map(shown),
             attempt = work.attempts,
             handler = handler.name(),
             "handler failed, {next}: {failure}"

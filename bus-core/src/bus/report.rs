@@ -31,6 +31,8 @@ pub struct SubscriptionHealth {
     pub group: Arc<str>,
     /// What it did.
     pub counts: Counts,
+    /// Messages received and not ended: in work, waiting, or queued behind their key.
+    pub in_flight: usize,
     /// What does not work for now, in words: the broker away, a dead letter that is not taken.
     pub degraded: Option<String>,
 }
@@ -119,6 +121,7 @@ pub(crate) struct Gauge {
     retried: AtomicU64,
     dead_lettered: AtomicU64,
     skipped: AtomicU64,
+    inside: AtomicU64,
     /// The broker's trouble and the parked message's are two things: one may heal while the other lasts.
     source: Mutex<Option<String>>,
     parked: Mutex<BTreeMap<Token, String>>,
@@ -139,6 +142,15 @@ impl Gauge {
 
     pub(crate) fn skipped(&self) {
         self.skipped.fetch_add(1, Relaxed);
+    }
+
+    /// Received and not ended.
+    pub(crate) fn set_inside(&self, messages: usize) {
+        self.inside.store(messages as u64, Relaxed);
+    }
+
+    pub(crate) fn inside(&self) -> usize {
+        usize::try_from(self.inside.load(Relaxed)).unwrap_or(usize::MAX)
     }
 
     pub(crate) fn set_source_trouble(&self, trouble: Option<String>) {

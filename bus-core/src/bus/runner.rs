@@ -1,13 +1,16 @@
 //! Drives one subscription: takes from the source, begins what the dispatcher lets begin, settles what came to its end, and
 //! gives lanes back when they are called for, all without ever leaving the source unattended.
 
+mod guarded;
 mod jobs;
 mod lanes;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::bus::process::{Processor, Turn, Work};
@@ -22,6 +25,9 @@ use lanes::Lanes;
 
 /// Taken from the source at once.
 const BATCH: usize = 512;
+/// Begun before the source, the stop signal and other tasks have their turn: a handler that never waits could keep all of
+/// them out.
+const STRIDE: usize = 32;
 /// Verdicts handed over at once.
 const SETTLE_BATCH: usize = 64;
 const RESUBSCRIBE_BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -42,9 +48,12 @@ pub(crate) struct Runner {
     stop: watch::Receiver<Option<Stop>>,
     source: Box<dyn Source>,
     inbox: Inbox,
+    /// Received, and not yet shown to the dispatcher.
+    arrived: VecDeque<Delivery>,
     dispatcher: Dispatcher<Delivery>,
-    /// Messages inside at most, of all lanes together.
-    capacity: usize,
+    /// Messages inside at most, of all lanes together; `None` for what the windows of the open lanes add up to, so that no
+    /// lane is held back by others that are stuck.
+    in_flight: Option<usize>,
     jobs: Jobs,
     lanes: Lanes,
     settlements: Vec<Settlement>,
@@ -64,7 +73,7 @@ impl Runner {
         transport: Arc<dyn Transport>,
         spec: SubscribeSpec,
         processor: Arc<Processor>,
-        (concurrency, capacity): (Concurrency, usize),
+        (concurrency, in_flight): (Concurrency, Option<usize>),
         stop: watch::Receiver<Option<Stop>>,
         source: Box<dyn Source>,
     ) -> Self {
@@ -76,8 +85,9 @@ impl Runner {
             stop,
             source,
             inbox: Inbox::default(),
+            arrived: VecDeque::new(),
             dispatcher: Dispatcher::new(concurrency),
-            capacity,
+            in_flight,
             jobs,
             lanes: Lanes::default(),
             settlements: Vec::new(),
@@ -88,8 +98,8 @@ impl Runner {
     /// Runs until it is told to stop; then says what was left, and why the source did not close, if so.
     pub(crate) async fn run(mut self) -> (SubscriptionReport, Option<Error>) {
         let stop = self.serve().await;
-        let left = self.left + self.dispatcher.len();
-        self.drop_lanes(|_| true);
+        let left = self.left + self.inside();
+        self.drop_lanes(|_| true).await;
         let mut problem = self.hand_over_verdicts().err();
         if let Err(error) = self.source.close(stop.close_by).await {
             problem = Some(error.context(format_args!("closing group {}", self.processor.group)));
@@ -120,10 +130,18 @@ impl Runner {
                     Ok(())
                 }
             };
-            if let Err(error) = result.and_then(|()| self.give_back_drained()) {
+            let result = match result {
+                Ok(()) => self.give_back_drained().await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = result {
                 self.resubscribe(error).await;
             }
         }
+    }
+
+    fn inside(&self) -> usize {
+        self.arrived.len() + self.dispatcher.len()
     }
 
     fn stopping(&self) -> Option<Stop> {
@@ -133,28 +151,44 @@ impl Runner {
     /// Told to stop, and nothing in work that is worth waiting for: what only waits is left at once.
     fn stopped(&mut self) -> Option<Stop> {
         let stop = (*self.stop.borrow_and_update())?;
-        self.left += self.dispatcher.forget_unbegun(|_| true);
+        self.left += self.arrived.len() + self.dispatcher.forget_unbegun(|_| true);
+        self.arrived.clear();
         (self.jobs.running() == 0 || Instant::now() >= stop.work_until).then_some(stop)
     }
 
-    /// Begins what the dispatcher lets begin. One that is not ready at its first poll stays in work.
+    /// Begins what may, up to a stride: first what the dispatcher holds, then what has arrived since.
     async fn begin_what_may(&mut self) {
-        if self.stopping().is_some() {
-            return;
-        }
-        while let Some(next) = self.dispatcher.next() {
-            let (slot, work) = match next {
-                Next::Begin(slot, delivery) => (slot, Work::new(delivery)),
-                Next::Resume(slot) => match self.jobs.take_waiting(slot) {
-                    Some(work) => (slot, work),
-                    None => continue,
-                },
-            };
-            match self.jobs.poll_once(work).await {
-                Ok((work, turn)) => self.turned(slot, work, turn),
-                Err(pending) => self.jobs.keep(slot, pending),
+        for _ in 0..STRIDE {
+            if self.stopping().is_some() {
+                return;
+            }
+            if let Some(next) = self.dispatcher.next() {
+                self.go_on_with(next).await;
+            } else if let Some(delivery) = self.arrived.pop_front() {
+                self.admit(delivery.token.lane, delivery).await;
+            } else {
+                return;
             }
             self.hand_over_if_many();
+        }
+    }
+
+    fn may_begin_more(&self) -> bool {
+        self.stopping().is_none() && (self.dispatcher.is_ready() || !self.arrived.is_empty())
+    }
+
+    /// One that is not ready at its first poll stays in work.
+    async fn go_on_with(&mut self, next: Next<Delivery>) {
+        let (slot, work) = match next {
+            Next::Begin(slot, delivery) => (slot, Work::new(delivery)),
+            Next::Resume(slot) => match self.jobs.take_waiting(slot) {
+                Some(work) => (slot, work),
+                None => return,
+            },
+        };
+        match self.jobs.poll_once(work).await {
+            Ok((work, turn)) => self.turned(slot, work, turn),
+            Err(pending) => self.jobs.keep(slot, pending),
         }
     }
 
@@ -165,16 +199,11 @@ impl Runner {
             ended.extend(self.lanes.note(event, &self.processor));
         }
         if !ended.is_empty() {
-            self.drop_lanes(|lane| ended.contains(&lane));
+            self.drop_lanes(|lane| ended.contains(&lane)).await;
         }
-        let mut deliveries = std::mem::take(&mut self.inbox.deliveries);
-        for delivery in deliveries.drain(..) {
-            let lane = delivery.token.lane;
-            if self.lanes.delivers(lane) && self.stopping().is_none() {
-                self.admit(lane, delivery).await;
-            }
-        }
-        self.inbox.deliveries = deliveries;
+        self.arrived.extend(self.inbox.deliveries.drain(..));
+        let lanes = &self.lanes;
+        self.arrived.retain(|delivery| lanes.delivers(delivery.token.lane));
     }
 
     async fn admit(&mut self, lane: Lane, delivery: Delivery) {
@@ -192,7 +221,6 @@ impl Runner {
                 self.jobs.keep(slot, pending);
             }
         }
-        self.hand_over_if_many();
     }
 
     /// A turn is over. What waits gives its slot back and keeps its key; so does one whose dead letter is on its way.
@@ -225,8 +253,13 @@ impl Runner {
         let stopping = self.stopping();
         let room = match stopping {
             Some(_) => 0,
-            None => self.capacity.saturating_sub(self.dispatcher.len()).min(BATCH),
+            None => {
+                let all = self.in_flight.unwrap_or_else(|| self.spec.window.saturating_mul(self.lanes.len().max(1)));
+                all.saturating_sub(self.inside()).min(BATCH)
+            }
         };
+        self.processor.gauge.set_inside(self.inside());
+        let more = self.may_begin_more();
         let deadlines = [self.jobs.next_due(), self.lanes.next_deadline(), stopping.map(|stop| stop.work_until)];
         let deadline = deadlines.into_iter().flatten().min();
         tokio::select! {
@@ -236,6 +269,8 @@ impl Runner {
             Some((slot, work, turn)) = self.jobs.next() => Wake::Turned(slot, Box::new(work), turn),
             () = at(deadline) => Wake::Time,
             result = self.source.recv(&mut self.inbox, room) => Wake::Received(result),
+            // Not at once: other tasks have their turn before.
+            () = yield_now(), if more => Wake::Time,
         }
     }
 
@@ -258,18 +293,19 @@ impl Runner {
 
     /// Releases the draining lanes on which nothing is in work any more: what has not begun is left to the next owner, what
     /// waits for its next attempt too, and at its deadline everything.
-    fn give_back_drained(&mut self) -> Result<()> {
+    async fn give_back_drained(&mut self) -> Result<()> {
         if !self.lanes.any_draining() {
             return Ok(());
         }
         let lanes = &self.lanes;
+        self.arrived.retain(|delivery| lanes.delivers(delivery.token.lane));
         self.dispatcher.forget_unbegun(|lane| !lanes.delivers(lane));
         for slot in self.jobs.take_all_waiting(|lane| !lanes.delivers(lane)) {
             self.dispatcher.finish(slot);
         }
         let now = Instant::now();
         let late = self.lanes.overdue(now);
-        self.drop_lanes(|lane| late.contains(&lane));
+        self.drop_lanes(|lane| late.contains(&lane)).await;
         self.hand_over_verdicts()?;
         let (dispatcher, lanes) = (&self.dispatcher, &mut self.lanes);
         match lanes.take_drained(|lane| dispatcher.is_busy(lane)) {
@@ -279,17 +315,21 @@ impl Runner {
     }
 
     /// Drops what is in work on these lanes, unsettled: it is delivered again.
-    fn drop_lanes(&mut self, gone: impl Fn(Lane) -> bool) {
+    async fn drop_lanes(&mut self, gone: impl Fn(Lane) -> bool) {
+        self.arrived.retain(|delivery| !gone(delivery.token.lane));
         for slot in self.dispatcher.drop_lanes(gone) {
             self.jobs.abandon(slot);
         }
+        self.jobs.reap().await;
     }
 
     /// The source has failed: a new one, as long as it takes. What was not settled comes again.
     async fn resubscribe(&mut self, error: Error) {
         let (mut wait, longest) = RESUBSCRIBE_BACK_OFF;
         let mut trouble = error;
-        self.drop_lanes(|_| true);
+        self.drop_lanes(|_| true).await;
+        // A new source counts its lanes anew: what the old one still gave would pass for the new one's.
+        self.inbox = Inbox::default();
         self.settlements.clear();
         self.lanes = Lanes::default();
         // Its own trouble is known already.

@@ -62,16 +62,17 @@ impl Subscription {
         self
     }
 
-    /// How many messages are inside at most: in work, waiting for an attempt, or queued behind their key. 10,000, or 512
-    /// where they are handled one after the other. Each lane is bounded by its window besides.
+    /// How many messages are inside at most: in work, waiting for an attempt, or queued behind their key. Unless said, what
+    /// the windows of the open lanes add up to (2,000 each), or 512 where messages are handled one after the other. With
+    /// fewer, keys that are stuck on some lanes can hold up the others.
     pub fn in_flight(mut self, messages: usize) -> Self {
         self.in_flight = Some(messages.max(1));
         self
     }
 
-    pub(crate) fn capacity(&self) -> usize {
-        let usual = if self.concurrency == Concurrency::Sequential { 512 } else { 10_000 };
-        self.in_flight.unwrap_or(usual)
+    pub(crate) fn capacity(&self) -> Option<usize> {
+        let usual = if self.concurrency == Concurrency::Sequential { Some(512) } else { None };
+        self.in_flight.or(usual)
     }
 
     /// When a failed message is handled again. [`Retry::default`] unless said.

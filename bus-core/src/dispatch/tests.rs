@@ -27,6 +27,8 @@ struct World {
     expected: BTreeSet<Job>,
     running: BTreeMap<Slot, Job>,
     parked: BTreeMap<Slot, Job>,
+    /// Unparked, and not gone on yet.
+    due: BTreeMap<Slot, Job>,
     /// The latest begun of each lane and key.
     last: BTreeMap<(Lane, u8), usize>,
 }
@@ -51,6 +53,7 @@ impl World {
             expected: BTreeSet::new(),
             running: BTreeMap::new(),
             parked: BTreeMap::new(),
+            due: BTreeMap::new(),
             last: BTreeMap::new(),
         }
     }
@@ -74,28 +77,12 @@ impl World {
             Step::Unpark(pick) => {
                 if let Some(slot) = pick_of(&self.parked, pick) {
                     self.dispatcher.unpark(slot);
-                    // It is due: no model of the queue, it must come out of `next` in the end.
-                    let job = self.parked.remove(&slot).expect("picked");
-                    self.resuming(slot, job);
+                    self.due.extend(self.parked.remove(&slot).map(|job| (slot, job)));
                 }
             }
             Step::DropLane(slot) => self.drop_lane(*slot),
         }
         self.check();
-    }
-
-    /// Runs `next` until the resumed slot comes out; it goes before all that has not begun.
-    fn resuming(&mut self, slot: Slot, job: Job) {
-        if self.running.len() < self.concurrency.limit() {
-            assert_eq!(self.dispatcher.next(), Some(Next::Resume(slot)));
-            self.running.insert(slot, job);
-        } else {
-            // No room: finish one to make it.
-            let (first, _) = self.running.pop_first().expect("running");
-            self.dispatcher.finish(first);
-            assert_eq!(self.dispatcher.next(), Some(Next::Resume(slot)));
-            self.running.insert(slot, job);
-        }
     }
 
     fn admit(&mut self, slot: u32, of_key: u8, ready: bool) {
@@ -122,7 +109,11 @@ impl World {
                 self.running.insert(slot, job);
                 true
             }
-            Some(Next::Resume(slot)) => panic!("{slot:?} resumed twice"),
+            Some(Next::Resume(slot)) => {
+                let job = self.due.remove(&slot).expect("resumed once, and only what was unparked");
+                self.running.insert(slot, job);
+                true
+            }
         }
     }
 
@@ -130,7 +121,7 @@ impl World {
     fn begin(&mut self, job: Job) {
         assert!(self.expected.remove(&job), "{job:?} begins, and was begun before or its lane is gone");
         let (lane, key, number) = job;
-        let mut in_work = self.running.values().chain(self.parked.values());
+        let mut in_work = self.running.values().chain(self.parked.values()).chain(self.due.values());
         match self.concurrency {
             Concurrency::Sequential => {
                 assert_eq!(in_work.next(), None, "one after the other");
@@ -157,17 +148,23 @@ impl World {
         self.epochs[slot as usize] += 1;
         let ended: BTreeSet<Slot> = self.dispatcher.drop_lanes(|lane| lane == gone).into_iter().collect();
         let of_lane = |(slot, job): (&Slot, &Job)| (job.0 == gone).then_some(*slot);
-        let mine: BTreeSet<Slot> =
-            self.running.iter().filter_map(of_lane).chain(self.parked.iter().filter_map(of_lane)).collect();
+        let mine: BTreeSet<Slot> = [&self.running, &self.parked, &self.due]
+            .into_iter()
+            .flat_map(|jobs| jobs.iter().filter_map(of_lane))
+            .collect();
         assert_eq!(ended, mine, "exactly what had begun on the lane ends");
         self.running.retain(|_, job| job.0 != gone);
         self.parked.retain(|_, job| job.0 != gone);
+        self.due.retain(|_, job| job.0 != gone);
         self.expected.retain(|job| job.0 != gone);
     }
 
     fn check(&self) {
         assert!(self.running.len() <= self.concurrency.limit(), "more at a time than allowed");
-        assert_eq!(self.dispatcher.len(), self.expected.len() + self.running.len() + self.parked.len());
+        assert_eq!(
+            self.dispatcher.len(),
+            self.expected.len() + self.running.len() + self.parked.len() + self.due.len()
+        );
     }
 
     /// Everything comes to its end.
@@ -176,7 +173,8 @@ impl World {
             while self.next() {}
             if let Some((slot, job)) = self.parked.pop_first() {
                 self.dispatcher.unpark(slot);
-                self.resuming(slot, job);
+                self.due.insert(slot, job);
+                continue;
             }
             let Some((slot, _)) = self.running.pop_first() else { break };
             self.dispatcher.finish(slot);

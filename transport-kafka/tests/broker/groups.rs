@@ -70,24 +70,32 @@ async fn take_over_and_back(transport: &KafkaTransport) {
     let (mut one, mut all) = (Reader::new(transport, eager(&group, &[&topic])).await, Vec::new());
     one.until("4 lanes", |it| it.open().len() == 4).await;
     let publisher = publisher(transport).await;
-    let (mut next, mut two) = (0, None);
-    for round in 0..80u32 {
+    let mut next = 0;
+    let mut some = async |one: &mut Reader, two: Option<&mut Reader>| {
         for lane in 0..4 {
             publisher.publish(numbered(&topic, lane, next..next + 5)).await.unwrap();
             next += 5;
         }
-        if round == 10 {
-            two = Some(Reader::new(transport, eager(&group, &[&topic])).await);
+        work(one, &mut all).await;
+        if let Some(two) = two {
+            work(two, &mut all).await;
         }
-        work(&mut one, &mut all).await;
-        if let Some(reader) = &mut two {
-            work(reader, &mut all).await;
-        }
-        if round == 60 {
-            let mut two = two.take().unwrap();
-            assert!(!two.open().is_empty(), "the second member got nothing: {:?}", two.events);
-            two.close().await;
-        }
+    };
+    for _ in 0..10 {
+        some(&mut one, None).await;
+    }
+    let mut two = Reader::new(transport, eager(&group, &[&topic])).await;
+    let deadline = Instant::now() + PATIENCE;
+    while two.open().len() < 2 {
+        assert!(Instant::now() < deadline, "one: {:?}, two: {:?}", one.events, two.events);
+        some(&mut one, Some(&mut two)).await;
+    }
+    for _ in 0..20 {
+        some(&mut one, Some(&mut two)).await;
+    }
+    two.close().await;
+    for _ in 0..10 {
+        some(&mut one, None).await;
     }
     let deadline = Instant::now() + PATIENCE;
     while all.len() < next as usize && Instant::now() < deadline {

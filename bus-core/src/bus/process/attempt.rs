@@ -29,7 +29,8 @@ pub(super) async fn run(
     Ok(future.await.unwrap_or_else(|panic| Err(panicked(&*panic))))
 }
 
-fn panicked(panic: &(dyn std::any::Any + Send)) -> HandlerError {
+/// A panic in words.
+pub(super) fn panicked(panic: &(dyn std::any::Any + Send)) -> HandlerError {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     HandlerError::new(format!("handler panicked: {}", text.unwrap_or("without a text")))
 }

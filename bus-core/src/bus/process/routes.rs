@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::envelope;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, shown};
 use crate::handler::ErasedHandler;
 use crate::message::Message;
 
@@ -55,6 +55,5 @@ fn unknown_type(named: bool) -> Error {
 }
 
 fn no_handler(event_type: &str) -> Error {
-    let shown: String = event_type.chars().filter(|c| !c.is_control()).take(256).collect();
-    Error::new(ErrorKind::Decode, format!("no handler for events of type `{shown}`"))
+    Error::new(ErrorKind::Decode, format!("no handler for events of type `{}`", shown(event_type)))
 }

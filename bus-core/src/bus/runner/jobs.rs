@@ -1,37 +1,47 @@
 //! Messages in work and messages that wait.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use futures_util::future::{AbortHandle, Abortable, BoxFuture, poll_immediate};
+use futures_util::FutureExt;
+use futures_util::future::{AbortHandle, Abortable, Aborted, poll_immediate};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{Instant, sleep};
 
 use crate::bus::process::{Processor, Turn, Work};
+use crate::bus::runner::guarded::Guarded;
 use crate::dispatch::Slot;
 use crate::settle::{Lane, Token};
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A turn under way. It owns its message and gives it back.
-pub(super) type Pending = (BoxFuture<'static, (Work, Turn)>, Token);
+pub(super) type Pending = (Guarded<(Work, Turn)>, Token);
 
 pub(super) struct Jobs {
     processor: Arc<Processor>,
-    turns: FuturesUnordered<Abortable<BoxFuture<'static, (Slot, Work, Turn)>>>,
+    turns: FuturesUnordered<Abortable<Guarded<Ended>>>,
     in_work: HashMap<Slot, InWork>,
+    /// Turns that ended while abandoned ones were looked for.
+    ended: VecDeque<Ended>,
+    /// Abandoned turns that are still there, to be dropped at their next poll.
+    abandoned: usize,
     waiting: HashMap<Slot, Work>,
     /// When waits end. An entry of a message that is gone is passed over, so nothing is ever searched for.
     due: BinaryHeap<Reverse<(Instant, Slot)>>,
 }
 
+type Ended = (Slot, Work, Turn);
+
 struct InWork {
     abort: AbortHandle,
     token: Token,
-    /// A dead letter that is not taken is parked: it may be left like one that waits.
-    parked: bool,
+    /// It waits to publish its dead letter again, and may be left like any that waits.
+    parked: Arc<AtomicBool>,
 }
 
 impl Jobs {
@@ -40,6 +50,8 @@ impl Jobs {
             processor,
             turns: FuturesUnordered::new(),
             in_work: HashMap::new(),
+            ended: VecDeque::new(),
+            abandoned: 0,
             waiting: HashMap::new(),
             due: BinaryHeap::new(),
         }
@@ -48,8 +60,9 @@ impl Jobs {
     /// Begins an attempt and polls it once, on the spot: most are ready then, and cost no wake-up.
     pub(super) async fn poll_once(&mut self, mut work: Work) -> Result<(Work, Turn), Pending> {
         let (processor, token) = (Arc::clone(&self.processor), work.delivery.token);
-        let mut turn: BoxFuture<'static, (Work, Turn)> = Box::pin(async move {
-            let turn = processor.attempt(&mut work).await;
+        let mut turn = Guarded::new(async move {
+            let attempt = AssertUnwindSafe(processor.attempt(&mut work)).catch_unwind();
+            let turn = attempt.await.unwrap_or_else(|panic| processor.condemn_panicked(&mut work, &*panic));
             (work, turn)
         });
         poll_immediate(&mut turn).await.ok_or((turn, token))
@@ -57,52 +70,69 @@ impl Jobs {
 
     /// Keeps a turn that was not ready.
     pub(super) fn keep(&mut self, slot: Slot, (turn, token): Pending) {
-        self.push(
-            slot,
-            token,
-            false,
-            Box::pin(async move {
-                let (work, turn) = turn.await;
-                (slot, work, turn)
-            }),
-        );
+        let turn = Guarded::new(async move {
+            let (work, turn) = turn.await;
+            (slot, work, turn)
+        });
+        self.push(slot, token, Arc::default(), turn);
     }
 
     /// Publishes its dead letter, after `delay`.
     pub(super) fn bury(&mut self, slot: Slot, mut work: Work, delay: Duration) {
         let (processor, token) = (Arc::clone(&self.processor), work.delivery.token);
-        self.push(
-            slot,
-            token,
-            !delay.is_zero(),
-            Box::pin(async move {
-                sleep(delay).await;
-                let turn = processor.bury(&mut work).await;
-                (slot, work, turn)
-            }),
-        );
+        let parked = Arc::new(AtomicBool::new(!delay.is_zero()));
+        let waits = Arc::clone(&parked);
+        let turn = Guarded::new(async move {
+            sleep(delay).await;
+            // On its way now: left here, it might stand there twice.
+            waits.store(false, Relaxed);
+            let turn = processor.bury(&mut work).await;
+            (slot, work, turn)
+        });
+        self.push(slot, token, parked, turn);
     }
 
-    fn push(&mut self, slot: Slot, token: Token, parked: bool, turn: BoxFuture<'static, (Slot, Work, Turn)>) {
+    fn push(&mut self, slot: Slot, token: Token, parked: Arc<AtomicBool>, turn: Guarded<Ended>) {
         let (abort, registration) = AbortHandle::new_pair();
         self.in_work.insert(slot, InWork { abort, token, parked });
         self.turns.push(Abortable::new(turn, registration));
     }
 
     /// The next turn that is over. `None` where nothing is in work.
-    pub(super) async fn next(&mut self) -> Option<(Slot, Work, Turn)> {
+    pub(super) async fn next(&mut self) -> Option<Ended> {
         loop {
-            match self.turns.next().await? {
-                Ok((slot, work, turn)) if self.in_work.remove(&slot).is_some() => return Some((slot, work, turn)),
-                // Abandoned, at the very moment it ended or before.
-                Ok(_) | Err(_) => {}
+            if let Some(ended) = self.ended.pop_front() {
+                if self.in_work.remove(&ended.0).is_some() {
+                    return Some(ended);
+                }
+                continue;
+            }
+            let turn = self.turns.next().await?;
+            self.note(turn);
+        }
+    }
+
+    fn note(&mut self, turn: Result<Ended, Aborted>) {
+        match turn {
+            Ok(ended) if self.in_work.contains_key(&ended.0) => self.ended.push_back(ended),
+            // Abandoned before it ended, or at that very moment: nothing of it counts.
+            Ok(_) | Err(Aborted) => self.abandoned = self.abandoned.saturating_sub(1),
+        }
+    }
+
+    /// Drops what was abandoned, before anything of the same key begins anew: what its future holds goes with it.
+    pub(super) async fn reap(&mut self) {
+        while self.abandoned > 0 {
+            match poll_immediate(self.turns.next()).await.flatten() {
+                Some(turn) => self.note(turn),
+                None => self.abandoned = 0,
             }
         }
     }
 
-    /// Attempts and dead letters under way that are worth waiting for.
+    /// Turns under way that are worth waiting for.
     pub(super) fn running(&self) -> usize {
-        self.in_work.values().filter(|job| !job.parked).count()
+        self.in_work.values().filter(|job| !job.parked.load(Relaxed)).count()
     }
 
     pub(super) fn wait(&mut self, slot: Slot, work: Work, delay: Duration) {
@@ -122,7 +152,7 @@ impl Jobs {
         let taken: Vec<Slot> =
             self.waiting.iter().filter(|(_, work)| of(work.delivery.token.lane)).map(|(slot, _)| *slot).collect();
         taken.iter().for_each(|slot| drop(self.waiting.remove(slot)));
-        let parked = |job: &InWork| job.parked && of(job.token.lane);
+        let parked = |job: &InWork| job.parked.load(Relaxed) && of(job.token.lane);
         let parked: Vec<Slot> = self.in_work.iter().filter(|(_, job)| parked(job)).map(|(slot, _)| *slot).collect();
         parked.iter().for_each(|slot| self.abandon(*slot));
         taken.into_iter().chain(parked).collect()
@@ -148,6 +178,7 @@ impl Jobs {
         self.waiting.remove(&slot);
         if let Some(job) = self.in_work.remove(&slot) {
             job.abort.abort();
+            self.abandoned += 1;
             self.processor.gauge.unpark(job.token);
         }
     }

@@ -58,6 +58,11 @@ impl Lanes {
         None
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether messages of it may begin.
     pub(super) fn delivers(&self, lane: Lane) -> bool {
         self.0.get(&lane) == Some(&State::Open)

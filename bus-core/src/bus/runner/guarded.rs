@@ -1,0 +1,37 @@
+//! A future of a user, whose drop may panic.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::future::BoxFuture;
+
+/// Boxed, and dropped with its panics caught: what a handler held across its last await runs its `Drop` when a lane is
+/// lost, and must not take the whole group with it.
+pub(super) struct Guarded<T>(Option<BoxFuture<'static, T>>);
+
+impl<T> Guarded<T> {
+    pub(super) fn new(future: impl Future<Output = T> + Send + 'static) -> Self {
+        Self(Some(Box::pin(future)))
+    }
+}
+
+impl<T> Future for Guarded<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        match &mut self.0 {
+            Some(future) => future.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<T> Drop for Guarded<T> {
+    fn drop(&mut self) {
+        let future = self.0.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(future))).is_err() {
+            tracing::error!("what a handler left behind panicked when it was dropped");
+        }
+    }
+}
