@@ -306,6 +306,10 @@ async fn a_hand_over_repeats_nothing_that_finished_inside_its_drain() {
     first.publish_all((0..100).map(|order| Paid::of(order, 1))).await.expect("confirmed");
     eventually("at work", || first.health().subscriptions[0].in_flight == 100).await;
     let second = start(&gated, 4, billing(8).on(handler)).await;
+    let begun = Instant::now();
+    eventually("the second has work", || second.health().subscriptions[0].counts.handled > 0).await;
+    // Two seconds for what was in work, two for the second's first; what had not begun does not begin before.
+    assert!(begun.elapsed() < Duration::from_secs(5), "the hand-over took {:?}", begun.elapsed());
     let all = || first.health().subscriptions[0].counts.handled + second.health().subscriptions[0].counts.handled;
     eventually("all handled", || all() >= 100).await;
     sleep(Duration::from_secs(60)).await;
@@ -313,5 +317,4 @@ async fn a_hand_over_repeats_nothing_that_finished_inside_its_drain() {
     orders.sort_by_key(|step| format!("{step:?}"));
     orders.dedup();
     assert_eq!((orders.len(), all()), (100, 100), "each once");
-    assert!(second.health().subscriptions[0].counts.handled > 0);
 }
