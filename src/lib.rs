@@ -5,7 +5,7 @@ pub use gulo_bus_core::event::{self, Aggregate, EventMeta, IntegrationEvent, Out
 pub use gulo_bus_core::handler::{self, Attempt, Event, HandlerError, Meta, State};
 pub use gulo_bus_core::retry::{self, Retry};
 pub use gulo_bus_core::{Error, ErrorKind, Result};
-pub use gulo_bus_core::{codec, dead_letter, envelope, headers, message, settle, transport};
+pub use gulo_bus_core::{codec, dead_letter, envelope, headers, layer, message, settle, transport};
 
 #[cfg(feature = "kafka")]
 pub use gulo_transport_kafka as kafka;
@@ -16,7 +16,7 @@ pub use gulo_transport_memory as memory;
 pub mod prelude {
     pub use gulo_bus_core::bus::{Bus, Concurrency, Publish, Subscription};
     pub use gulo_bus_core::event::{Aggregate, EventMeta, IntegrationEvent, Outgoing};
-    pub use gulo_bus_core::handler::{Attempt, ClassifyError as _, Event, HandlerError, Meta, State};
+    pub use gulo_bus_core::handler::{Attempt, ClassifyError as _, Event, HandlerError, Meta, Outcome, State};
     pub use gulo_bus_core::retry::Retry;
 
     #[cfg(feature = "kafka")]

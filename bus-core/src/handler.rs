@@ -1,7 +1,9 @@
 //! Handlers are plain async functions: what they take says what they get.
 //!
 //! The first argument is [`Event<T>`](Event) and decides topic and type; any of [`Meta`], [`Attempt`],
-//! [`Publish`](crate::bus::Publish) and [`State<S>`](State) may follow, up to four. A handler returns `()` or `Result<(), E>`.
+//! [`Publish`](crate::bus::Publish), [`State<S>`](State), [`Headers`](crate::headers::Headers),
+//! [`Message`](crate::message::Message) and [`Origin`](crate::message::Origin) may follow, up to four. A handler returns
+//! `()`, `Result<(), E>` or an [`Outcome`].
 
 mod error;
 mod extract;
@@ -26,7 +28,7 @@ pub type HandlerResult = Result<(), HandlerError>;
     message = "`{Self}` is not a handler",
     label = "not an async function of `Event<T>` and extractors",
     note = "a handler is `async fn(Event<T>, ..)`: first `Event<T>` of an `IntegrationEvent`, then up to four of `Meta`, \
-            `Attempt`, `Publish` and `State<S>`",
+            `Attempt`, `Publish`, `State<S>`, `Headers`, `Message` and `Origin`",
     note = "it returns `()` or `Result<(), E>`, `E` any `std::error::Error` or `HandlerError`, and its future is `Send`: nothing \
             like `Rc` or a `std` lock guard may live across an `.await`"
 )]
@@ -44,7 +46,7 @@ pub trait Handler<Args>: Send + Sync + 'static {
 /// What a handler may return.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not what a handler returns",
-    note = "return `()` or `Result<(), E>`; `E` is any `std::error::Error`, or `HandlerError`"
+    note = "return `()`, `Result<(), E>` or `Outcome`; `E` is any `std::error::Error`, or `HandlerError`"
 )]
 pub trait IntoHandlerResult {
     /// As the bus reads it.
@@ -60,6 +62,27 @@ impl IntoHandlerResult for () {
 impl<E: Into<HandlerError>> IntoHandlerResult for Result<(), E> {
     fn into_handler_result(self) -> HandlerResult {
         self.map_err(Into::into)
+    }
+}
+
+/// What a handler says in so many words, where a `Result` does not fit.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Handled.
+    Done,
+    /// Failed; tried again by policy.
+    Retry(HandlerError),
+    /// Failed for good: a dead letter at once.
+    DeadLetter(HandlerError),
+}
+
+impl IntoHandlerResult for Outcome {
+    fn into_handler_result(self) -> HandlerResult {
+        match self {
+            Self::Done => Ok(()),
+            Self::Retry(error) => Err(error),
+            Self::DeadLetter(error) => Err(error.permanent()),
+        }
     }
 }
 

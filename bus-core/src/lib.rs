@@ -11,6 +11,7 @@ pub mod error;
 pub mod event;
 pub mod handler;
 pub mod headers;
+pub mod layer;
 pub mod message;
 pub mod retry;
 pub mod settle;

@@ -210,6 +210,7 @@ impl Launch<'_> {
         let processor = Arc::new(Processor {
             group: Arc::clone(&subscription.group),
             routes: Routes::new(&subscription.handlers),
+            layers: subscription.layers,
             retry: subscription.retry,
             unhandled: subscription.unhandled,
             states: Arc::clone(self.states),

@@ -20,6 +20,7 @@ use crate::dead_letter::{Epitaph, Reason};
 use crate::error::{Error, ErrorKind, shown};
 use crate::event::EventMeta;
 use crate::handler::{ErasedHandler, HandlerError, StateMap, Undecodable};
+use crate::layer::Layer;
 use crate::message::Message;
 use crate::retry::{Decision, Retry};
 use crate::transport::{Delivery, Outcome, Publisher, Unsent};
@@ -34,6 +35,7 @@ const DEAD_LETTER_BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), 
 pub(crate) struct Processor {
     pub(crate) group: Arc<str>,
     pub(crate) routes: Routes,
+    pub(crate) layers: Vec<Arc<dyn Layer>>,
     pub(crate) retry: Retry,
     pub(crate) unhandled: Unhandled,
     pub(crate) states: Arc<StateMap>,
@@ -107,7 +109,7 @@ impl Processor {
     async fn handle(&self, handler: &dyn ErasedHandler, work: &mut Work) -> Result<Turn, Undecodable> {
         let meta = handler.meta(&work.delivery.message, &work.delivery.origin)?;
         let attempt = work.attempts + 1;
-        let result = attempt::run(handler, &work.delivery, &meta, attempt, (&self.states, &self.publish)).await?;
+        let result = attempt::run(self, handler, &work.delivery, &meta, attempt).await?;
         work.attempts = attempt;
         if attempt > 1 {
             self.gauge.retried();

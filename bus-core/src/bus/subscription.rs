@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::dispatch::Concurrency;
 use crate::handler::{self, ErasedHandler, Handler};
+use crate::layer::{Layer, TimeOut};
 use crate::retry::Retry;
 use crate::transport::{CommitPolicy, Position};
 
@@ -22,6 +24,7 @@ pub struct Subscription {
     pub(crate) start: Position,
     pub(crate) commit: CommitPolicy,
     pub(crate) concurrency: Concurrency,
+    pub(crate) layers: Vec<Arc<dyn Layer>>,
     pub(crate) in_flight: Option<usize>,
 }
 
@@ -46,6 +49,7 @@ impl Subscription {
             start: Position::Earliest,
             commit: CommitPolicy::default(),
             concurrency: Concurrency::Sequential,
+            layers: Vec::new(),
             in_flight: None,
         }
     }
@@ -73,6 +77,18 @@ impl Subscription {
     pub(crate) fn capacity(&self) -> Option<usize> {
         let usual = if self.concurrency == Concurrency::Sequential { Some(512) } else { None };
         self.in_flight.or(usual)
+    }
+
+    /// Puts a layer around every call of the group's handlers; the first one is the outermost.
+    pub fn layer(mut self, layer: impl Layer) -> Self {
+        self.layers.push(Arc::new(layer));
+        self
+    }
+
+    /// How long a handler may take: one that takes longer has failed, and is tried again by policy. Its future is dropped at
+    /// its next await; code that blocks its thread cannot be stopped. No limit unless said.
+    pub fn deadline(self, deadline: Duration) -> Self {
+        self.layer(TimeOut(deadline))
     }
 
     /// When a failed message is handled again. [`Retry::default`] unless said.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::HandlerError;
 use crate::bus::Publish;
 use crate::event::EventMeta;
+use crate::headers::Headers;
 use crate::message::{Message, Origin};
 
 /// The event itself, decoded. Always the first argument of a handler.
@@ -45,7 +46,7 @@ pub struct Context<'a> {
 /// A type that a handler can take after its event.
 #[diagnostic::on_unimplemented(
     message = "a handler cannot take `{Self}`",
-    note = "after `Event<T>` a handler takes `Meta`, `Attempt`, `Publish` or `State<S>`"
+    note = "after `Event<T>` a handler takes `Meta`, `Attempt`, `Publish`, `State<S>`, `Headers`, `Message` or `Origin`"
 )]
 pub trait FromContext: Sized + Send + 'static {
     /// Takes it out of the context. An error counts as the handler's.
@@ -66,6 +67,27 @@ impl FromContext for Meta {
 impl FromContext for Attempt {
     fn from_context(cx: &Context<'_>) -> Result<Self, HandlerError> {
         Ok(Self(cx.attempt))
+    }
+}
+
+/// The headers as they came.
+impl FromContext for Headers {
+    fn from_context(cx: &Context<'_>) -> Result<Self, HandlerError> {
+        Ok(cx.message.headers.clone())
+    }
+}
+
+/// The message as it came: bytes, key, headers. Cheap to clone.
+impl FromContext for Message {
+    fn from_context(cx: &Context<'_>) -> Result<Self, HandlerError> {
+        Ok(cx.message.clone())
+    }
+}
+
+/// Where the message stood.
+impl FromContext for Origin {
+    fn from_context(cx: &Context<'_>) -> Result<Self, HandlerError> {
+        Ok(cx.origin.clone())
     }
 }
 

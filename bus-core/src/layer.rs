@@ -1,0 +1,112 @@
+//! Layers around handlers, in tower's manner: each gets the call and the future inside, and gives back a future.
+//!
+//! ```
+//! # use gulo_bus_core::handler::HandlerResult;
+//! # use gulo_bus_core::layer::{HandlerFuture, Invocation, Layer};
+//! /// Says how long each call took.
+//! struct Timing;
+//!
+//! impl Layer for Timing {
+//!     fn wrap(&self, call: &Invocation, inner: HandlerFuture) -> HandlerFuture {
+//!         let (handler, begun) = (call.handler, std::time::Instant::now());
+//!         Box::pin(async move {
+//!             let result = inner.await;
+//!             println!("{handler} took {:?}", begun.elapsed());
+//!             result
+//!         })
+//!     }
+//! }
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
+
+use crate::event::EventMeta;
+use crate::handler::{HandlerError, HandlerResult};
+use crate::message::Origin;
+
+/// A call of a handler under way: owned, so layers may keep it.
+pub type HandlerFuture = BoxFuture<'static, HandlerResult>;
+
+/// What a layer knows of a call.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Invocation {
+    /// The group.
+    pub group: Arc<str>,
+    /// The handler's name.
+    pub handler: &'static str,
+    /// What is known of the event.
+    pub meta: Arc<EventMeta>,
+    /// Where the message stood.
+    pub origin: Origin,
+    /// Which attempt it is, from 1.
+    pub attempt: u32,
+}
+
+/// Something around every call of a group's handlers. The first one added is the outermost.
+///
+/// The handler does not run before its future is polled: a layer that never polls it keeps the handler from running. (A
+/// function that returns a future runs up to there when it is called.) What it returns is the attempt's result. A panic in a layer is a failure, as one in a handler is.
+pub trait Layer: Send + Sync + 'static {
+    /// Puts itself around `inner`.
+    fn wrap(&self, call: &Invocation, inner: HandlerFuture) -> HandlerFuture;
+}
+
+/// Logs each call and how it ended, at `debug`. Failures are logged by the bus itself, at `warn`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Log;
+
+impl Layer for Log {
+    fn wrap(&self, call: &Invocation, inner: HandlerFuture) -> HandlerFuture {
+        let call = call.clone();
+        Box::pin(async move {
+            let Invocation { group, handler, meta, origin, attempt } = &call;
+            tracing::debug!(%group, %origin, event_type = %meta.event_type, attempt, handler, "handling");
+            let result = inner.await;
+            let outcome = if result.is_ok() { "handled" } else { "failed" };
+            tracing::debug!(%group, %origin, event_type = %meta.event_type, attempt, handler, "{outcome}");
+            result
+        })
+    }
+}
+
+/// Fails a call that takes longer: its future is dropped at its next await, and the failure is retried by policy.
+#[derive(Debug, Clone, Copy)]
+pub struct TimeOut(pub Duration);
+
+impl Layer for TimeOut {
+    fn wrap(&self, _: &Invocation, inner: HandlerFuture) -> HandlerFuture {
+        let deadline = self.0;
+        Box::pin(async move {
+            let late = |_| Err(HandlerError::new(format!("handler did not end within {deadline:?}")));
+            tokio::time::timeout(deadline, inner).await.unwrap_or_else(late)
+        })
+    }
+}
+
+/// Lets this many calls run at a time, of all groups that share the layer: clones share the limit. What waits for its turn
+/// keeps its place in its group.
+#[derive(Debug, Clone)]
+pub struct ConcurrencyLimit(Arc<Semaphore>);
+
+impl ConcurrencyLimit {
+    /// At most `calls` at a time; 0 means 1.
+    pub fn new(calls: usize) -> Self {
+        Self(Arc::new(Semaphore::new(calls.clamp(1, Semaphore::MAX_PERMITS))))
+    }
+}
+
+impl Layer for ConcurrencyLimit {
+    fn wrap(&self, _: &Invocation, inner: HandlerFuture) -> HandlerFuture {
+        let turns = Arc::clone(&self.0);
+        Box::pin(async move {
+            // Never closed, so there is a turn for everyone.
+            let _turn = turns.acquire_owned().await;
+            inner.await
+        })
+    }
+}
