@@ -9,6 +9,7 @@ use crate::support::{Bench, Reader, text};
 pub(super) const CASES: &[Case] = &[
     case!(making_what_is_there_is_fine).needs(&[Capability::CreateTopics]),
     case!(a_topic_that_is_there_is_left_as_it_is).needs(&[Capability::CreateTopics, Capability::Partitions]),
+    case!(a_topic_may_keep_what_no_group_reads_yet).needs(&[Capability::CreateTopics]),
     case!(checking_what_is_there_is_fine),
     case!(checking_names_all_that_is_missing),
     case!(checking_makes_nothing),
@@ -29,6 +30,14 @@ async fn a_topic_that_is_there_is_left_as_it_is(bench: Bench) {
     bench.one_lane(&["g"]).await;
     bench.publish_to(3, ["m"]).await;
     assert_eq!(bench.member("g").await.one().await.origin.partition, Some(3));
+}
+
+async fn a_topic_may_keep_what_no_group_reads_yet(bench: Bench) {
+    let mut topology = bench.topology(1, &[]);
+    topology.topics.iter_mut().for_each(|topic| topic.keep = true);
+    bench.transport().await.ensure(&topology).await.expect("made");
+    bench.publish(["letter"]).await;
+    assert_eq!(text(&bench.member("late").await.one().await), "letter");
 }
 
 fn check(bench: &Bench, names: &[&str]) -> Topology {
