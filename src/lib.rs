@@ -15,6 +15,7 @@ pub use gulo_transport_memory as memory;
 /// What a service needs, in one line: `use gulo::prelude::*;`.
 pub mod prelude {
     pub use gulo_bus_core::bus::{Bus, Concurrency, Publish, Subscription};
+    pub use gulo_bus_core::dead_letter::DeadLetter;
     pub use gulo_bus_core::event::{Aggregate, EventMeta, IntegrationEvent, Outgoing};
     pub use gulo_bus_core::handler::{Attempt, ClassifyError as _, Event, HandlerError, Meta, Outcome, State};
     pub use gulo_bus_core::retry::Retry;

@@ -1,5 +1,7 @@
 //! Where messages go that cannot be handled, and what is written on them.
 
+mod policy;
+
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -8,6 +10,9 @@ use crate::error::Error;
 use crate::headers::Headers;
 use crate::message::{Message, Origin, SendOptions};
 use crate::time::utc;
+
+pub use policy::{DeadLetter, Guard};
+pub(crate) use policy::{Tally, To};
 
 /// All dead-letter headers begin so. Values are UTF-8 text; none is ever read to route or to authorise.
 pub const PREFIX: &str = "dead-letter-";
@@ -66,6 +71,8 @@ impl Reason {
 #[derive(Debug)]
 pub(crate) struct Epitaph<'a> {
     pub(crate) group: &'a str,
+    /// Where the letter goes.
+    pub(crate) topic: Arc<str>,
     pub(crate) origin: &'a Origin,
     pub(crate) reason: Reason,
     pub(crate) error: &'a Error,
@@ -93,7 +100,7 @@ impl Epitaph<'_> {
 
     fn carrying(&self, message: &Message, headers: Headers) -> Message {
         Message {
-            topic: topic_name(&self.origin.topic, self.group),
+            topic: Arc::clone(&self.topic),
             key: message.key.clone(),
             payload: message.payload.clone(),
             headers,
@@ -146,6 +153,7 @@ mod tests {
         let origin = Origin { topic: "users".into(), partition: Some(3), offset: Some(42) };
         let epitaph = Epitaph {
             group: "email",
+            topic: topic_name("users", "email"),
             origin: &origin,
             reason: Reason::AttemptsExhausted,
             error: &Error::new(ErrorKind::Other, error),

@@ -15,7 +15,6 @@ use crate::bus::report::Gauge;
 use crate::bus::runner::{Runner, Stop};
 use crate::bus::subscription::Subscription;
 use crate::bus::{Bus, Running};
-use crate::dead_letter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handler::StateMap;
 use crate::transport::{
@@ -175,8 +174,8 @@ impl BusBuilder {
     /// Each kept: nobody reads them until somebody looks.
     fn dead_letter_topics(&self) -> impl Iterator<Item = TopicSpec> {
         let of_group = |subscription: &Subscription| {
-            let group = Arc::clone(&subscription.group);
-            subscription.topics().into_iter().map(move |topic| dead_letter::topic_name(&topic, &group))
+            let (group, policy) = (Arc::clone(&subscription.group), subscription.dead_letter.clone());
+            subscription.topics().into_iter().filter_map(move |topic| policy.topic_for(&topic, &group))
         };
         self.subscriptions.iter().flat_map(of_group).map(|name| TopicSpec { keep: true, ..self.topic_spec(name) })
     }
@@ -212,6 +211,7 @@ impl Launch<'_> {
             routes: Routes::new(&subscription.handlers),
             layers: subscription.layers,
             retry: subscription.retry,
+            dead_letter: subscription.dead_letter,
             unhandled: subscription.unhandled,
             states: Arc::clone(self.states),
             publish: Publish(Arc::clone(self.publishing)),

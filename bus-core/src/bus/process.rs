@@ -7,23 +7,25 @@ mod attempt;
 mod routes;
 
 use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use crate::bus::publishing::Publish;
 use crate::bus::report::Gauge;
 use crate::bus::subscription::Unhandled;
-use crate::dead_letter::{Epitaph, Reason};
+use crate::dead_letter::{DeadLetter, Epitaph, Reason, To};
 use crate::error::{Error, ErrorKind, shown};
 use crate::event::EventMeta;
 use crate::handler::{ErasedHandler, HandlerError, StateMap, Undecodable};
 use crate::layer::Layer;
 use crate::message::Message;
 use crate::retry::{Decision, Retry};
-use crate::transport::{Delivery, Outcome, Publisher, Unsent};
+use crate::transport::{Delivery, Failed, Outcome, Publisher, Unsent};
 
 use routes::Route;
 pub(crate) use routes::Routes;
@@ -37,6 +39,7 @@ pub(crate) struct Processor {
     pub(crate) routes: Routes,
     pub(crate) layers: Vec<Arc<dyn Layer>>,
     pub(crate) retry: Retry,
+    pub(crate) dead_letter: DeadLetter,
     pub(crate) unhandled: Unhandled,
     pub(crate) states: Arc<StateMap>,
     /// For handlers; dead letters go straight to the publisher.
@@ -73,12 +76,14 @@ struct Burial {
 /// What a turn came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// Its end: it may be settled.
-    End,
+    /// Its end: it may be settled. Whether it is a dead letter.
+    End { dead: bool },
     /// Its next attempt comes after this long.
     Retry(Duration),
-    /// It goes to the dead-letter topic: [`bury`](Processor::bury) it, after this long.
-    Bury(Duration),
+    /// It cannot be handled: [`bury`](Processor::bury) it.
+    Condemned,
+    /// Its dead letter was not taken: bury it again after this long.
+    Parked(Duration),
 }
 
 impl Processor {
@@ -103,7 +108,7 @@ impl Processor {
 
     fn skip(&self) -> Turn {
         self.gauge.skipped();
-        Turn::End
+        Turn::End { dead: false }
     }
 
     async fn handle(&self, handler: &dyn ErasedHandler, work: &mut Work) -> Result<Turn, Undecodable> {
@@ -117,7 +122,7 @@ impl Processor {
         let failure = match result {
             Ok(()) => {
                 self.gauge.handled();
-                return Ok(Turn::End);
+                return Ok(Turn::End { dead: false });
             }
             Err(failure) => failure,
         };
@@ -146,6 +151,7 @@ impl Processor {
         let last_failed = Utc::now();
         let epitaph = Epitaph {
             group: &self.group,
+            topic: self.dead_letter.topic_for(&work.delivery.origin.topic, &self.group).unwrap_or_default(),
             origin: &work.delivery.origin,
             reason,
             error: &error,
@@ -155,7 +161,7 @@ impl Processor {
         };
         let (copy, cut) = (epitaph.copy(&work.delivery.message), epitaph.cut_copy(&work.delivery.message));
         work.burial = Some(Box::new(Burial { reason, cut, copy, error, wait: DEAD_LETTER_BACK_OFF.0 }));
-        Turn::Bury(Duration::ZERO)
+        Turn::Condemned
     }
 
     /// Publishes the dead letter once. It is at its end only when that is confirmed; else it parks, unsettled, and health
@@ -165,21 +171,44 @@ impl Processor {
     pub(crate) async fn bury(&self, work: &mut Work) -> Turn {
         let Some(burial) = &mut work.burial else { return Turn::Retry(Duration::ZERO) };
         let (group, origin, topic) = (&self.group, &work.delivery.origin, &burial.copy.topic);
-        let Err(unsent) = self.publisher.publish(vec![burial.copy.clone()]).await else {
-            self.gauge.unpark(work.delivery.token);
-            self.gauge.dead_lettered();
-            tracing::warn!(%group, %origin, %topic, reason = burial.reason.name(), "dead-lettered: {}", burial.error);
-            return Turn::End;
+        let trouble = match self.take_letter(&burial.copy).await {
+            Ok(()) => {
+                self.gauge.unpark(work.delivery.token);
+                self.gauge.dead_lettered();
+                let (reason, error) = (burial.reason.name(), &burial.error);
+                match &self.dead_letter.to {
+                    To::Discard => tracing::warn!(%group, %origin, reason, "discarded: {error}"),
+                    _ => tracing::warn!(%group, %origin, %topic, reason, "dead-lettered: {error}"),
+                }
+                return Turn::End { dead: true };
+            }
+            Err(refusal) => refusal,
         };
-        let trouble = format!("{origin} is parked, its dead letter is not taken: {unsent}");
-        tracing::error!(%group, %origin, %topic, "{trouble}");
-        self.gauge.park(work.delivery.token, trouble);
-        if refused_as_too_large(&unsent) {
+        if trouble.too_large {
             burial.copy = burial.cut.clone();
         }
+        let trouble = format!("{origin} is parked, its dead letter is not taken: {}", trouble.text);
+        tracing::error!(%group, %origin, "{trouble}");
+        self.gauge.park(work.delivery.token, trouble);
         let wait = burial.wait;
         burial.wait = (wait * 2).min(DEAD_LETTER_BACK_OFF.1);
-        Turn::Bury(wait)
+        Turn::Parked(wait)
+    }
+
+    async fn take_letter(&self, letter: &Message) -> Result<(), Refusal> {
+        match &self.dead_letter.to {
+            To::Topic(_) => self.publisher.publish(vec![letter.clone()]).await.map_err(|unsent| Refusal::of(&unsent)),
+            To::Discard => Ok(()),
+            To::Custom(taker) => {
+                let taken = AssertUnwindSafe(taker(letter.clone())).catch_unwind().await;
+                let taken = taken
+                    .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Other, attempt::panicked(&*panic).to_string())));
+                taken.map_err(|error| Refusal {
+                    text: error.to_string(),
+                    too_large: error.kind() == ErrorKind::TooLarge,
+                })
+            }
+        }
     }
 
     fn log_failure(
@@ -206,7 +235,17 @@ impl Processor {
     }
 }
 
-fn refused_as_too_large(unsent: &Unsent) -> bool {
-    let too_large = |kind| kind == ErrorKind::TooLarge;
-    unsent.failed.iter().any(|failed| failed.outcome == Outcome::Refused && too_large(failed.error.kind()))
+/// Why a dead letter was not taken.
+struct Refusal {
+    text: String,
+    /// It may be, without the headers that are not needed.
+    too_large: bool,
+}
+
+impl Refusal {
+    fn of(unsent: &Unsent) -> Self {
+        let too_large =
+            |failed: &Failed| failed.outcome == Outcome::Refused && failed.error.kind() == ErrorKind::TooLarge;
+        Self { text: unsent.to_string(), too_large: unsent.failed.iter().any(too_large) }
+    }
 }

@@ -125,6 +125,7 @@ pub(crate) struct Gauge {
     /// The broker's trouble and the parked message's are two things: one may heal while the other lasts.
     source: Mutex<Option<String>>,
     parked: Mutex<BTreeMap<Token, String>>,
+    guards: Mutex<BTreeMap<u32, String>>,
 }
 
 impl Gauge {
@@ -166,6 +167,19 @@ impl Gauge {
         self.parked.lock().unwrap_or_else(PoisonError::into_inner).remove(&token);
     }
 
+    /// A lane stands still, or goes on.
+    pub(crate) fn set_guard(&self, slot: u32, trouble: Option<String>) {
+        let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
+        match trouble {
+            Some(trouble) => drop(guards.insert(slot, trouble)),
+            None => drop(guards.remove(&slot)),
+        }
+    }
+
+    pub(crate) fn clear_guards(&self) {
+        self.guards.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         Counts {
             handled: self.handled.load(Relaxed),
@@ -182,9 +196,8 @@ impl Gauge {
             1 => first.clone(),
             all => format!("{first}; and {} more parked", all - 1),
         });
-        match (source, first) {
-            (Some(source), Some(parked)) => Some(format!("{source}; {parked}")),
-            (one, other) => one.or(other),
-        }
+        let guard = self.guards.lock().unwrap_or_else(PoisonError::into_inner).values().next().cloned();
+        let troubles: Vec<String> = [source, first, guard].into_iter().flatten().collect();
+        (!troubles.is_empty()).then(|| troubles.join("; "))
     }
 }

@@ -5,7 +5,7 @@ mod guarded;
 mod jobs;
 mod lanes;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::bus::process::{Processor, Turn, Work};
 use crate::bus::report::SubscriptionReport;
+use crate::dead_letter::Tally;
 use crate::dispatch::{Concurrency, Dispatcher, Next, Slot};
 use crate::error::{Error, Result};
 use crate::settle::{Lane, Settlement};
@@ -57,6 +58,8 @@ pub(crate) struct Runner {
     jobs: Jobs,
     lanes: Lanes,
     settlements: Vec<Settlement>,
+    /// What the guard knows of each lane, over its epochs.
+    tallies: HashMap<u32, Tally>,
     left: usize,
 }
 
@@ -91,6 +94,7 @@ impl Runner {
             jobs,
             lanes: Lanes::default(),
             settlements: Vec::new(),
+            tallies: HashMap::new(),
             left: 0,
         }
     }
@@ -173,6 +177,15 @@ impl Runner {
         }
     }
 
+    /// Lanes that stood still long enough are handed back, and come again with what was left unsettled: on trial.
+    fn let_go_on(&mut self) {
+        let now = Instant::now();
+        for lane in self.lanes.rested(now, now + self.spec.drain) {
+            self.tallies.entry(lane.slot).or_default().on_trial(&self.processor.dead_letter.guard);
+            self.processor.gauge.set_guard(lane.slot, None);
+        }
+    }
+
     fn may_begin_more(&self) -> bool {
         self.stopping().is_none() && (self.dispatcher.is_ready() || !self.arrived.is_empty())
     }
@@ -211,7 +224,7 @@ impl Runner {
         let Some(delivery) = self.dispatcher.admit(lane, key.as_ref(), delivery) else { return };
         match self.jobs.poll_once(Work::new(delivery)).await {
             // The common case: done at its first poll, and nobody had to know of it.
-            Ok((work, Turn::End)) => self.settle(&work),
+            Ok((work, Turn::End { dead })) => self.end(&work, dead),
             Ok((work, turn)) => {
                 let slot = self.dispatcher.hold(lane, key.as_ref());
                 self.turned(slot, work, turn);
@@ -226,15 +239,20 @@ impl Runner {
     /// A turn is over. What waits gives its slot back and keeps its key; so does one whose dead letter is on its way.
     fn turned(&mut self, slot: Slot, work: Work, turn: Turn) {
         match turn {
-            Turn::End => {
-                self.settle(&work);
+            Turn::End { dead } => {
+                self.end(&work, dead);
                 self.dispatcher.finish(slot);
             }
             Turn::Retry(delay) => {
                 self.dispatcher.park(slot);
                 self.jobs.wait(slot, work, delay);
             }
-            Turn::Bury(delay) => {
+            Turn::Condemned => {
+                self.dispatcher.park(slot);
+                self.count(&work, true);
+                self.jobs.bury(slot, work, Duration::ZERO);
+            }
+            Turn::Parked(delay) => {
                 self.dispatcher.park(slot);
                 self.jobs.bury(slot, work, delay);
             }
@@ -242,8 +260,30 @@ impl Runner {
     }
 
     /// It came to its end: only now may it be settled.
-    fn settle(&mut self, work: &Work) {
+    fn end(&mut self, work: &Work, dead: bool) {
         self.settlements.push(Settlement::done(work.delivery.token));
+        if !dead {
+            self.count(work, false);
+        }
+    }
+
+    /// One more message of its lane is decided; where that is one dead letter too many, the lane stands still.
+    fn count(&mut self, work: &Work, dead: bool) {
+        let (token, guard) = (work.delivery.token, &self.processor.dead_letter.guard);
+        if !self.tallies.entry(token.lane.slot).or_default().count(dead, guard) {
+            return;
+        }
+        let trouble = format!(
+            "too many dead letters, the lane of {} stands still for {:?}",
+            work.delivery.origin,
+            guard.pause_time()
+        );
+        tracing::error!(group = %self.processor.group, "{trouble}");
+        self.processor.gauge.set_guard(token.lane.slot, Some(trouble));
+        self.lanes.stand_still(token.lane, Instant::now() + guard.pause_time());
+        let lanes = &self.lanes;
+        self.arrived.retain(|delivery| lanes.delivers(delivery.token.lane));
+        self.dispatcher.forget_unbegun(|lane| !lanes.delivers(lane));
     }
 
     async fn next_wake(&mut self) -> Wake {
@@ -294,6 +334,7 @@ impl Runner {
     /// Releases the draining lanes on which nothing is in work any more: what has not begun is left to the next owner, what
     /// waits for its next attempt too, and at its deadline everything.
     async fn give_back_drained(&mut self) -> Result<()> {
+        self.let_go_on();
         if !self.lanes.any_draining() {
             return Ok(());
         }
@@ -331,6 +372,8 @@ impl Runner {
         // A new source counts its lanes anew: what the old one still gave would pass for the new one's.
         self.inbox = Inbox::default();
         self.settlements.clear();
+        self.tallies.clear();
+        self.processor.gauge.clear_guards();
         self.lanes = Lanes::default();
         // Its own trouble is known already.
         let _ = self.source.close(Instant::now() + longest).await;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::dead_letter::DeadLetter;
 use crate::dispatch::Concurrency;
 use crate::handler::{self, ErasedHandler, Handler};
 use crate::layer::{Layer, TimeOut};
@@ -20,6 +21,7 @@ pub struct Subscription {
     pub(crate) group: Arc<str>,
     pub(crate) handlers: Vec<Arc<dyn ErasedHandler>>,
     pub(crate) retry: Retry,
+    pub(crate) dead_letter: DeadLetter,
     pub(crate) unhandled: Unhandled,
     pub(crate) start: Position,
     pub(crate) commit: CommitPolicy,
@@ -45,6 +47,7 @@ impl Subscription {
             group: name.into(),
             handlers: Vec::new(),
             retry: Retry::default(),
+            dead_letter: DeadLetter::default(),
             unhandled: Unhandled::default(),
             start: Position::Earliest,
             commit: CommitPolicy::default(),
@@ -94,6 +97,12 @@ impl Subscription {
     /// When a failed message is handled again. [`Retry::default`] unless said.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
+        self
+    }
+
+    /// Where dead letters go. [`DeadLetter::topic`] unless said.
+    pub fn dead_letter(mut self, dead_letter: DeadLetter) -> Self {
+        self.dead_letter = dead_letter;
         self
     }
 

@@ -15,6 +15,8 @@ pub(super) struct Lanes(HashMap<Lane, State>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Open,
+    /// Its guard has tripped: nothing of it begins before this.
+    Still(Instant),
     Draining(Instant),
     Released,
 }
@@ -58,6 +60,23 @@ impl Lanes {
         None
     }
 
+    /// Nothing of the lane begins until then.
+    pub(super) fn stand_still(&mut self, lane: Lane, until: Instant) {
+        if let Some(state @ State::Open) = self.0.get_mut(&lane) {
+            *state = State::Still(until);
+        }
+    }
+
+    /// Lanes that stood still until now; they are to be given back by `deadline`.
+    pub(super) fn rested(&mut self, now: Instant, deadline: Instant) -> Vec<Lane> {
+        let rested = |(_, state): &(&Lane, &mut State)| matches!(state, State::Still(until) if *until <= now);
+        let give_back = |(lane, state): (&Lane, &mut State)| {
+            *state = State::Draining(deadline);
+            *lane
+        };
+        self.0.iter_mut().filter(rested).map(give_back).collect()
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.0.len()
@@ -68,9 +87,9 @@ impl Lanes {
         self.0.get(&lane) == Some(&State::Open)
     }
 
-    /// The first deadline of a drain.
+    /// The first deadline of a drain, or end of a pause.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.0.values().filter_map(State::deadline).min()
+        self.0.values().filter_map(State::due).min()
     }
 
     /// Draining lanes whose deadline has come.
@@ -98,6 +117,14 @@ impl State {
     fn deadline(&self) -> Option<Instant> {
         match self {
             Self::Draining(deadline) => Some(*deadline),
+            Self::Open | Self::Still(_) | Self::Released => None,
+        }
+    }
+
+    /// When something is to be done about it.
+    fn due(&self) -> Option<Instant> {
+        match self {
+            Self::Draining(at) | Self::Still(at) => Some(*at),
             Self::Open | Self::Released => None,
         }
     }
