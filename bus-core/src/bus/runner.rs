@@ -3,7 +3,9 @@
 
 mod guarded;
 mod jobs;
+mod lane_ends;
 mod lanes;
+mod work;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -11,15 +13,15 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use crate::bus::process::{Processor, Turn, Work};
 use crate::bus::report::SubscriptionReport;
 use crate::dead_letter::Tally;
-use crate::dispatch::{Concurrency, Dispatcher, Next, Slot};
+use crate::dispatch::{Concurrency, Dispatcher, Slot};
 use crate::error::{Error, Result};
-use crate::settle::{Lane, Settlement};
-use crate::transport::{Control, Delivery, Inbox, Source, SubscribeSpec, Transport};
+use crate::settle::Settlement;
+use crate::transport::{Delivery, Inbox, Source, SubscribeSpec, Transport};
 
 use jobs::Jobs;
 use lanes::Lanes;
@@ -160,51 +162,6 @@ impl Runner {
         (self.jobs.running() == 0 || Instant::now() >= stop.work_until).then_some(stop)
     }
 
-    /// Begins what may, up to a stride: first what the dispatcher holds, then what has arrived since.
-    async fn begin_what_may(&mut self) {
-        for _ in 0..STRIDE {
-            if self.stopping().is_some() {
-                return;
-            }
-            if let Some(next) = self.dispatcher.next() {
-                self.go_on_with(next).await;
-            } else if let Some(delivery) = self.arrived.pop_front() {
-                self.admit(delivery.token.lane, delivery).await;
-            } else {
-                return;
-            }
-            self.hand_over_if_many();
-        }
-    }
-
-    /// Lanes that stood still long enough are handed back, and come again with what was left unsettled: on trial.
-    fn let_go_on(&mut self) {
-        let now = Instant::now();
-        for lane in self.lanes.rested(now, now + self.spec.drain) {
-            self.tallies.entry(lane.slot).or_default().on_trial(&self.processor.dead_letter.guard);
-            self.processor.gauge.set_guard(lane.slot, None);
-        }
-    }
-
-    fn may_begin_more(&self) -> bool {
-        self.stopping().is_none() && (self.dispatcher.is_ready() || !self.arrived.is_empty())
-    }
-
-    /// One that is not ready at its first poll stays in work.
-    async fn go_on_with(&mut self, next: Next<Delivery>) {
-        let (slot, work) = match next {
-            Next::Begin(slot, delivery) => (slot, Work::new(delivery)),
-            Next::Resume(slot) => match self.jobs.take_waiting(slot) {
-                Some(work) => (slot, work),
-                None => return,
-            },
-        };
-        match self.jobs.poll_once(work).await {
-            Ok((work, turn)) => self.turned(slot, work, turn),
-            Err(pending) => self.jobs.keep(slot, pending),
-        }
-    }
-
     /// Events first: deliveries of a lane that ended in the same fill are of an epoch that is over.
     async fn take_in(&mut self) {
         let mut ended = Vec::new();
@@ -217,73 +174,6 @@ impl Runner {
         self.arrived.extend(self.inbox.deliveries.drain(..));
         let lanes = &self.lanes;
         self.arrived.retain(|delivery| lanes.delivers(delivery.token.lane));
-    }
-
-    async fn admit(&mut self, lane: Lane, delivery: Delivery) {
-        let key = delivery.message.key.clone();
-        let Some(delivery) = self.dispatcher.admit(lane, key.as_ref(), delivery) else { return };
-        match self.jobs.poll_once(Work::new(delivery)).await {
-            // The common case: done at its first poll, and nobody had to know of it.
-            Ok((work, Turn::End { dead })) => self.end(&work, dead),
-            Ok((work, turn)) => {
-                let slot = self.dispatcher.hold(lane, key.as_ref());
-                self.turned(slot, work, turn);
-            }
-            Err(pending) => {
-                let slot = self.dispatcher.hold(lane, key.as_ref());
-                self.jobs.keep(slot, pending);
-            }
-        }
-    }
-
-    /// A turn is over. What waits gives its slot back and keeps its key; so does one whose dead letter is on its way.
-    fn turned(&mut self, slot: Slot, work: Work, turn: Turn) {
-        match turn {
-            Turn::End { dead } => {
-                self.end(&work, dead);
-                self.dispatcher.finish(slot);
-            }
-            Turn::Retry(delay) => {
-                self.dispatcher.park(slot);
-                self.jobs.wait(slot, work, delay);
-            }
-            Turn::Condemned => {
-                self.dispatcher.park(slot);
-                self.count(&work, true);
-                self.jobs.bury(slot, work, Duration::ZERO);
-            }
-            Turn::Parked(delay) => {
-                self.dispatcher.park(slot);
-                self.jobs.bury(slot, work, delay);
-            }
-        }
-    }
-
-    /// It came to its end: only now may it be settled.
-    fn end(&mut self, work: &Work, dead: bool) {
-        self.settlements.push(Settlement::done(work.delivery.token));
-        if !dead {
-            self.count(work, false);
-        }
-    }
-
-    /// One more message of its lane is decided; where that is one dead letter too many, the lane stands still.
-    fn count(&mut self, work: &Work, dead: bool) {
-        let (token, guard) = (work.delivery.token, &self.processor.dead_letter.guard);
-        if !self.tallies.entry(token.lane.slot).or_default().count(dead, guard) {
-            return;
-        }
-        let trouble = format!(
-            "too many dead letters, the lane of {} stands still for {:?}",
-            work.delivery.origin,
-            guard.pause_time()
-        );
-        tracing::error!(group = %self.processor.group, "{trouble}");
-        self.processor.gauge.set_guard(token.lane.slot, Some(trouble));
-        self.lanes.stand_still(token.lane, Instant::now() + guard.pause_time());
-        let lanes = &self.lanes;
-        self.arrived.retain(|delivery| lanes.delivers(delivery.token.lane));
-        self.dispatcher.forget_unbegun(|lane| !lanes.delivers(lane));
     }
 
     async fn next_wake(&mut self) -> Wake {
@@ -329,71 +219,6 @@ impl Runner {
 
     fn hand_over_verdicts(&mut self) -> Result<()> {
         if self.settlements.is_empty() { Ok(()) } else { self.source.settle(&mut self.settlements) }
-    }
-
-    /// Releases the draining lanes on which nothing is in work any more: what has not begun is left to the next owner, what
-    /// waits for its next attempt too, and at its deadline everything.
-    async fn give_back_drained(&mut self) -> Result<()> {
-        self.let_go_on();
-        if !self.lanes.any_draining() {
-            return Ok(());
-        }
-        let lanes = &self.lanes;
-        self.arrived.retain(|delivery| lanes.delivers(delivery.token.lane));
-        self.dispatcher.forget_unbegun(|lane| !lanes.delivers(lane));
-        for slot in self.jobs.take_all_waiting(|lane| !lanes.delivers(lane)) {
-            self.dispatcher.finish(slot);
-        }
-        let now = Instant::now();
-        let late = self.lanes.overdue(now);
-        self.drop_lanes(|lane| late.contains(&lane)).await;
-        self.hand_over_verdicts()?;
-        let (dispatcher, lanes) = (&self.dispatcher, &mut self.lanes);
-        match lanes.take_drained(|lane| dispatcher.is_busy(lane)) {
-            drained if drained.is_empty() => Ok(()),
-            drained => self.source.control(Control::Release(drained)),
-        }
-    }
-
-    /// Drops what is in work on these lanes, unsettled: it is delivered again.
-    async fn drop_lanes(&mut self, gone: impl Fn(Lane) -> bool) {
-        self.arrived.retain(|delivery| !gone(delivery.token.lane));
-        for slot in self.dispatcher.drop_lanes(gone) {
-            self.jobs.abandon(slot);
-        }
-        self.jobs.reap().await;
-    }
-
-    /// The source has failed: a new one, as long as it takes. What was not settled comes again.
-    async fn resubscribe(&mut self, error: Error) {
-        let (mut wait, longest) = RESUBSCRIBE_BACK_OFF;
-        let mut trouble = error;
-        self.drop_lanes(|_| true).await;
-        // A new source counts its lanes anew: what the old one still gave would pass for the new one's.
-        self.inbox = Inbox::default();
-        self.settlements.clear();
-        self.tallies.clear();
-        self.processor.gauge.clear_guards();
-        self.lanes = Lanes::default();
-        // Its own trouble is known already.
-        let _ = self.source.close(Instant::now() + longest).await;
-        while self.stopping().is_none() {
-            tracing::error!(group = %self.processor.group, "subscription broken, trying again in {wait:?}: {trouble}");
-            self.processor.gauge.set_source_trouble(Some(trouble.to_string()));
-            tokio::select! {
-                () = sleep(wait) => {}
-                _ = self.stop.changed() => return,
-            }
-            match self.transport.subscribe(self.spec.clone()).await {
-                Ok(source) => {
-                    self.source = source;
-                    self.processor.gauge.set_source_trouble(None);
-                    return;
-                }
-                Err(error) => trouble = error,
-            }
-            wait = (wait * 2).min(longest);
-        }
     }
 }
 
