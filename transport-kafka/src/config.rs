@@ -142,7 +142,8 @@ impl KafkaConfig {
 impl fmt::Debug for KafkaConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KafkaConfig")
-            .field("servers", &self.servers)
+            // Refused when it is used; until then it may hold a password.
+            .field("servers", if self.servers.contains('@') { &"***" } else { &self.servers })
             .field("client_id", &self.client_id)
             .field("publish_timeout", &self.publish_timeout)
             .field("connect_timeout", &self.connect_timeout)
@@ -170,6 +171,19 @@ mod tests {
             assert!(!text.contains(secret), "{text}");
         }
         assert!(text.contains("sasl.password") && text.contains("sasl_ssl"));
+    }
+
+    #[test]
+    fn an_address_with_a_password_is_refused_and_shown_nowhere() {
+        let config = KafkaConfig::new("me:hunter2@broker:9092");
+        let error = config.check().expect_err("refused");
+        assert!(!format!("{config:?} {error:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_password_of_digits_is_blotted_out_too() {
+        let secrets = KafkaConfig::new("b").property("sasl.password", "123").secrets();
+        assert!(!secrets.scrub("login with 123 failed").contains("123"));
     }
 
     #[test]

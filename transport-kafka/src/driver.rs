@@ -206,7 +206,11 @@ impl Driver {
                 Some(Ok(record)) => self.keep(&record),
                 Some(Err(KafkaError::MessageConsumptionFatal(code))) => self.end_by(code),
                 Some(Err(_)) => {}
-                None if consumer.context().served() == before => break,
+                None if consumer.context().served() == before => {
+                    // Errors out of lanes' queues are heard too, and no callback of this queue tells of them.
+                    self.hear();
+                    break;
+                }
                 None => {}
             }
             self.hear();

@@ -128,10 +128,13 @@ impl KafkaPublisher {
         }
     }
 
-    fn reported(&self, batch: &[Message], failures: Failures, undone: &mut Vec<Undone>) {
+    fn reported(&self, batch: &[Message], failures: Failures, together: bool, undone: &mut Vec<Undone>) {
         for (index, code) in failures {
             let index = index as usize;
-            if let Some(message) = batch.get(index) {
+            let Some(message) = batch.get(index) else { continue };
+            if together && outcome::is_about_size(code) {
+                undone.push((index, Outcome::NotSent, outcome::too_large_together(message)));
+            } else {
                 let error = outcome::error(message, code, self.config.max_message_bytes, self.desk.cause());
                 undone.push((index, outcome::reported(code), error));
             }
@@ -188,12 +191,13 @@ impl Publisher for KafkaPublisher {
         let mut sealing = Sealing { receipts, slot, handed: 0 };
         let mut undone = Vec::new();
         self.hand_over_all(&batch, &mut sealing, &mut undone).await;
+        let together = sealing.handed > 1;
         drop(sealing);
         let Ok(failures) = answer.await else {
             // The sender is kept until all is reported. Should it ever go without, nothing is known.
             return Err(Unsent::all(batch, Outcome::Unknown, |_| closed()));
         };
-        self.reported(&batch, failures, &mut undone);
+        self.reported(&batch, failures, together, &mut undone);
         none_or_unsent(batch, undone)
     }
 

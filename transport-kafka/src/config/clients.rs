@@ -47,6 +47,11 @@ impl KafkaConfig {
             let help = "KafkaConfig::new takes host:port";
             return Err(Error::new(ErrorKind::Config, "no Kafka broker is named").help(help));
         }
+        if self.servers.contains('@') {
+            let text = "an address of a Kafka broker has a user or a password in it";
+            let help = "it is host:port; `sasl.username` and `sasl.password` are properties";
+            return Err(Error::new(ErrorKind::Config, text).help(help));
+        }
         for (name, value) in &self.properties {
             check_property(name, value)?;
         }

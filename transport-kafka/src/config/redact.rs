@@ -78,7 +78,8 @@ impl Secrets {
                 && value != "true"
                 && value != "false"
                 && !value.bytes().all(|byte| byte.is_ascii_digit());
-            telling && !is_harmless(name)
+            let named_so = ["password", "secret", "token"].iter().any(|word| name.contains(word)) && !value.is_empty();
+            (telling || named_so) && !is_harmless(name)
         };
         let values = properties.iter().filter(secret);
         let mut values: Vec<String> = values.map(|(_, value)| value.clone()).collect();

@@ -158,7 +158,15 @@ impl Driver {
     fn give_up_lost_answer(&mut self, now: Instant) {
         let longest = REQUEST_TIMEOUT + REQUEST_TIMEOUT / 2;
         let lost = self.commits.in_flight.take_if(|asked| now >= asked.sent + longest);
-        if lost.is_some() {
+        if let Some(lost) = lost {
+            // It may be carried out yet, and set the group back: what is confirmed is not known any more.
+            let mut state = self.shared.lock();
+            for (lane, _, _) in &lost.offsets {
+                if let Some(lane) = state.lanes.get_mut(*lane) {
+                    lane.confirmed = None;
+                }
+            }
+            drop(state);
             self.commit_failed(now, Code::OperationTimedOut);
         }
     }

@@ -56,6 +56,10 @@ enum Step {
 impl Driver {
     pub(super) fn pause(&mut self, lane: Lane) {
         let Some(place) = self.place_of(lane) else { return };
+        // A resume in between may have cleared it.
+        if let Some(lane) = self.shared.lock().lanes.get_mut(lane) {
+            lane.paused = true;
+        }
         let paused = self.consumer.pause(&list([&place]));
         self.paused.insert(place);
         match paused {

@@ -87,14 +87,19 @@ impl Driver {
 
     /// A lane that can be read from has been told of: both under one lock.
     fn open(&mut self, place: &Place, starts: &Offsets) {
+        // First, for its end silences the callback of the queue, which is the same one for librdkafka.
+        let stale = {
+            let mut state = self.shared.lock();
+            let stale = state.lanes.of(place).map(|lane| lane.id);
+            stale.and_then(|lane| state.lanes.close(lane))
+        };
+        let stale = stale.map(|lane| lane.id);
         let mut queue = self.consumer.split_partition_queue(&place.topic, place.partition);
         if let Some(queue) = &mut queue {
             let wake = Arc::clone(&self.shared.wake);
             queue.set_nonempty_callback(move || wake.notify_one());
         }
         let mut state = self.shared.lock();
-        let stale = state.lanes.of(place).map(|lane| lane.id);
-        let stale = stale.and_then(|lane| state.lanes.close(lane));
         let lane = state.lanes.open(place);
         lane.queue = queue;
         if !matches!(self.plan.spec.member, gulo_bus_core::transport::Member::Solo) {
@@ -105,7 +110,7 @@ impl Driver {
             state.settled_since = Some(Instant::now());
         }
         if let Some(stale) = stale {
-            state.events.push_back(LaneEvent::Lost(stale.id));
+            state.events.push_back(LaneEvent::Lost(stale));
         }
         state.events.push_back(event);
     }
@@ -142,14 +147,21 @@ impl Driver {
     }
 
     fn lose_handover(&mut self) {
-        if let Some(handover) = self.handover.take() {
-            self.lost(&handover.places);
-        }
+        let Some(handover) = self.handover.take() else { return };
+        // All lanes go, those that were to be kept too: once this revocation is answered librdkafka no longer says that the
+        // assignment is lost, and until it takes the rest they would be read and committed against their next owner.
+        let all: Vec<Place> = self.shared.lock().lanes.iter().map(|lane| lane.place.clone()).collect();
+        let closed = self.take_lanes(&all);
+        let events: Vec<LaneEvent> = closed.iter().map(|lane| LaneEvent::Lost(lane.id)).collect();
+        drop(closed);
+        note(unassign(&self.consumer, &handover.places));
+        self.shared.tell(events);
     }
 
     pub(super) fn step_handover(&mut self, now: Instant) {
         if self.handover.is_some() && self.is_lost() {
             self.lose_handover();
+            return self.change();
         }
         let Some(handover) = &mut self.handover else { return };
         let mut state = self.shared.lock();

@@ -36,14 +36,26 @@ pub(super) fn too_large(message: &Message, limit: usize) -> Error {
 /// A message that librdkafka took and then reported as failed.
 pub(super) fn reported(code: Code) -> Outcome {
     match code {
-        // Never left the queue.
-        Code::PurgeQueue => Outcome::NotSent,
         Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => Outcome::Refused,
         Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize => Outcome::Refused,
         code if crate::error::is_refusal(code) => Outcome::Refused,
-        // Timed out, purged in flight, connection lost, and all we know nothing about: it may have arrived.
+        // Timed out, purged, connection lost, and all we know nothing about: it may have arrived. What was purged from the
+        // queue too: librdkafka counts requests in there that were sent once and wait to be sent again.
         _ => Outcome::Unknown,
     }
+}
+
+/// Whether the broker found something too large, which may be the request and not this message: it measures the messages
+/// that went together as a whole.
+pub(super) fn is_about_size(code: Code) -> bool {
+    matches!(code, Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize)
+}
+
+/// A message that was too large together with others: it was not appended, and may be taken alone.
+pub(super) fn too_large_together(message: &Message) -> Error {
+    let text =
+        format!("a message for topic `{}`: the broker refused it together with others, as too large", message.topic);
+    Error::new(ErrorKind::TooLarge, text).help("publish fewer at a time, or raise max.message.bytes of the topic")
 }
 
 /// A message that librdkafka did not take.
@@ -91,7 +103,7 @@ mod tests {
             (Code::MessageTimedOut, Outcome::Unknown, Outcome::NotSent),
             (Code::PurgeInflight, Outcome::Unknown, Outcome::NotSent),
             (Code::BrokerTransportFailure, Outcome::Unknown, Outcome::NotSent),
-            (Code::PurgeQueue, Outcome::NotSent, Outcome::NotSent),
+            (Code::PurgeQueue, Outcome::Unknown, Outcome::NotSent),
             (Code::QueueFull, Outcome::Unknown, Outcome::NotSent),
             (Code::MessageSizeTooLarge, Outcome::Refused, Outcome::Refused),
             (Code::UnknownTopicOrPartition, Outcome::Refused, Outcome::Refused),

@@ -58,8 +58,7 @@ async fn a_topic(what: &str) -> (KafkaTransport, Arc<str>) {
     (direct, topic)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn close_returns_by_its_deadline_with_the_broker_gone() {
+pub(crate) async fn close_returns_by_its_deadline_with_the_broker_gone() {
     let Some(way) = Way::open().await else { return };
     for mode in [Mode::Refuse, Mode::Freeze] {
         way.set(Mode::Open).await;
@@ -81,8 +80,7 @@ async fn close_returns_by_its_deadline_with_the_broker_gone() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_says_that_the_broker_is_gone_and_goes_on_by_itself() {
+pub(crate) async fn a_reader_says_that_the_broker_is_gone_and_goes_on_by_itself() {
     let Some(way) = Way::open().await else { return };
     let (direct, topic) = a_topic("back").await;
     publish(&direct, numbered(&topic, 0, 0..5)).await;
@@ -103,8 +101,7 @@ async fn a_reader_says_that_the_broker_is_gone_and_goes_on_by_itself() {
     reader.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_publish_that_is_cut_off_in_flight_is_unknown() {
+pub(crate) async fn a_publish_that_is_cut_off_in_flight_is_unknown() {
     let Some(way) = Way::open().await else { return };
     let (_, topic) = a_topic("cut").await;
     let transport = through(&way, 3);
@@ -121,8 +118,7 @@ async fn a_publish_that_is_cut_off_in_flight_is_unknown() {
     publisher.close(Instant::now() + PATIENCE).await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_publisher_closes_by_its_deadline_and_tells_who_waits() {
+pub(crate) async fn a_publisher_closes_by_its_deadline_and_tells_who_waits() {
     let Some(way) = Way::open().await else { return };
     let (_, topic) = a_topic("late").await;
     let transport = through(&way, 60);
@@ -143,8 +139,7 @@ async fn a_publisher_closes_by_its_deadline_and_tells_who_waits() {
     assert!(unsent.failed.iter().all(|it| it.outcome != Outcome::Refused), "{unsent}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lanes_of_a_member_that_was_away_too_long_are_lost_and_come_back() {
+pub(crate) async fn lanes_of_a_member_that_was_away_too_long_are_lost_and_come_back() {
     let Some(way) = Way::open().await else { return };
     let (direct, topic) = a_topic("lost").await;
     publish(&direct, numbered(&topic, 0, 0..10)).await;

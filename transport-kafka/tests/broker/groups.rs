@@ -6,8 +6,7 @@ use tokio::time::Instant;
 
 use crate::support::*;
 
-#[tokio::test]
-async fn a_restart_goes_on_behind_what_was_settled() {
+pub(crate) async fn a_restart_goes_on_behind_what_was_settled() {
     let Some(place) = broker().await else { return };
     let transport = transport(&place);
     let topic = topic(&transport, "restart", 1).await;
@@ -27,8 +26,7 @@ async fn a_restart_goes_on_behind_what_was_settled() {
     second.close().await;
 }
 
-#[tokio::test]
-async fn what_was_committed_survives_a_drop_without_close() {
+pub(crate) async fn what_was_committed_survives_a_drop_without_close() {
     let Some(place) = broker().await else { return };
     let transport = transport(&place);
     let topic = topic(&transport, "drop", 1).await;
@@ -46,20 +44,17 @@ async fn what_was_committed_survives_a_drop_without_close() {
     second.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_member_takes_over_and_back_without_loss_or_repetition() {
+pub(crate) async fn a_second_member_takes_over_and_back_without_loss_or_repetition() {
     let Some(place) = broker().await else { return };
     take_over_and_back(&transport(&place)).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_same_with_an_eager_assignor() {
+pub(crate) async fn the_same_with_an_eager_assignor() {
     let Some(place) = broker().await else { return };
     take_over_and_back(&with_property(&place, "partition.assignment.strategy", "range")).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_same_with_the_new_group_protocol() {
+pub(crate) async fn the_same_with_the_new_group_protocol() {
     let Some(place) = broker().await else { return };
     take_over_and_back(&with_property(&place, "group.protocol", "consumer")).await;
 }
@@ -108,8 +103,7 @@ async fn take_over_and_back(transport: &KafkaTransport) {
 }
 
 /// librdkafka keeps a partition paused when it moves away and back.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_paused_lane_that_moved_away_and_back_is_not_paused() {
+pub(crate) async fn a_paused_lane_that_moved_away_and_back_is_not_paused() {
     let Some(place) = broker().await else { return };
     let transport = transport(&place);
     let topic = topic(&transport, "moved", 2).await;
@@ -154,8 +148,7 @@ async fn work(reader: &mut Reader, all: &mut Vec<u32>) {
     }
 }
 
-#[tokio::test]
-async fn lanes_that_are_not_released_are_taken_at_the_deadline() {
+pub(crate) async fn lanes_that_are_not_released_are_taken_at_the_deadline() {
     let Some(place) = broker().await else { return };
     let transport = transport(&place);
     let topic = topic(&transport, "drain", 2).await;
@@ -184,8 +177,7 @@ async fn lanes_that_are_not_released_are_taken_at_the_deadline() {
     one.close().await;
 }
 
-#[tokio::test]
-async fn a_group_that_starts_at_the_end_does_so_once() {
+pub(crate) async fn a_group_that_starts_at_the_end_does_so_once() {
     let Some(place) = broker().await else { return };
     let transport = transport(&place);
     let topic = topic(&transport, "latest", 1).await;
@@ -203,8 +195,7 @@ async fn a_group_that_starts_at_the_end_does_so_once() {
     second.close().await;
 }
 
-#[tokio::test]
-async fn a_pattern_matches_the_whole_name_and_topics_made_later() {
+pub(crate) async fn a_pattern_matches_the_whole_name_and_topics_made_later() {
     let Some(place) = broker().await else { return };
     let transport = transport(&place);
     let base = topic(&transport, "pat", 1).await;
@@ -232,8 +223,7 @@ async fn a_pattern_matches_the_whole_name_and_topics_made_later() {
     reader.close().await;
 }
 
-#[tokio::test]
-async fn spec_errors_are_told_before_anything_begins() {
+pub(crate) async fn spec_errors_are_told_before_anything_begins() {
     let Some(place) = broker().await else { return };
     let transport = transport(&place);
     let absent: Vec<std::sync::Arc<str>> = vec![unique("a").into(), unique("b").into()];

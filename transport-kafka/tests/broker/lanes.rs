@@ -21,8 +21,7 @@ async fn ten(
     Some((transport, topic, reader, group))
 }
 
-#[tokio::test]
-async fn a_full_lane_is_held_back_alone() {
+pub(crate) async fn a_full_lane_is_held_back_alone() {
     let Some((transport, topic, mut reader, _)) = ten("window", 4).await else { return };
     reader.until_count(4).await;
     reader.quiet_for(Duration::from_millis(700)).await;
@@ -39,8 +38,7 @@ async fn a_full_lane_is_held_back_alone() {
     reader.close().await;
 }
 
-#[tokio::test]
-async fn a_released_lane_opens_again_with_what_was_unsettled() {
+pub(crate) async fn a_released_lane_opens_again_with_what_was_unsettled() {
     let Some((_, _, mut reader, _)) = ten("release", 100).await else { return };
     reader.until_count(10).await;
     reader.settle(0..3);
@@ -58,8 +56,7 @@ async fn a_released_lane_opens_again_with_what_was_unsettled() {
     reader.close().await;
 }
 
-#[tokio::test]
-async fn a_released_lane_is_durable_when_it_says_so() {
+pub(crate) async fn a_released_lane_is_durable_when_it_says_so() {
     let Some((transport, topic, mut reader, group)) = ten("durable", 100).await else { return };
     reader.until_count(10).await;
     reader.settle(0..6);
@@ -73,8 +70,7 @@ async fn a_released_lane_is_durable_when_it_says_so() {
     second.close().await;
 }
 
-#[tokio::test]
-async fn seeks_go_where_they_are_told() {
+pub(crate) async fn seeks_go_where_they_are_told() {
     let Some((_, _, mut reader, _)) = ten("seek", 100).await else { return };
     reader.until_count(10).await;
     reader.settle(0..5);
@@ -97,8 +93,7 @@ async fn seeks_go_where_they_are_told() {
     reader.close().await;
 }
 
-#[tokio::test]
-async fn a_seek_behind_the_newest_gets_only_what_comes() {
+pub(crate) async fn a_seek_behind_the_newest_gets_only_what_comes() {
     let Some((transport, topic, mut reader, _)) = ten("end", 100).await else { return };
     reader.until_count(10).await;
     for to in [
@@ -117,8 +112,7 @@ async fn a_seek_behind_the_newest_gets_only_what_comes() {
     reader.close().await;
 }
 
-#[tokio::test]
-async fn a_paused_lane_delivers_nothing_until_it_is_resumed() {
+pub(crate) async fn a_paused_lane_delivers_nothing_until_it_is_resumed() {
     let Some((transport, topic, mut reader, _)) = ten("pause", 100).await else { return };
     reader.until_count(10).await;
     let lane = reader.open()[0];
@@ -134,8 +128,7 @@ async fn a_paused_lane_delivers_nothing_until_it_is_resumed() {
     reader.close().await;
 }
 
-#[tokio::test]
-async fn verdicts_that_come_too_late_or_that_kafka_lacks_do_nothing() {
+pub(crate) async fn verdicts_that_come_too_late_or_that_kafka_lacks_do_nothing() {
     let Some((_, _, mut reader, _)) = ten("late", 100).await else { return };
     reader.until_count(10).await;
     let token = reader.deliveries[0].token;

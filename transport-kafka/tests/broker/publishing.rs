@@ -5,14 +5,13 @@ use bytes::Bytes;
 use gulo_bus_core::ErrorKind;
 use gulo_bus_core::headers::Headers;
 use gulo_bus_core::message::Message;
-use gulo_bus_core::transport::{Outcome, SubscribeSpec, Transport};
+use gulo_bus_core::transport::{Outcome, SubscribeSpec, TopicSpec, TopologyMode, Transport};
 use gulo_transport_kafka::KafkaTransport;
 use tokio::time::Instant;
 
 use crate::support::*;
 
-#[tokio::test]
-async fn every_field_comes_back_as_it_was_sent() {
+pub(crate) async fn every_field_comes_back_as_it_was_sent() {
     let Some(place) = broker().await else { return };
     let transport = transport(&place);
     let topic = topic(&transport, "fields", 1).await;
@@ -51,8 +50,7 @@ async fn every_field_comes_back_as_it_was_sent() {
     reader.close().await;
 }
 
-#[tokio::test]
-async fn what_cannot_be_sent_comes_back_and_the_rest_is_sent() {
+pub(crate) async fn what_cannot_be_sent_comes_back_and_the_rest_is_sent() {
     let Some(place) = broker().await else { return };
     let transport = transport(&place);
     let topic = topic(&transport, "mixed", 1).await;
@@ -82,8 +80,7 @@ async fn what_cannot_be_sent_comes_back_and_the_rest_is_sent() {
     assert_eq!(reader.numbers(), [0, 4]);
 }
 
-#[tokio::test]
-async fn a_message_of_the_very_limit_is_taken() {
+pub(crate) async fn a_message_of_the_very_limit_is_taken() {
     let Some(place) = broker().await else { return };
     let transport = transport(&place);
     let topic = topic(&transport, "limit", 1).await;
@@ -100,8 +97,7 @@ async fn a_message_of_the_very_limit_is_taken() {
     assert_eq!(reader.deliveries[1].message.payload, message.payload);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_local_queue_makes_publishers_wait_and_keeps_the_order() {
+pub(crate) async fn a_full_local_queue_makes_publishers_wait_and_keeps_the_order() {
     let Some(place) = broker().await else { return };
     let config = config(&place.servers()).property("queue.buffering.max.messages", "50");
     let transport = KafkaTransport::new(config);
@@ -126,8 +122,7 @@ async fn a_full_local_queue_makes_publishers_wait_and_keeps_the_order() {
     }
 }
 
-#[tokio::test]
-async fn a_dropped_publish_is_still_sent_and_close_waits_for_it() {
+pub(crate) async fn a_dropped_publish_is_still_sent_and_close_waits_for_it() {
     let Some(place) = broker().await else { return };
     let transport = transport(&place);
     let topic = topic(&transport, "dropped", 1).await;
@@ -150,4 +145,25 @@ async fn futures_poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Outpu
         std::task::Poll::Pending => std::task::Poll::Ready(None),
     })
     .await
+}
+
+/// The broker measures the messages of a request together, so a small one may be refused for the company it keeps.
+pub(crate) async fn small_messages_refused_together_are_not_called_refused() {
+    let Some(place) = broker().await else { return };
+    let transport = transport(&place);
+    let mut spec = TopicSpec::new(unique("small"));
+    spec.partitions = Some(1);
+    spec.settings = vec![("max.message.bytes".into(), "2000".into())];
+    let topic = spec.name.clone();
+    transport.ensure(&topology(TopologyMode::Create, vec![spec])).await.unwrap();
+    let publisher = publisher(&transport).await;
+    let batch: Vec<_> = (0..50).map(|_| Message::new(topic.clone(), vec![b'x'; 300])).collect();
+    if let Err(unsent) = publisher.publish(batch).await {
+        for failed in &unsent.failed {
+            assert_eq!(failed.outcome, Outcome::NotSent, "{failed:?}");
+            publisher.publish(vec![failed.message.clone()]).await.expect("alone it is taken");
+        }
+    }
+    let alone = publisher.publish(vec![Message::new(topic, vec![b'x'; 3000])]).await.unwrap_err();
+    assert_eq!((alone.failed[0].outcome, alone.failed[0].error.kind()), (Outcome::Refused, ErrorKind::TooLarge));
 }

@@ -4,8 +4,7 @@ use gulo_bus_core::transport::{Position, SubscribeSpec, Topics};
 
 use crate::support::*;
 
-#[tokio::test]
-async fn a_solo_reader_begins_where_it_is_told_every_time() {
+pub(crate) async fn a_solo_reader_begins_where_it_is_told_every_time() {
     let Some(place) = broker().await else { return };
     let transport = transport(&place);
     let topic = topic(&transport, "solo", 2).await;
@@ -25,8 +24,7 @@ async fn a_solo_reader_begins_where_it_is_told_every_time() {
     assert_eq!(sorted(reader.numbers()), [3, 4, 8, 9]);
 }
 
-#[tokio::test]
-async fn a_solo_reader_at_the_end_gets_what_is_published_from_then_on() {
+pub(crate) async fn a_solo_reader_at_the_end_gets_what_is_published_from_then_on() {
     let Some(place) = broker().await else { return };
     let transport = transport(&place);
     let topic = topic(&transport, "tail", 1).await;
@@ -39,8 +37,7 @@ async fn a_solo_reader_at_the_end_gets_what_is_published_from_then_on() {
     assert_eq!(reader.numbers(), [5, 6, 7]);
 }
 
-#[tokio::test]
-async fn a_solo_reader_of_a_pattern_reads_all_of_it() {
+pub(crate) async fn a_solo_reader_of_a_pattern_reads_all_of_it() {
     let Some(place) = broker().await else { return };
     let transport = transport(&place);
     let topic = topic(&transport, "solopat", 2).await;

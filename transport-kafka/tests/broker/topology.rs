@@ -8,8 +8,7 @@ use tokio::time::Instant;
 
 use crate::support::*;
 
-#[tokio::test]
-async fn what_is_missing_is_created_or_named() {
+pub(crate) async fn what_is_missing_is_created_or_named() {
     let Some(place) = broker().await else { return };
     let transport = transport(&place);
     let mut made = TopicSpec::new(unique("made"));
@@ -28,8 +27,7 @@ async fn what_is_missing_is_created_or_named() {
     reader.until("3 lanes", |it| it.open().len() == 3).await;
 }
 
-#[tokio::test]
-async fn what_the_broker_refuses_to_create_is_named() {
+pub(crate) async fn what_the_broker_refuses_to_create_is_named() {
     let Some(place) = broker().await else { return };
     let transport = transport(&place);
     let mut bad = TopicSpec::new(unique("bad"));
@@ -39,8 +37,7 @@ async fn what_the_broker_refuses_to_create_is_named() {
     assert!(error.to_string().contains(&*name), "{error}");
 }
 
-#[tokio::test]
-async fn a_broker_that_is_not_there_is_named_with_the_cause_and_in_time() {
+pub(crate) async fn a_broker_that_is_not_there_is_named_with_the_cause_and_in_time() {
     let config = KafkaConfig::new("127.0.0.1:1").connect_timeout(Duration::from_secs(2));
     let transport = KafkaTransport::new(config);
     let begun = Instant::now();
@@ -57,8 +54,7 @@ async fn a_broker_that_is_not_there_is_named_with_the_cause_and_in_time() {
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
 }
 
-#[tokio::test]
-async fn a_wrong_configuration_is_told_without_its_secrets() {
+pub(crate) async fn a_wrong_configuration_is_told_without_its_secrets() {
     let config = KafkaConfig::new("127.0.0.1:1").property("sasl.mechanismus", "hunter2-hunter2");
     let error = KafkaTransport::new(config).publisher().await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Config);
