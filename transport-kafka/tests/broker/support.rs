@@ -20,8 +20,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The broker; `None` where there is none and none is required.
 pub(crate) async fn broker() -> Option<Broker> {
-    // Shown where a test fails.
-    let log = tracing_subscriber::fmt().with_test_writer().with_env_filter("gulo_transport_kafka=debug");
+    // `RUST_LOG=gulo_transport_kafka=debug` shows what the transport does.
+    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "off".into());
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
     let _ = log.try_init();
     let broker = Broker::find();
     let Some(why) = broker.unavailable() else { return Some(broker) };
