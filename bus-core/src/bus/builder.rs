@@ -187,10 +187,12 @@ impl BusBuilder {
 }
 
 fn spec_of(subscription: &Subscription) -> SubscribeSpec {
+    let usual = SubscribeSpec::group(Arc::clone(&subscription.group), subscription.topics());
     SubscribeSpec {
         start: subscription.start,
         commit: subscription.commit,
-        ..SubscribeSpec::group(Arc::clone(&subscription.group), subscription.topics())
+        window: subscription.window.unwrap_or(usual.window),
+        ..usual
     }
 }
 

@@ -28,6 +28,7 @@ pub struct Subscription {
     pub(crate) concurrency: Concurrency,
     pub(crate) layers: Vec<Arc<dyn Layer>>,
     pub(crate) in_flight: Option<usize>,
+    pub(crate) window: Option<usize>,
 }
 
 /// What becomes of a message whose type the group has no handler for.
@@ -54,6 +55,7 @@ impl Subscription {
             concurrency: Concurrency::Sequential,
             layers: Vec::new(),
             in_flight: None,
+            window: None,
         }
     }
 
@@ -74,6 +76,14 @@ impl Subscription {
     /// fewer, keys that are stuck on some lanes can hold up the others.
     pub fn in_flight(mut self, messages: usize) -> Self {
         self.in_flight = Some(messages.max(1));
+        self
+    }
+
+    /// How many messages of one lane (a partition, a queue) are out at most, counted from the oldest unfinished one: 2,000
+    /// unless said. It bounds what a crash repeats, and how far a lane goes on past a key that is stuck. A lane that is full
+    /// is held back alone.
+    pub fn window(mut self, messages: usize) -> Self {
+        self.window = Some(messages.max(1));
         self
     }
 
