@@ -279,3 +279,5 @@ impl<J> Due<J> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod together;
