@@ -1,0 +1,121 @@
+//! A look at the broker without the bus: what the bus says of itself proves nothing.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers as _};
+use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
+
+use crate::Trouble;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A message as it stands in a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    /// In milliseconds since 1970.
+    pub(crate) timestamp: i64,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) payload: Option<Vec<u8>>,
+    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+/// Positions by partition.
+pub(crate) type Positions = BTreeMap<i32, i64>;
+
+fn servers() -> String {
+    std::env::var("KAFKA_BOOTSTRAP_SERVERS").unwrap_or_else(|_| "localhost:9092".into())
+}
+
+fn client(group: &str) -> Result<BaseConsumer, Trouble> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", servers()).set("group.id", group);
+    config.set("enable.auto.commit", "false").set("enable.partition.eof", "true");
+    Ok(config.create()?)
+}
+
+/// Everything that stands in `topic`, partition by partition.
+pub(crate) fn read(topic: &str) -> Result<Vec<Record>, Trouble> {
+    let client = client("prove-eye")?;
+    let mut open = {
+        let ends = ends_by(&client, topic)?;
+        let mut all = TopicPartitionList::new();
+        for partition in ends.keys() {
+            all.add_partition_offset(topic, *partition, Offset::Beginning)?;
+        }
+        client.assign(&all)?;
+        ends.len()
+    };
+    let (mut records, deadline) = (Vec::new(), Instant::now() + PATIENCE);
+    while open > 0 {
+        match client.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => records.push(record(&message)),
+            Some(Err(KafkaError::PartitionEOF(_))) => open -= 1,
+            Some(Err(error)) => return Err(error.into()),
+            None if Instant::now() > deadline => return Err(format!("{topic} could not be read in time").into()),
+            None => {}
+        }
+    }
+    records.sort_by_key(|record| (record.partition, record.offset));
+    Ok(records)
+}
+
+fn record(message: &BorrowedMessage<'_>) -> Record {
+    let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+    Record {
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp: message.timestamp().to_millis().unwrap_or_default(),
+        key: message.key().map(<[u8]>::to_vec),
+        payload: message.payload().map(<[u8]>::to_vec),
+        headers: headers.map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect(),
+    }
+}
+
+/// The position behind the last message of each partition.
+pub(crate) fn ends(topic: &str) -> Result<Positions, Trouble> {
+    ends_by(&client("prove-eye")?, topic)
+}
+
+fn ends_by(client: &BaseConsumer, topic: &str) -> Result<Positions, Trouble> {
+    let metadata = client.fetch_metadata(Some(topic), PATIENCE)?;
+    let found = metadata.topics().first().ok_or_else(|| format!("no topic {topic}"))?;
+    let partitions = found.partitions().iter().map(|partition| partition.id());
+    partitions.map(|id| Ok((id, client.fetch_watermarks(topic, id, PATIENCE)?.1))).collect()
+}
+
+/// What `group` has committed of each partition; 0 where nothing is.
+pub(crate) fn committed(topic: &str, group: &str) -> Result<Positions, Trouble> {
+    let client = client(group)?;
+    let mut asked = TopicPartitionList::new();
+    for partition in ends_by(&client, topic)?.keys() {
+        asked.add_partition(topic, *partition);
+    }
+    let answer = client.committed_offsets(asked, PATIENCE)?;
+    let position = |offset| if let Offset::Offset(at) = offset { at } else { 0 };
+    Ok(answer.elements().iter().map(|element| (element.partition(), position(element.offset()))).collect())
+}
+
+fn admin() -> Result<AdminClient<DefaultClientContext>, Trouble> {
+    Ok(ClientConfig::new().set("bootstrap.servers", servers()).create()?)
+}
+
+/// Lets `topic` take messages of the usual size from now on.
+pub(crate) async fn lift_the_limit(topic: &str) -> Result<(), Trouble> {
+    let wish = AlterConfig::new(ResourceSpecifier::Topic(topic)).set("max.message.bytes", "1048588");
+    let answers = admin()?.alter_configs([&wish], &AdminOptions::new()).await?;
+    answers.into_iter().try_for_each(|answer| answer.map(drop).map_err(|(_, code)| code.to_string().into()))
+}
+
+/// Takes topics away that nobody needs any more.
+pub(crate) async fn delete(topics: &[std::sync::Arc<str>]) -> Result<(), Trouble> {
+    let topics: Vec<&str> = topics.iter().map(|topic| &**topic).collect();
+    admin()?.delete_topics(&topics, &AdminOptions::new()).await?;
+    Ok(())
+}

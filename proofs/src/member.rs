@@ -1,0 +1,69 @@
+//! A node as its parent sees it.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::Trouble;
+use crate::node::Health;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A child of this process. Whatever becomes of us, it ends: it reads from us.
+#[derive(Debug)]
+pub(crate) struct Member(Child);
+
+impl Member {
+    /// A node of `group`, which writes to `folder`.
+    pub(crate) fn start(folder: &Path, topic: &str, group: &str, health: Health) -> Result<Self, Trouble> {
+        let log = OpenOptions::new().create(true).append(true).open(folder.join("node.log"))?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["node", topic, group]).arg(ledger(folder));
+        if health == Health::Repaired {
+            command.arg("repaired");
+        }
+        command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
+        Ok(Self(command.spawn()?))
+    }
+
+    /// `kill -9`, to this process alone.
+    pub(crate) fn kill(mut self) -> Result<(), Trouble> {
+        self.0.kill()?;
+        self.0.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to stop. Whether it did so in peace and in time.
+    pub(crate) fn stop(mut self) -> Result<bool, Trouble> {
+        drop(self.0.stdin.take());
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(status) = self.0.try_wait()? {
+                return Ok(ExitStatus::success(&status));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(false)
+    }
+
+    /// Fails where it has ended by itself.
+    pub(crate) fn must_live(&mut self) -> Result<(), Trouble> {
+        match self.0.try_wait()? {
+            Some(status) => Err(format!("the node ended by itself, {status}: see its node.log").into()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        // Nothing happens to one that has ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub(crate) fn ledger(folder: &Path) -> std::path::PathBuf {
+    folder.join("ledger")
+}

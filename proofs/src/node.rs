@@ -1,0 +1,121 @@
+//! A process with the bus in it and one handler, which does what its steps ask for and writes down what it did.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gulo::message::Origin;
+use gulo::prelude::*;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+use crate::ledger::{Entry, Kind, Writer};
+use crate::step::{Brings, Step, handle_topic};
+use crate::{Trouble, now};
+
+/// How many handlers at a time.
+pub(crate) const AT_A_TIME: usize = 64;
+/// How often a step is handled that panics every time.
+pub(crate) const ATTEMPTS: u32 = 3;
+/// A killed member keeps its lanes so long.
+pub(crate) const SESSION: Duration = Duration::from_secs(6);
+pub(crate) const POISON: &str = "of no use, ever";
+pub(crate) const PANIC: &str = "this one panics";
+
+const WORK: Duration = Duration::from_millis(1);
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Whether steps that bring trouble do so, or the cause is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Health {
+    Faulty,
+    /// Nothing fails for a while or is stuck any more; what is poison stays it.
+    Repaired,
+}
+
+#[derive(Clone)]
+struct Desk {
+    ledger: Arc<Writer>,
+    health: Health,
+}
+
+/// What a step that fails for a while fails with: its policy lets it outlast that.
+#[derive(Debug)]
+struct NotNow;
+
+impl std::fmt::Display for NotNow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("not now")
+    }
+}
+
+impl std::error::Error for NotNow {}
+
+/// Handles until its standard input ends, which it does too when its parent dies.
+#[tokio::main]
+pub(crate) async fn run(topic: &str, group: &str, ledger: &str, health: Health) -> Result<(), Trouble> {
+    tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::WARN).with_ansi(false).init();
+    handle_topic(topic);
+    let desk = Desk { ledger: Arc::new(Writer::open(ledger)?), health };
+    let config = KafkaConfig::from_env()?.session_timeout(SESSION);
+    let bus = Bus::builder("prove-node")
+        .transport(KafkaTransport::new(config))
+        .subscribe(subscription(group).on(handle))
+        .state(desk)
+        .start()
+        .await?;
+    told_to_stop().await;
+    println!("{}", bus.shutdown(PATIENCE).await?);
+    Ok(())
+}
+
+fn subscription(group: &str) -> Subscription {
+    let patient = Retry::fixed(Duration::from_millis(50)).max_attempts(u32::MAX);
+    let retry = Retry::fixed(Duration::from_millis(100)).max_attempts(ATTEMPTS).on_error::<NotNow>(patient);
+    Subscription::group(group).concurrency(Concurrency::per_key(AT_A_TIME)).retry(retry)
+}
+
+async fn told_to_stop() {
+    let (stop, stopped) = oneshot::channel::<()>();
+    std::thread::spawn(move || {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        drop(stop);
+    });
+    let _ = stopped.await;
+}
+
+async fn handle(Event(step): Event<Step>, origin: Origin, State(desk): State<Desk>) -> Result<(), HandlerError> {
+    desk.note(Kind::Began, &step, &origin)?;
+    let done = desk.work(&step, &origin).await;
+    desk.note(if done.is_ok() { Kind::Effect } else { Kind::Failed }, &step, &origin)?;
+    done
+}
+
+impl Desk {
+    async fn work(&self, step: &Step, origin: &Origin) -> Result<(), HandlerError> {
+        let faulty = self.health == Health::Faulty;
+        match step.trouble {
+            Some(Brings::FailsUntil(end)) if faulty && now() < end => return Err(NotNow.into()),
+            Some(Brings::StuckUntil(end)) if faulty => sleep(Duration::from_micros(end.saturating_sub(now()))).await,
+            Some(Brings::Poison) => return Err(HandlerError::new(POISON).permanent()),
+            Some(Brings::Panic) => {
+                self.note(Kind::Failed, step, origin)?;
+                panic!("{PANIC}");
+            }
+            _ => sleep(WORK).await,
+        }
+        Ok(())
+    }
+
+    fn note(&self, kind: Kind, step: &Step, origin: &Origin) -> std::io::Result<()> {
+        self.ledger.write(&Entry {
+            kind,
+            key: step.key,
+            number: step.number,
+            partition: origin.partition.unwrap_or_default(),
+            offset: origin.offset.unwrap_or_default(),
+            at: now(),
+            process: std::process::id(),
+        })
+    }
+}
