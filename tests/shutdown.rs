@@ -2,17 +2,20 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use gulo::prelude::*;
-use tokio::time::Instant;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
 
+use support::logs::Logs;
 use support::{Gated, Paid, Step, eventually, redelivered};
 
 /// Takes `step` seconds.
 async fn works(Event(event): Event<Paid>, State(gated): State<Gated>) {
     gated.note(Step::Handled(format!("begin {}.{}", event.order, event.step)));
-    tokio::time::sleep(Duration::from_secs(event.step.into())).await;
+    sleep(Duration::from_secs(event.step.into())).await;
     gated.note(Step::Handled(format!("end {}.{}", event.order, event.step)));
 }
 
@@ -112,4 +115,88 @@ async fn a_source_that_breaks_is_subscribed_anew_and_nothing_is_lost() {
     let said_all = |steps: &[Step]| (1..10).all(|order| (0..3).all(|step| said(&format!("end {order}.{step}"))(steps)));
     gated.until("all handled", said_all).await;
     assert_eq!(bus.health().subscriptions[0].degraded, None);
+}
+
+/// A bus that runs until the signal, and the signal.
+fn run(
+    bus: Bus,
+) -> (tokio::task::JoinHandle<Result<gulo::bus::ShutdownReport, gulo::bus::ShutdownError>>, Arc<Notify>) {
+    let signal = Arc::new(Notify::new());
+    let given = Arc::clone(&signal);
+    let signal_again = move || {
+        let given = Arc::clone(&given);
+        async move { given.notified().await }
+    };
+    (tokio::spawn(bus.run_until(signal_again, Duration::from_secs(60))), signal)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_lets_the_message_in_work_finish() {
+    let gated = Gated::new();
+    let bus = start(&gated).await;
+    bus.publish_all([Paid::of(1, 5), Paid::of(1, 6)]).await.unwrap();
+    let (running, signal) = run(bus);
+    gated.until("at work", said("begin 1.5")).await;
+    signal.notify_one();
+    let report = running.await.unwrap().unwrap();
+    assert_eq!((report.subscriptions[0].counts.handled, report.subscriptions[0].left), (1, 1));
+    assert_eq!(redelivered(&gated, "billing").await, [(1, 6)].into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_signal_stops_at_once_and_what_was_finished_is_settled() {
+    let gated = Gated::new();
+    let bus = start(&gated).await;
+    bus.publish_all([Paid::of(1, 1), Paid::of(1, 1000)]).await.unwrap();
+    let (running, signal) = run(bus);
+    gated.until("at work", said("begin 1.1000")).await;
+    signal.notify_one();
+    sleep(Duration::from_secs(10)).await;
+    assert!(!running.is_finished(), "the first one lets it finish");
+    let begun = Instant::now();
+    signal.notify_one();
+    let report = running.await.unwrap().unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!((report.subscriptions[0].counts.handled, report.subscriptions[0].left), (1, 1));
+    assert_eq!(redelivered(&gated, "billing").await, [(1, 1000)].into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_signal_stops_at_once_with_the_broker_gone_too() {
+    let gated = Gated::new();
+    let bus = start(&gated).await;
+    bus.publish_all([Paid::of(1, 1), Paid::of(1, 10)]).await.unwrap();
+    let (running, signal) = run(bus);
+    gated.until("at work", said("begin 1.10")).await;
+    gated.inner.faults().down();
+    signal.notify_one();
+    // Its handler has ended by now; what it waits for is the broker.
+    sleep(Duration::from_secs(20)).await;
+    assert!(!running.is_finished());
+    let begun = Instant::now();
+    signal.notify_one();
+    let error = running.await.unwrap().expect_err("nothing became durable");
+    assert!(begun.elapsed() <= Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!((error.report.subscriptions.len(), error.problems.is_empty()), (1, false), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bus_dropped_before_its_shutdown_has_ended_warns_once() {
+    let (gated, logs) = (Gated::new(), Logs::listen());
+    let start = async |service: &str| {
+        let bus = Bus::builder(service).transport(gated.clone()).subscribe(Subscription::group(service).on(works));
+        bus.state(gated.clone()).start().await.expect("starts")
+    };
+    let warnings = |service: &str| logs.with(&["WARN", &format!("service={service}"), "without shutdown"]).len();
+    drop(start("dropped").await);
+    assert_eq!(warnings("dropped"), 1);
+    drop(start("not-begun").await.shutdown(Duration::from_secs(9)));
+    assert_eq!(warnings("not-begun"), 1);
+    let bus = start("midway").await;
+    bus.publish(Paid::of(1, 1000)).await.unwrap();
+    eventually("at work", || bus.health().subscriptions[0].in_flight == 1).await;
+    assert!(timeout(Duration::from_secs(1), bus.shutdown(Duration::from_secs(60))).await.is_err());
+    assert_eq!(warnings("midway"), 1);
+    start("orderly").await.shutdown(Duration::from_secs(9)).await.unwrap();
+    assert_eq!(warnings("orderly"), 0);
 }

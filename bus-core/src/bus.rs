@@ -1,44 +1,48 @@
 //! The bus: what applications publish to, and what runs their handlers.
 
 mod builder;
+mod health;
 mod limits;
 mod process;
 mod publishing;
 mod report;
 mod runner;
+mod shutdown;
 mod subscription;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::event::Publishable;
-use crate::transport::{Transport, Unsent};
+use crate::transport::Unsent;
 
 pub use crate::dispatch::Concurrency;
 pub use builder::{BusBuilder, TopicSettings};
+pub use health::{Health, InFlight, LaneHealth, LaneState, Monitor, ParkedKey, Stage, SubscriptionHealth};
 pub use limits::Limits;
 pub use publishing::Publish;
-pub use report::{Counts, Health, ShutdownError, ShutdownReport, SubscriptionHealth, SubscriptionReport};
+pub use report::{Counts, ShutdownError, ShutdownReport, SubscriptionReport};
 pub use subscription::{Subscription, Unhandled};
 
+use health::Watchdog;
 use publishing::Publishing;
 use report::Gauge;
 use runner::Stop;
 
-/// A running bus: publishes events and handles them until [`shutdown`](Self::shutdown).
+/// A running bus: publishes events and handles them until [`shutdown`](Self::shutdown), or until a signal:
+/// [`run_until`](Self::run_until).
 ///
 /// Dropped without shutdown it stops its tasks and warns; what was not finished is not settled and comes again.
 pub struct Bus {
-    transport: Arc<dyn Transport>,
     publishing: Arc<Publishing>,
     stop: watch::Sender<Option<Stop>>,
     subscriptions: Vec<Running>,
+    monitor: Monitor,
+    _watchdog: Watchdog,
     shut_down: bool,
 }
 
@@ -85,84 +89,12 @@ impl Bus {
 
     /// How the bus is now. Never blocks.
     pub fn health(&self) -> Health {
-        let subscriptions = self.subscriptions.iter().map(Running::health).collect();
-        Health { transport: self.transport.status(), subscriptions }
+        self.monitor.health()
     }
 
-    /// Stops taking messages, lets those in work finish, makes what is finished durable, and closes; all of it within
-    /// `timeout`, even when the broker is gone. A message that waits for its next attempt is left at once.
-    ///
-    /// # Errors
-    ///
-    /// [`ShutdownError`] says what did not close in order, and has the report too.
-    pub async fn shutdown(mut self, timeout: Duration) -> Result<ShutdownReport, ShutdownError> {
-        self.shut_down = true;
-        let deadlines = Deadlines::within(timeout);
-        self.stop.send_replace(Some(deadlines.stop));
-        let (mut report, mut problems) = (ShutdownReport::default(), Vec::new());
-        for running in std::mem::take(&mut self.subscriptions) {
-            let (subscription, problem) = running.join(deadlines.sources_closed).await;
-            report.subscriptions.push(subscription);
-            problems.extend(problem);
-        }
-        match timeout_at(deadlines.end, self.publishing.publisher.close(deadlines.end)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => problems.push(error.context("closing the publisher")),
-            Err(_) => {
-                problems.push(Error::new(ErrorKind::TimedOut, "closing the publisher did not end by the deadline"))
-            }
-        }
-        if problems.is_empty() { Ok(report) } else { Err(ShutdownError { report, problems }) }
-    }
-}
-
-/// A shutdown's time, parted so that each step leaves some for the next.
-struct Deadlines {
-    stop: Stop,
-    sources_closed: Instant,
-    end: Instant,
-}
-
-impl Deadlines {
-    fn within(timeout: Duration) -> Self {
-        let now = Instant::now();
-        // No clock counts to the end of time.
-        let timeout = timeout.min(Duration::from_secs(365 * 24 * 3600));
-        let reserve = (timeout / 4).min(Duration::from_secs(4));
-        let stop = Stop { work_until: now + (timeout - reserve), close_by: now + (timeout - reserve / 2) };
-        Self { stop, sources_closed: now + (timeout - reserve / 4), end: now + timeout }
-    }
-}
-
-impl Running {
-    fn health(&self) -> SubscriptionHealth {
-        let degraded =
-            if self.task.is_finished() { Some("its task has ended".to_owned()) } else { self.gauge.degraded() };
-        let (counts, in_flight) = (self.gauge.counts(), self.gauge.inside());
-        SubscriptionHealth { group: Arc::clone(&self.group), counts, in_flight, degraded }
-    }
-
-    async fn join(mut self, deadline: Instant) -> (SubscriptionReport, Option<Error>) {
-        let problem = match timeout_at(deadline, &mut self.task).await {
-            Ok(Ok(report)) => return report,
-            Ok(Err(failure)) => Error::new(ErrorKind::Other, format!("group {} failed", self.group)).source(failure),
-            Err(_) => Error::new(ErrorKind::TimedOut, format!("group {} did not stop by the deadline", self.group))
-                .help("was there too little time, or does a handler block its thread?"),
-        };
-        let report = SubscriptionReport {
-            group: Arc::clone(&self.group),
-            counts: self.gauge.counts(),
-            left: self.gauge.inside(),
-        };
-        (report, Some(problem))
-    }
-}
-
-/// Also where a shutdown is dropped midway. A handler that blocks its thread cannot be stopped; its task ends when it
-/// returns.
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.task.abort();
+    /// A way to look at the bus that can be cloned and kept, by the endpoint that shows its health.
+    pub fn monitor(&self) -> Monitor {
+        self.monitor.clone()
     }
 }
 
@@ -183,7 +115,7 @@ impl fmt::Debug for Bus {
         let groups: Vec<_> = self.subscriptions.iter().map(|running| &running.group).collect();
         f.debug_struct("Bus")
             .field("service", &self.publishing.source)
-            .field("transport", &self.transport.name())
+            .field("transport", &self.monitor.transport.name())
             .field("groups", &groups)
             .finish_non_exhaustive()
     }

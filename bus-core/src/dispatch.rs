@@ -234,6 +234,15 @@ impl<J> Dispatcher<J> {
         !self.due.is_empty() && self.running < self.concurrency.limit()
     }
 
+    /// What has not begun, in no order: for reports, and not for every message.
+    pub(crate) fn unbegun(&self) -> impl Iterator<Item = &J> {
+        let chosen = self.due.iter().filter_map(|due| match due {
+            Due::Begin(_, _, job) => Some(job),
+            Due::Resume(..) => None,
+        });
+        self.behind.values().flatten().map(|(_, job)| job).chain(chosen)
+    }
+
     /// Messages inside: running, waiting and queued.
     pub(crate) fn len(&self) -> usize {
         self.inside

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::bus::health::{Board, Monitor, Watchdog, stamped};
 use crate::bus::limits::Limits;
 use crate::bus::process::{Processor, Routes};
 use crate::bus::publishing::{Publish, Publishing};
@@ -154,8 +155,11 @@ impl BusBuilder {
         let publishing = Arc::new(Publishing { source: self.service, limits: self.limits, publisher });
         let states = Arc::new(self.states);
         let launch = Launch { transport: &transport, states: &states, publishing: &publishing, stopping };
-        let subscriptions = opened.into_iter().map(|opened| launch.spawn(opened)).collect();
-        Ok(Bus { transport, publishing, stop, subscriptions, shut_down: false })
+        let subscriptions: Vec<Running> = opened.into_iter().map(|opened| launch.spawn(opened)).collect();
+        let groups = subscriptions.iter().map(Running::to_look_at).collect();
+        let monitor = Monitor { transport, groups };
+        let watchdog = Watchdog::spawn(monitor.clone());
+        Ok(Bus { publishing, stop, subscriptions, monitor, _watchdog: watchdog, shut_down: false })
     }
 
     fn needed(&self) -> Topology {
@@ -206,7 +210,7 @@ struct Launch<'a> {
 
 impl Launch<'_> {
     fn spawn(&self, (subscription, spec, source): (Subscription, SubscribeSpec, Box<dyn Source>)) -> Running {
-        let gauge = Arc::new(Gauge::default());
+        let gauge = Arc::new(Gauge::new(Board::new(subscription.stall_after)));
         let pace = (subscription.concurrency, subscription.capacity());
         let processor = Arc::new(Processor {
             group: Arc::clone(&subscription.group),
@@ -221,7 +225,8 @@ impl Launch<'_> {
             gauge: Arc::clone(&gauge),
         });
         let runner = Runner::new(Arc::clone(self.transport), spec, processor, pace, self.stopping.clone(), source);
-        Running { group: subscription.group, gauge, task: tokio::spawn(runner.run()) }
+        let task = tokio::spawn(stamped(Arc::clone(&subscription.group), Arc::clone(&gauge), runner.run()));
+        Running { group: subscription.group, gauge, task }
     }
 }
 

@@ -4,6 +4,7 @@
 //! gives its place to others.
 
 mod attempt;
+mod parked;
 mod routes;
 
 use std::any::Any;
@@ -56,11 +57,13 @@ pub(crate) struct Work {
     first_failed: Option<DateTime<Utc>>,
     failing_since: Option<Instant>,
     burial: Option<Box<Burial>>,
+    /// What its last failure said.
+    reason: Option<Box<str>>,
 }
 
 impl Work {
     pub(crate) fn new(delivery: Delivery) -> Self {
-        Self { delivery, attempts: 0, first_failed: None, failing_since: None, burial: None }
+        Self { delivery, attempts: 0, first_failed: None, failing_since: None, burial: None, reason: None }
     }
 }
 
@@ -131,7 +134,10 @@ impl Processor {
         let decision = self.retry.decide(&failure.failure(attempt, elapsed));
         self.log_failure(handler, work, &meta, &failure, decision);
         Ok(match decision {
-            Decision::RetryAfter(delay) => Turn::Retry(delay),
+            Decision::RetryAfter(delay) => {
+                work.reason = Some(shown(&failure.to_string()).into());
+                Turn::Retry(delay)
+            }
             Decision::DeadLetter => {
                 let reason = if failure.is_permanent() { Reason::Permanent } else { Reason::AttemptsExhausted };
                 self.condemn(work, reason, Error::new(ErrorKind::Other, failure.to_string()))
@@ -187,11 +193,10 @@ impl Processor {
         if trouble.too_large {
             burial.copy = burial.cut.clone();
         }
-        let trouble = format!("{origin} is parked, its dead letter is not taken: {}", trouble.text);
-        tracing::error!(%group, %origin, "{trouble}");
-        self.gauge.park(work.delivery.token, trouble);
+        tracing::error!(%group, %origin, "{origin} is parked, its dead letter is not taken: {}", trouble.text);
         let wait = burial.wait;
         burial.wait = (wait * 2).min(DEAD_LETTER_BACK_OFF.1);
+        self.gauge.park(work.delivery.token, work.parked(Instant::now() + wait, Some(trouble.text)));
         Turn::Parked(wait)
     }
 

@@ -1,13 +1,15 @@
-//! What a subscription did and how it is: counters, health, and the report of a shutdown.
+//! What a subscription did: counters, what health is made of, and the report of a shutdown.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::time::Instant;
+
+use crate::bus::health::{Board, LaneHealth, Parked};
 use crate::error::Error;
 use crate::settle::Token;
-use crate::transport::Status;
 
 /// What a subscription did since it started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,37 +23,6 @@ pub struct Counts {
     pub dead_lettered: u64,
     /// Messages passed over: tombstones, and types without a handler.
     pub skipped: u64,
-}
-
-/// How one subscription is.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct SubscriptionHealth {
-    /// Its group.
-    pub group: Arc<str>,
-    /// What it did.
-    pub counts: Counts,
-    /// Messages received and not ended: in work, waiting, or queued behind their key.
-    pub in_flight: usize,
-    /// What does not work for now, in words: the broker away, a dead letter that is not taken.
-    pub degraded: Option<String>,
-}
-
-/// How a bus is.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Health {
-    /// The transport's connections.
-    pub transport: Status,
-    /// Each subscription.
-    pub subscriptions: Vec<SubscriptionHealth>,
-}
-
-impl Health {
-    /// Whether nothing is degraded and the transport is up.
-    pub fn is_up(&self) -> bool {
-        self.transport == Status::Up && self.subscriptions.iter().all(|subscription| subscription.degraded.is_none())
-    }
 }
 
 /// What was finished at shutdown, and what was left.
@@ -115,7 +86,7 @@ impl fmt::Debug for ShutdownError {
 impl std::error::Error for ShutdownError {}
 
 /// The live side of [`Counts`] and health.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Gauge {
     handled: AtomicU64,
     retried: AtomicU64,
@@ -124,11 +95,26 @@ pub(crate) struct Gauge {
     inside: AtomicU64,
     /// The broker's trouble and the parked message's are two things: one may heal while the other lasts.
     source: Mutex<Option<String>>,
-    parked: Mutex<BTreeMap<Token, String>>,
+    parked: Mutex<BTreeMap<Token, Parked>>,
     guards: Mutex<BTreeMap<u32, String>>,
+    pub(crate) board: Board,
 }
 
 impl Gauge {
+    pub(crate) fn new(board: Board) -> Self {
+        Self {
+            handled: AtomicU64::new(0),
+            retried: AtomicU64::new(0),
+            dead_lettered: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
+            inside: AtomicU64::new(0),
+            source: Mutex::default(),
+            parked: Mutex::default(),
+            guards: Mutex::default(),
+            board,
+        }
+    }
+
     pub(crate) fn handled(&self) {
         self.handled.fetch_add(1, Relaxed);
     }
@@ -158,8 +144,13 @@ impl Gauge {
         *self.source.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
-    pub(crate) fn park(&self, token: Token, trouble: String) {
-        self.parked.lock().unwrap_or_else(PoisonError::into_inner).insert(token, trouble);
+    /// Its dead letter was not taken.
+    pub(crate) fn park(&self, token: Token, mut parked: Parked) {
+        let mut all = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = all.get(&token) {
+            parked.since = before.since;
+        }
+        all.insert(token, parked);
     }
 
     /// Whether it was taken or given up: it is not parked here any more.
@@ -189,15 +180,24 @@ impl Gauge {
         }
     }
 
-    pub(crate) fn degraded(&self) -> Option<String> {
+    /// How the lanes are at this moment.
+    pub(crate) fn lanes(&self, now: Instant) -> Vec<LaneHealth> {
+        let parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        self.board.lanes(now, |lane| {
+            let of_lane = parked.iter().filter(|(token, _)| token.lane == lane);
+            of_lane.map(|(_, parked)| parked.clone()).collect()
+        })
+    }
+
+    /// What does not work for now, in words.
+    pub(crate) fn troubles(&self) -> Vec<String> {
         let source = self.source.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = parked.values().next().map(|first| match parked.len() {
-            1 => first.clone(),
-            all => format!("{first}; and {} more parked", all - 1),
+        let first = parked.values().next().map(|Parked { origin, reason, .. }| {
+            let first = format!("{origin} is parked, its dead letter is not taken: {reason}");
+            if parked.len() == 1 { first } else { format!("{first}; and {} more parked", parked.len() - 1) }
         });
         let guard = self.guards.lock().unwrap_or_else(PoisonError::into_inner).values().next().cloned();
-        let troubles: Vec<String> = [source, first, guard].into_iter().flatten().collect();
-        (!troubles.is_empty()).then(|| troubles.join("; "))
+        [source, first, guard].into_iter().flatten().collect()
     }
 }

@@ -5,6 +5,7 @@ mod guarded;
 mod jobs;
 mod lane_ends;
 mod lanes;
+mod survey;
 mod work;
 
 use std::collections::{HashMap, VecDeque};
@@ -25,6 +26,7 @@ use crate::transport::{Delivery, Inbox, Source, SubscribeSpec, Transport};
 
 use jobs::Jobs;
 use lanes::Lanes;
+use survey::Survey;
 
 /// Taken from the source at once.
 const BATCH: usize = 512;
@@ -62,6 +64,7 @@ pub(crate) struct Runner {
     settlements: Vec<Settlement>,
     /// What the guard knows of each lane, over its epochs.
     tallies: HashMap<u32, Tally>,
+    survey: Survey,
     left: usize,
 }
 
@@ -71,6 +74,8 @@ enum Wake {
     Received(Result<()>),
     /// Somebody's wait is over, or a deadline has come.
     Time,
+    /// Health is to be told how the lanes are.
+    Survey,
 }
 
 impl Runner {
@@ -97,6 +102,7 @@ impl Runner {
             lanes: Lanes::default(),
             settlements: Vec::new(),
             tallies: HashMap::new(),
+            survey: Survey::default(),
             left: 0,
         }
     }
@@ -119,8 +125,11 @@ impl Runner {
             if let Some(stop) = self.stopped() {
                 return stop;
             }
+            self.take_survey();
             self.begin_what_may().await;
-            let result = match self.next_wake().await {
+            let wake = self.next_wake().await;
+            self.survey.note(&wake);
+            let result = match wake {
                 Wake::Turned(slot, work, turn) => {
                     self.turned(slot, *work, turn);
                     Ok(())
@@ -130,7 +139,7 @@ impl Runner {
                     Ok(())
                 }
                 Wake::Received(Err(error)) => Err(error),
-                Wake::Stop => Ok(()),
+                Wake::Stop | Wake::Survey => Ok(()),
                 Wake::Time => {
                     self.go_on_with_what_waited();
                     Ok(())
@@ -166,6 +175,7 @@ impl Runner {
     async fn take_in(&mut self) {
         let mut ended = Vec::new();
         for event in std::mem::take(&mut self.inbox.events) {
+            self.survey.hear(&event);
             ended.extend(self.lanes.note(event, &self.processor));
         }
         if !ended.is_empty() {
@@ -198,6 +208,7 @@ impl Runner {
             Ok(()) = self.stop.changed() => Wake::Stop,
             Some((slot, work, turn)) = self.jobs.next() => Wake::Turned(slot, Box::new(work), turn),
             () = at(deadline) => Wake::Time,
+            () = self.survey.due() => Wake::Survey,
             result = self.source.recv(&mut self.inbox, room) => Wake::Received(result),
             // Not at once: other tasks have their turn before.
             () = yield_now(), if more => Wake::Time,
@@ -218,7 +229,11 @@ impl Runner {
     }
 
     fn hand_over_verdicts(&mut self) -> Result<()> {
-        if self.settlements.is_empty() { Ok(()) } else { self.source.settle(&mut self.settlements) }
+        if self.settlements.is_empty() {
+            return Ok(());
+        }
+        self.survey.ended(&self.settlements);
+        self.source.settle(&mut self.settlements)
     }
 }
 

@@ -29,7 +29,11 @@ pub struct Subscription {
     pub(crate) layers: Vec<Arc<dyn Layer>>,
     pub(crate) in_flight: Option<usize>,
     pub(crate) window: Option<usize>,
+    pub(crate) stall_after: Duration,
 }
+
+/// More than handlers ordinarily take: deadlines of theirs are seldom over half of it.
+const STALL_AFTER: Duration = Duration::from_secs(60);
 
 /// What becomes of a message whose type the group has no handler for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,6 +60,7 @@ impl Subscription {
             layers: Vec::new(),
             in_flight: None,
             window: None,
+            stall_after: STALL_AFTER,
         }
     }
 
@@ -102,6 +107,17 @@ impl Subscription {
     /// its next await; code that blocks its thread cannot be stopped. No limit unless said.
     pub fn deadline(self, deadline: Duration) -> Self {
         self.layer(TimeOut(deadline))
+    }
+
+    /// A lane (a partition, a queue) of which something is in flight and nothing has come to its end for this long is
+    /// unhealthy: [`Health`](crate::bus::Health) names it, and so does one warning. So is the whole group where a handler
+    /// blocks its thread for this long. Nothing is stopped by it.
+    ///
+    /// A minute unless said: more than a handler ordinarily takes. Where one takes longer than that, or where a wait between
+    /// attempts is longer, say more. [`Duration::MAX`] is never.
+    pub fn stall_after(mut self, time: Duration) -> Self {
+        self.stall_after = time.max(Duration::from_millis(1));
+        self
     }
 
     /// When a failed message is handled again. [`Retry::default`] unless said.

@@ -7,20 +7,37 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{AbortHandle, Abortable, Aborted, poll_immediate};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{Instant, sleep};
 
+use crate::bus::health::Stage;
 use crate::bus::process::{Processor, Turn, Work};
 use crate::bus::runner::guarded::Guarded;
 use crate::dispatch::Slot;
 use crate::settle::{Lane, Token};
+use crate::transport::Delivery;
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A turn under way. It owns its message and gives it back.
-pub(super) type Pending = (Guarded<(Work, Turn)>, Token);
+pub(super) type Pending = (Guarded<(Work, Turn)>, About);
+
+/// What is known of a message while its turn owns it.
+#[derive(Debug)]
+pub(super) struct About {
+    pub(super) token: Token,
+    pub(super) offset: Option<i64>,
+    pub(super) key: Option<Bytes>,
+}
+
+impl About {
+    pub(super) fn new(Delivery { message, token, origin, .. }: &Delivery) -> Self {
+        Self { token: *token, offset: origin.offset, key: message.key.clone() }
+    }
+}
 
 pub(super) struct Jobs {
     processor: Arc<Processor>,
@@ -30,7 +47,7 @@ pub(super) struct Jobs {
     ended: VecDeque<Ended>,
     /// Abandoned turns that are still there, to be dropped at their next poll.
     abandoned: usize,
-    waiting: HashMap<Slot, Work>,
+    waiting: HashMap<Slot, (Work, Instant)>,
     /// When waits end. An entry of a message that is gone is passed over, so nothing is ever searched for.
     due: BinaryHeap<Reverse<(Instant, Slot)>>,
 }
@@ -39,7 +56,7 @@ type Ended = (Slot, Work, Turn);
 
 struct InWork {
     abort: AbortHandle,
-    token: Token,
+    about: About,
     /// It waits to publish its dead letter again, and may be left like any that waits.
     parked: Arc<AtomicBool>,
 }
@@ -59,27 +76,27 @@ impl Jobs {
 
     /// Begins an attempt and polls it once, on the spot: most are ready then, and cost no wake-up.
     pub(super) async fn poll_once(&mut self, mut work: Work) -> Result<(Work, Turn), Pending> {
-        let (processor, token) = (Arc::clone(&self.processor), work.delivery.token);
+        let (processor, about) = (Arc::clone(&self.processor), About::new(&work.delivery));
         let mut turn = Guarded::new(async move {
             let attempt = AssertUnwindSafe(processor.attempt(&mut work)).catch_unwind();
             let turn = attempt.await.unwrap_or_else(|panic| processor.condemn_panicked(&mut work, &*panic));
             (work, turn)
         });
-        poll_immediate(&mut turn).await.ok_or((turn, token))
+        poll_immediate(&mut turn).await.ok_or((turn, about))
     }
 
     /// Keeps a turn that was not ready.
-    pub(super) fn keep(&mut self, slot: Slot, (turn, token): Pending) {
+    pub(super) fn keep(&mut self, slot: Slot, (turn, about): Pending) {
         let turn = Guarded::new(async move {
             let (work, turn) = turn.await;
             (slot, work, turn)
         });
-        self.push(slot, token, Arc::default(), turn);
+        self.push(slot, about, Arc::default(), turn);
     }
 
     /// Publishes its dead letter, after `delay`.
     pub(super) fn bury(&mut self, slot: Slot, mut work: Work, delay: Duration) {
-        let (processor, token) = (Arc::clone(&self.processor), work.delivery.token);
+        let (processor, about) = (Arc::clone(&self.processor), About::new(&work.delivery));
         let parked = Arc::new(AtomicBool::new(!delay.is_zero()));
         let waits = Arc::clone(&parked);
         let turn = Guarded::new(async move {
@@ -89,12 +106,12 @@ impl Jobs {
             let turn = processor.bury(&mut work).await;
             (slot, work, turn)
         });
-        self.push(slot, token, parked, turn);
+        self.push(slot, about, parked, turn);
     }
 
-    fn push(&mut self, slot: Slot, token: Token, parked: Arc<AtomicBool>, turn: Guarded<Ended>) {
+    fn push(&mut self, slot: Slot, about: About, parked: Arc<AtomicBool>, turn: Guarded<Ended>) {
         let (abort, registration) = AbortHandle::new_pair();
-        self.in_work.insert(slot, InWork { abort, token, parked });
+        self.in_work.insert(slot, InWork { abort, about, parked });
         self.turns.push(Abortable::new(turn, registration));
     }
 
@@ -136,26 +153,37 @@ impl Jobs {
     }
 
     pub(super) fn wait(&mut self, slot: Slot, work: Work, delay: Duration) {
-        self.waiting.insert(slot, work);
         let now = Instant::now();
         // A wait that no clock can count is as good as one of a year.
         let due = now.checked_add(delay.min(YEAR)).unwrap_or(now);
+        self.waiting.insert(slot, (work, due));
         self.due.push(Reverse((due, slot)));
     }
 
     pub(super) fn take_waiting(&mut self, slot: Slot) -> Option<Work> {
-        self.waiting.remove(&slot)
+        self.waiting.remove(&slot).map(|(work, _)| work)
     }
 
     /// Takes out all that only wait on such lanes.
     pub(super) fn take_all_waiting(&mut self, of: impl Fn(Lane) -> bool) -> Vec<Slot> {
         let taken: Vec<Slot> =
-            self.waiting.iter().filter(|(_, work)| of(work.delivery.token.lane)).map(|(slot, _)| *slot).collect();
+            self.waiting.iter().filter(|(_, (work, _))| of(work.delivery.token.lane)).map(|(slot, _)| *slot).collect();
         taken.iter().for_each(|slot| drop(self.waiting.remove(slot)));
-        let parked = |job: &InWork| job.parked.load(Relaxed) && of(job.token.lane);
+        let parked = |job: &InWork| job.parked.load(Relaxed) && of(job.about.token.lane);
         let parked: Vec<Slot> = self.in_work.iter().filter(|(_, job)| parked(job)).map(|(slot, _)| *slot).collect();
         parked.iter().for_each(|slot| self.abandon(*slot));
         taken.into_iter().chain(parked).collect()
+    }
+
+    /// All that has begun and is under way, and what it does: for reports, and not for every message.
+    pub(super) fn under_way(&self) -> impl Iterator<Item = (&About, Stage)> {
+        let stage = |job: &InWork| if job.parked.load(Relaxed) { Stage::Parked } else { Stage::InWork };
+        self.in_work.values().map(move |job| (&job.about, stage(job)))
+    }
+
+    /// All that waits for its next attempt, and until when.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (&Work, Instant)> {
+        self.waiting.values().map(|(work, until)| (work, *until))
     }
 
     pub(super) fn next_due(&self) -> Option<Instant> {
@@ -179,7 +207,7 @@ impl Jobs {
         if let Some(job) = self.in_work.remove(&slot) {
             job.abort.abort();
             self.abandoned += 1;
-            self.processor.gauge.unpark(job.token);
+            self.processor.gauge.unpark(job.about.token);
         }
     }
 }

@@ -62,6 +62,7 @@ impl Runner {
         self.tallies.clear();
         self.processor.gauge.clear_guards();
         self.lanes = Lanes::default();
+        self.take_survey_now();
         // Its own trouble is known already.
         let _ = self.source.close(Instant::now() + longest).await;
         while self.stopping().is_none() {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use tokio::time::Instant;
 
+use crate::bus::health::LaneState;
 use crate::bus::process::Processor;
 use crate::settle::Lane;
 use crate::transport::LaneEvent;
@@ -75,6 +76,15 @@ impl Lanes {
             *lane
         };
         self.0.iter_mut().filter(rested).map(give_back).collect()
+    }
+
+    /// Each, and whether messages of it may begin.
+    pub(super) fn states(&self) -> impl Iterator<Item = (Lane, LaneState)> {
+        self.0.iter().map(|(lane, state)| match state {
+            State::Open => (*lane, LaneState::Open),
+            State::Still(_) => (*lane, LaneState::StandingStill),
+            State::Draining(_) | State::Released => (*lane, LaneState::Draining),
+        })
     }
 
     /// How many there are.

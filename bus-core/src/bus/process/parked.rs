@@ -1,0 +1,27 @@
+//! A message that waits, as health shows it.
+
+use tokio::time::Instant;
+
+use crate::bus::health::{Parked, Stage, key_text};
+use crate::bus::process::Work;
+
+impl Work {
+    /// It goes on then. `refusal` says why its dead letter was not taken, if it waits for that.
+    pub(crate) fn parked(&self, goes_on: Instant, refusal: Option<String>) -> Parked {
+        let stage = if refusal.is_some() { Stage::Parked } else { Stage::Waiting };
+        Parked {
+            key: self.delivery.message.key.as_ref().map(key_text),
+            origin: self.delivery.origin.clone(),
+            stage,
+            attempts: self.attempts,
+            since: self.failing_since(),
+            goes_on,
+            reason: refusal.or_else(|| self.reason.as_deref().map(str::to_owned)).unwrap_or_default(),
+        }
+    }
+
+    /// Now, where it never got to a handler.
+    pub(crate) fn failing_since(&self) -> Instant {
+        self.failing_since.unwrap_or_else(Instant::now)
+    }
+}
