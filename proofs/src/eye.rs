@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Headers as _};
+use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 
 use crate::Trouble;
@@ -55,6 +56,7 @@ pub(crate) fn read(topic: &str) -> Result<Vec<Record>, Trouble> {
     let (mut records, deadline) = (Vec::new(), Instant::now() + PATIENCE);
     while open > 0 {
         match client.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) if message.key() == Some(PROBE.as_bytes()) => {}
             Some(Ok(message)) => records.push(record(&message)),
             Some(Err(KafkaError::PartitionEOF(_))) => open -= 1,
             Some(Err(error)) => return Err(error.into()),
@@ -106,11 +108,27 @@ fn admin() -> Result<AdminClient<DefaultClientContext>, Trouble> {
     Ok(ClientConfig::new().set("bootstrap.servers", servers()).create()?)
 }
 
-/// Lets `topic` take messages of the usual size from now on.
-pub(crate) async fn lift_the_limit(topic: &str) -> Result<(), Trouble> {
-    let wish = AlterConfig::new(ResourceSpecifier::Topic(topic)).set("max.message.bytes", "1048588");
-    let answers = admin()?.alter_configs([&wish], &AdminOptions::new()).await?;
-    answers.into_iter().try_for_each(|answer| answer.map(drop).map_err(|(_, code)| code.to_string().into()))
+/// The setting by which a topic refuses what is larger.
+pub(crate) const LARGEST: &str = "max.message.bytes";
+/// The key of a message of ours: no dead letter.
+const PROBE: &str = "probe";
+
+/// Lets `topic` take messages of the usual size, and returns when it does: a broker takes its time. One message more stands
+/// there then, which [`read`] passes over.
+pub(crate) async fn let_in(topic: &str) -> Result<(), Trouble> {
+    let wish = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(LARGEST, "1048588");
+    for answer in admin()?.alter_configs([&wish], &AdminOptions::new()).await? {
+        answer.map_err(|(_, code)| code.to_string())?;
+    }
+    let producer: FutureProducer = ClientConfig::new().set("bootstrap.servers", servers()).create()?;
+    let (payload, deadline) = (vec![b'x'; 10_000], Instant::now() + PATIENCE);
+    loop {
+        match producer.send(FutureRecord::to(topic).key(PROBE).payload(&payload), PATIENCE).await {
+            Ok(_) => return Ok(()),
+            Err((KafkaError::MessageProduction(Code::MessageSizeTooLarge), _)) if Instant::now() < deadline => {}
+            Err((error, _)) => return Err(error.into()),
+        }
+    }
 }
 
 /// Takes topics away that nobody needs any more.

@@ -131,7 +131,7 @@ impl Cast {
         vec![
             (self.stuck, Role::Stuck(seconds(plan.stuck))),
             (self.failing, Role::Fails(seconds(plan.fail))),
-            (self.poison, Role::Poison(0)),
+            (self.poison, Role::Poison),
             (self.panicking, Role::Panics),
             (self.undecodable, Role::Undecodable),
         ]

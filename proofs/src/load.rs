@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gulo::message::Message;
 use gulo::transport::Publisher;
-use tokio::time::{Instant, interval_at};
+use tokio::time::{Instant, sleep_until};
 
 use crate::letters::Expected;
 use crate::step::{Brings, Step, undecodable};
@@ -20,8 +20,8 @@ const PHASES: usize = 4;
 pub(crate) enum Role {
     Fails(Duration),
     Stuck(Duration),
-    /// Fails for good; its payload is this much longer than needed.
-    Poison(usize),
+    /// Fails for good.
+    Poison,
     Panics,
     /// In front of the step stands something that is none.
     Undecodable,
@@ -75,17 +75,22 @@ impl Load {
         Ok(sent)
     }
 
-    /// Everything else, at a steady rate.
+    /// Everything else, at a steady rate. What came due while the broker confirmed the last batch goes out in one.
     pub(crate) async fn steady(&self, publisher: &dyn Publisher, mut sent: Sent) -> Result<Sent, Trouble> {
         let period = Duration::from_secs(1) / (self.rate * PHASES) as u32;
-        let mut ticks = interval_at(Instant::now(), period);
+        let (begin, ticks) = (Instant::now(), self.rate * self.seconds * PHASES);
         sent.began = now();
-        for tick in 0..self.rate * self.seconds * PHASES {
-            let due = ticks.tick().await;
+        let mut tick = 0;
+        while tick < ticks {
+            let due = begin + period * tick as u32;
+            sleep_until(due).await;
             sent.late = sent.late.max(due.elapsed());
-            let keys = (0..KEYS).filter(|key| key % PHASES == tick % PHASES);
+            let all = (begin.elapsed().as_nanos() / period.as_nanos()) as usize + 1;
+            let next = all.clamp(tick + 1, ticks);
+            let keys = (tick..next).flat_map(|tick| (0..KEYS).filter(move |key| key % PHASES == tick % PHASES));
             let batch = keys.flat_map(|key| self.step(key, &mut sent)).collect();
             publisher.publish(batch).await?;
+            tick = next;
         }
         Ok(sent)
     }
@@ -101,13 +106,13 @@ impl Load {
             None => vec![step(None).message(&self.topic)],
             Some(Role::Fails(time)) => vec![step(Some(Brings::FailsUntil(brings(time)))).message(&self.topic)],
             Some(Role::Stuck(time)) => vec![step(Some(Brings::StuckUntil(brings(time)))).message(&self.topic)],
-            Some(Role::Poison(filling)) => {
-                let message = step(Some(Brings::Poison)).odd_message(&self.topic, filling);
+            Some(Role::Poison) => {
+                let message = step(Some(Brings::Poison)).odd_message(&self.topic);
                 sent.dead.push(Expected::poison(key, number, message.clone()));
                 vec![message]
             }
             Some(Role::Panics) => {
-                let message = step(Some(Brings::Panic)).odd_message(&self.topic, 0);
+                let message = step(Some(Brings::Panic)).odd_message(&self.topic);
                 sent.dead.push(Expected::panic(key, number, message.clone()));
                 vec![message]
             }

@@ -7,6 +7,9 @@ use gulo::message::Message;
 use gulo::prelude::*;
 use serde::{Deserialize, Serialize};
 
+/// Bytes that an odd payload has more than it needs.
+const FILLING: usize = 600;
+
 /// Each run has a topic of its own.
 static TOPIC: OnceLock<Arc<str>> = OnceLock::new();
 
@@ -62,11 +65,11 @@ impl Step {
 
     /// The same with a payload that no encoder writes: blanks, a field nobody knows, and no order of ours. Whoever encodes
     /// it anew, instead of keeping its bytes, is found out.
-    pub(crate) fn odd_message(&self, topic: &Arc<str>, filling: usize) -> Message {
+    pub(crate) fn odd_message(&self, topic: &Arc<str>) -> Message {
         let trouble = serde_json::to_string(&self.trouble).unwrap_or_default();
         let payload = format!(
             "{{ \"trouble\" : {trouble},\n\t\"note\":\"k\\u00e4se {}\", \"number\":{}, \"key\":  {} }}\n",
-            "x".repeat(filling),
+            "x".repeat(FILLING),
             self.number,
             self.key
         );
@@ -100,7 +103,7 @@ mod tests {
     #[test]
     fn an_odd_message_is_the_same_step() {
         let step = Step { key: 3, number: 60, trouble: Some(Brings::StuckUntil(7)) };
-        let message = step.odd_message(&"t".into(), 10);
+        let message = step.odd_message(&"t".into());
         let read: Step = serde_json::from_slice(&message.payload.expect("a payload")).expect("a step");
         assert_eq!(read, step);
     }

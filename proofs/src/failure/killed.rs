@@ -15,10 +15,9 @@ use crate::pace;
 use crate::report::Report;
 use crate::{Trouble, now};
 
-/// The dead-letter topic takes no larger message before the node is killed.
+/// The topic of the dead letters takes nothing larger before the node is killed. Not even the cut copy of the poison, for the
+/// payload alone is larger.
 pub(super) const LETTER_BYTES: usize = 200;
-/// The payload of the poison is larger.
-const FILLING: usize = 600;
 /// Handled behind the stuck message on its lane before the node is killed.
 const BEHIND: usize = 500;
 /// Finished since the last commit at most: `CommitPolicy`'s default, as documented.
@@ -29,6 +28,8 @@ const TAKE_OVER: f64 = 3.0;
 /// What was so when the node was killed.
 pub(super) struct Killed {
     run: Run,
+    /// Whether everything that was meant to be in trouble then was.
+    middle: bool,
     at: u64,
     /// How many entries there were, what was committed, and how many dead letters stood there.
     entries: usize,
@@ -38,11 +39,8 @@ pub(super) struct Killed {
 
 pub(super) async fn run(stage: &mut Stage, plan: &Plan, cast: &Cast, lanes: &LaneKeys) -> Result<Killed, Trouble> {
     let for_ever = Duration::from_secs(3600);
-    let roles = vec![
-        (cast.stuck, Role::Stuck(for_ever)),
-        (cast.failing, Role::Fails(for_ever)),
-        (cast.poison, Role::Poison(FILLING)),
-    ];
+    let roles =
+        vec![(cast.stuck, Role::Stuck(for_ever)), (cast.failing, Role::Fails(for_ever)), (cast.poison, Role::Poison)];
     let load = plan.load(&stage.topic, plan.killed, roles);
     let mut node = stage.node(Health::Faulty)?;
     let sent = load.first(&*stage.publisher).await?;
@@ -52,14 +50,11 @@ pub(super) async fn run(stage: &mut Stage, plan: &Plan, cast: &Cast, lanes: &Lan
     let steady = tokio::spawn(async move { load.steady(&*publisher, sent).await });
 
     let lane = lane_of(lanes, cast.stuck);
-    if !stage.until(&mut node, |stage| Ok(in_the_middle(stage.entries(), cast, number, lane))).await? {
-        return Err("the node never came to the middle".into());
-    }
-    let (mut next, mut killed) = kill(stage, node).await?;
+    let middle = stage.until(&mut node, |stage| Ok(in_the_middle(stage.entries(), cast, number, lane))).await?;
+    let (mut next, killed) = kill(stage, node).await?;
     let sent = steady.await??;
     stage.all_handled(&mut next, &sent).await?;
-    killed.run = stage.end(next, sent)?;
-    Ok(killed)
+    Ok(Killed { middle, run: stage.end(next, sent)?, ..killed })
 }
 
 /// All three are in trouble, and much was finished behind the stuck one.
@@ -78,15 +73,17 @@ async fn kill(stage: &mut Stage, node: Member) -> Result<(Member, Killed), Troub
     stage.follow()?;
     let entries = stage.entries().len();
     let committed = eye::committed(&stage.topic, &stage.group)?;
-    let letters = eye::ends(&stage.letters)?.values().sum();
-    eye::lift_the_limit(&stage.letters).await?;
+    let letters = stage.letters_taken()?;
+    stage.let_in().await?;
     let next = stage.node(Health::Repaired)?;
-    Ok((next, Killed { run: Run::default(), at, entries, committed, letters }))
+    Ok((next, Killed { run: Run::default(), middle: false, at, entries, committed, letters }))
 }
 
 pub(super) fn judge(report: &mut Report, killed: &Killed, cast: &Cast, lanes: &LaneKeys) {
-    let Killed { run, at, entries, committed, letters } = killed;
+    let Killed { run, middle, at, entries, committed, letters } = killed;
     peace::judge(report, run, "kill -9");
+    let answer = if *middle { "yes" } else { "no" };
+    report.claim("kill -9: in the middle of all three troubles", answer, "yes", *middle);
     report.none("kill -9: dead letters taken before it", *letters as usize, None);
     let before = &run.entries[..*entries];
     let mut offsets = Offsets::new();

@@ -9,9 +9,13 @@ use crate::report::Report;
 
 /// The load is of use as a measure only where it came when it should.
 const LATE: f64 = 1.0;
+/// Of a difference in the table; the whole of it is in the JSON.
+const WIDTH: usize = 60;
 
 pub(super) fn judge(report: &mut Report, run: &Run, name: &str) {
-    report.at_most(format!("{name}: the load was late by at most"), run.sent.late.as_secs_f64(), LATE, " s");
+    let late = run.sent.late.as_secs_f64();
+    let required = format!("<= {LATE} s, else the machine is too busy");
+    report.claim(format!("{name}: the load was late by at most"), format!("{late:.2} s"), required, late <= LATE);
     let (sent, there) = (run.published(), run.records.len());
     report.claim(
         format!("{name}: published and confirmed, in the topic"),
@@ -31,10 +35,13 @@ pub(super) fn judge(report: &mut Report, run: &Run, name: &str) {
 fn letters(report: &mut Report, run: &Run, name: &str) {
     for expected in &run.sent.dead {
         let differences = run.differences(expected);
-        let measured =
-            differences.first().map_or_else(|| format!("{} attempts, as sent", expected.attempts), String::clone);
+        let measured = match differences.first() {
+            None => format!("{} attempts, as sent", expected.attempts),
+            Some(first) => first.chars().take(WIDTH).collect(),
+        };
         let claim = format!("{name}: dead letter, {}", expected.name);
-        report.claim(claim, measured, "bytes, key, headers, origin, attempts", differences.is_empty());
+        report.claim(&claim, measured, "bytes, key, headers, origin, attempts", differences.is_empty());
+        report.fact(&claim, differences);
     }
     let unexpected = run.letters.iter().filter(|letter| !run.sent.dead.iter().any(|dead| dead.is(letter))).count();
     report.none(format!("{name}: dead letters nobody expects"), unexpected, None);

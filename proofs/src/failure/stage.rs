@@ -25,10 +25,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Stage {
     pub(super) topic: Arc<str>,
     pub(super) group: String,
-    pub(super) letters: Arc<str>,
+    letters: Arc<str>,
     folder: PathBuf,
     pub(super) publisher: Arc<dyn Publisher>,
     reader: Reader,
+    /// Messages in the topic of the dead letters that are none.
+    probes: i64,
     handled: HashSet<(usize, usize)>,
 }
 
@@ -48,7 +50,7 @@ pub(super) struct Run {
 }
 
 impl Stage {
-    /// Makes the topics. The dead letters' takes messages up to `limit` bytes.
+    /// Makes the topics. That of the dead letters takes nothing over `limit` bytes, until [`let_in`](Self::let_in).
     pub(super) async fn open(
         broker: &dyn Transport,
         folder: &Path,
@@ -57,16 +59,16 @@ impl Stage {
     ) -> Result<Self, Trouble> {
         let group = format!("{name}-group");
         let letters = dead_letter::topic_name(name, &group);
-        let limit = limit.map(|bytes| ("max.message.bytes".to_owned(), bytes.to_string()));
+        let settings = limit.map(|bytes| (eye::LARGEST.to_owned(), bytes.to_string())).into_iter().collect();
         let topics = vec![
             TopicSpec { partitions: Some(PARTITIONS), ..TopicSpec::new(name) },
-            TopicSpec { settings: limit.into_iter().collect(), ..TopicSpec::new(Arc::clone(&letters)) },
+            TopicSpec { settings, ..TopicSpec::new(Arc::clone(&letters)) },
         ];
         broker.ensure(&Topology { mode: TopologyMode::Create, topics, groups: Vec::new() }).await?;
         let folder = folder.join(name);
         std::fs::create_dir_all(&folder)?;
         let (reader, publisher) = (Reader::open(member::ledger(&folder))?, broker.publisher().await?);
-        Ok(Self { topic: name.into(), group, letters, folder, publisher, reader, handled: HashSet::new() })
+        Ok(Self { topic: name.into(), group, letters, folder, publisher, reader, probes: 0, handled: HashSet::new() })
     }
 
     pub(super) fn topics(&self) -> Vec<Arc<str>> {
@@ -98,10 +100,19 @@ impl Stage {
     /// Waits for an effect of every step and for the dead letters; where they do not come, the judge will see.
     pub(super) async fn all_handled(&mut self, node: &mut Member, sent: &Sent) -> Result<(), Trouble> {
         let (steps, dead) = (sent.to_be_handled(), sent.dead.len() as i64);
-        self.until(node, |stage| {
-            Ok(stage.handled.len() >= steps && (dead == 0 || eye::ends(&stage.letters)?.values().sum::<i64>() >= dead))
-        })
-        .await?;
+        self.until(node, |stage| Ok(stage.handled.len() >= steps && (dead == 0 || stage.letters_taken()? >= dead)))
+            .await?;
+        Ok(())
+    }
+
+    pub(super) fn letters_taken(&self) -> Result<i64, Trouble> {
+        Ok(eye::ends(&self.letters)?.values().sum::<i64>() - self.probes)
+    }
+
+    /// The topic of the dead letters takes them from now on.
+    pub(super) async fn let_in(&mut self) -> Result<(), Trouble> {
+        eye::let_in(&self.letters).await?;
+        self.probes += 1;
         Ok(())
     }
 

@@ -105,7 +105,7 @@ fn recovery(report: &mut Report, plan: &Plan, run: &Run, cast: &Cast, lanes: &La
         let failed = |e: &&Entry| e.kind == Kind::Failed && (e.key, e.number) == (key, number);
         run.entries.iter().filter(failed).map(|e| e.at).max().unwrap_or_else(|| sent(key))
     };
-    let neighbours = &lanes[&lane_of(lanes, cast.stuck)];
+    let neighbours = lanes.get(&lane_of(lanes, cast.stuck)).map_or(&[][..], Vec::as_slice);
     let free = sent(cast.stuck) + micros(plan.stuck);
     let ends: [(&str, &[usize], u64); 6] = [
         ("the key that failed", &[cast.failing], sent(cast.failing) + micros(plan.fail)),
