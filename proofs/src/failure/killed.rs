@@ -130,9 +130,9 @@ fn recovery(report: &mut Report, run: &Run, at: u64, entries: usize) {
         SESSION.as_secs_f64() + TAKE_OVER,
         " s",
     );
-    let caught_up = (0..run.sent.at.len()).map(|key| pace::caught_up(after, &run.sent.at, key, at));
-    let end = caught_up.map(|at| at.unwrap_or(u64::MAX)).max();
     let from = first.unwrap_or(at);
-    let took = end.map_or(f64::INFINITY, |end| seconds(end.saturating_sub(from)));
+    let caught_up = (0..run.sent.at.len()).map(|key| pace::caught_up(after, &run.sent.at, key, from));
+    // One that never caught up is the slowest of all.
+    let took = caught_up.map(|at| at.map_or(f64::INFINITY, |at| seconds(at - from))).fold(0.0, f64::max);
     report.at_most("kill -9: from there until there is no backlog", took, RECOVERY, " s");
 }
