@@ -7,12 +7,12 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gulo::ErrorKind;
 use gulo::bus::{Health, LaneHealth, LaneState, ParkedKey, Stage};
 use gulo::dead_letter::Guard;
 use gulo::message::Message;
 use gulo::prelude::*;
 use gulo::transport::Outcome;
+use gulo::{Error, ErrorKind};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
@@ -152,6 +152,7 @@ async fn a_lane_without_progress_is_unhealthy_and_named_once() {
     gate.add_permits(1);
     sleep(2 * SECOND).await;
     assert!(bus.health().is_up(), "{:?}", bus.health());
+    assert!(lane(&bus, 1).last_progress.is_some_and(|ago| ago < 3 * SECOND), "{:?}", lane(&bus, 1));
     assert_eq!(logs.with(&["INFO", "orders[1]", "no longer stalled", "group=stalls"]).len(), 1);
     // And once of the next.
     publish(&gated, 1, 79, 1).await;
@@ -180,6 +181,21 @@ async fn a_lane_that_moves_or_is_idle_is_healthy_however_long_one_message_takes(
     // The ages are those of the moment of looking, whatever the runner does.
     sleep(8 * SECOND).await;
     assert!((lane(&bus, 0).oldest.expect("still").age.as_secs_f64() - 108.0).abs() < 1.0);
+}
+
+/// The runner looks four times a second: what has ended since is progress too.
+#[tokio::test(start_paused = true)]
+async fn progress_at_the_last_moment_is_no_stall() {
+    let (gated, logs) = (Gated::new(), Logs::listen());
+    let (bus, _gate) = start(&gated, 1, group("last-moment").stall_after(10 * SECOND).on(waits_for_the_gate)).await;
+    publish(&gated, 0, 1, 1).await;
+    sleep(Duration::from_millis(9_800)).await;
+    publish(&gated, 0, 2, 1).await;
+    for _ in 0..50 {
+        sleep(Duration::from_millis(10)).await;
+        assert!(bus.health().is_up(), "{:?}", bus.health());
+    }
+    assert!(logs.with(&["without progress", "group=last-moment"]).is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -359,9 +375,17 @@ async fn a_key_of_bytes_and_a_long_reason_are_cut() {
     let (bus, _gate) = start(&gated, 1, group("billing").retry(Retry::fixed(60 * SECOND)).on(fails)).await;
     gated.publish_raw(Message::new("orders", r#"{"order":1,"step":1}"#).key(vec![0xff; 4096])).await;
     sleep(SECOND).await;
-    let parked = parked(&bus).remove(0);
-    assert_eq!(parked.key, Some(format!("0x{}…", "ff".repeat(32))));
-    assert_eq!((parked.reason.chars().count(), parked.reason.contains('\n')), (256, false));
+    let waits = parked(&bus).remove(0);
+    assert_eq!(waits.key, Some(format!("0x{}…", "ff".repeat(32))));
+    assert_eq!((waits.reason.chars().count(), waits.reason.contains('\n')), (256, false));
+
+    let full = |_| async { Err(Error::new(ErrorKind::Unavailable, "no\n".repeat(10_000))) };
+    let group = group("billing").retry(Retry::never()).dead_letter(DeadLetter::custom(full)).on(fails_odd_ones);
+    let (bus, _gate) = start(&Gated::new(), 1, group).await;
+    bus.publish(Paid::of(1, 1)).await.expect("confirmed");
+    sleep(SECOND).await;
+    assert_eq!(parked(&bus).remove(0).reason.chars().count(), 256);
+    assert!(degraded(&bus.health()).len() < 400, "{}", degraded(&bus.health()));
 }
 
 #[tokio::test(start_paused = true)]

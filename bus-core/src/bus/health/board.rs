@@ -9,7 +9,6 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::bus::health::{InFlight, LaneHealth, LaneState, ParkedKey, Stage};
-use crate::error::shown;
 use crate::message::Origin;
 use crate::settle::Lane;
 
@@ -161,7 +160,7 @@ impl Parked {
         let Self { key, origin, stage, attempts, since, goes_on, reason } = self;
         let since = now.saturating_duration_since(since);
         let goes_on_in = goes_on.saturating_duration_since(now);
-        ParkedKey { key, origin, stage, attempts, since, goes_on_in, reason: shown(&reason) }
+        ParkedKey { key, origin, stage, attempts, since, goes_on_in, reason }
     }
 }
 

@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use crate::bus::health::{Parked, Stage, key_text};
 use crate::bus::process::Work;
+use crate::error::shown;
 
 impl Work {
     /// It goes on then. `refusal` says why its dead letter was not taken, if it waits for that.
@@ -16,7 +17,7 @@ impl Work {
             attempts: self.attempts,
             since: self.failing_since(),
             goes_on,
-            reason: refusal.or_else(|| self.reason.as_deref().map(str::to_owned)).unwrap_or_default(),
+            reason: shown(refusal.as_deref().or(self.reason.as_deref()).unwrap_or_default()),
         }
     }
 
