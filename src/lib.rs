@@ -2,7 +2,7 @@
 
 pub use gulo_bus_core::bus::{self, Bus, Subscription};
 pub use gulo_bus_core::event::{self, Aggregate, EventMeta, IntegrationEvent, Outgoing};
-pub use gulo_bus_core::handler::{self, Attempt, Event, HandlerError, Meta, State};
+pub use gulo_bus_core::handler::{self, Attempt, Event, HandlerError, Meta, Payload, State};
 pub use gulo_bus_core::retry::{self, Retry};
 pub use gulo_bus_core::{Error, ErrorKind, Result};
 pub use gulo_bus_core::{codec, dead_letter, envelope, headers, layer, message, settle, transport};
@@ -17,7 +17,7 @@ pub mod prelude {
     pub use gulo_bus_core::bus::{Bus, Concurrency, Publish, Subscription};
     pub use gulo_bus_core::dead_letter::DeadLetter;
     pub use gulo_bus_core::event::{Aggregate, EventMeta, IntegrationEvent, Outgoing};
-    pub use gulo_bus_core::handler::{Attempt, ClassifyError as _, Event, HandlerError, Meta, Outcome, State};
+    pub use gulo_bus_core::handler::{Attempt, ClassifyError as _, Event, HandlerError, Meta, Outcome, Payload, State};
     pub use gulo_bus_core::retry::Retry;
 
     #[cfg(feature = "kafka")]

@@ -10,6 +10,7 @@ use gulo::headers::Headers;
 use gulo::layer::{ConcurrencyLimit, HandlerFuture, Invocation, Layer, Log, TimeOut};
 use gulo::message::{Message, Origin};
 use gulo::prelude::*;
+use gulo::{envelope, transport};
 use tokio::time::sleep;
 
 use support::{Gated, Paid, Step, eventually};
@@ -45,6 +46,50 @@ async fn a_handler_takes_headers_the_raw_message_and_its_origin() {
     let message = Message::new("orders", r#"{"order":1,"step":1}"#).header("mine", "yes");
     gated.publish_raw(message).await;
     gated.until("said", |steps| steps.contains(&said(r#"yes {"order":1,"step":1} orders"#))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_raw_handler_takes_what_has_no_handler_of_its_type_and_tombstones() {
+    let gated = Gated::new();
+    let raw = async |Payload(bytes): Payload, Meta(meta): Meta, State(gated): State<Gated>| {
+        let text = bytes.as_deref().map_or_else(|| "gone".into(), String::from_utf8_lossy);
+        gated.note(Step::Handled(format!("raw {text} {}", meta.event_type)));
+    };
+    let typed = async |Event(paid): Event<Paid>, State(gated): State<Gated>| {
+        gated.note(Step::Handled(format!("typed {}", paid.order)));
+    };
+    let bus = start(&gated, billing().on(typed).on_raw("orders", raw)).await;
+    bus.publish(Paid::of(7, 1)).await.expect("confirmed");
+    let other = Message::new("orders", "not JSON").header(envelope::TYPE, "order.lost");
+    let unnamed = Message::new("orders", "bare");
+    bus.send(vec![other, unnamed, Message::tombstone("orders").key("7")]).await.expect("confirmed");
+    let all = ["typed 7", "raw not JSON order.lost", "raw bare ", "raw gone "].map(said);
+    gated.until("all of them", |steps| all.iter().all(|step| steps.contains(step))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_raw_handler_fails_at_is_a_dead_letter_with_its_bytes() {
+    let gated = Gated::new();
+    let raw = async |message: Message| Err::<(), _>(HandlerError::new(format!("{:?}", message.key)));
+    let bus = start(&gated, billing().on_raw("orders", raw)).await;
+    bus.send(vec![Message::new("orders", vec![0xff, 0x00]).key("k")]).await.expect("confirmed");
+    let letter = gated.read(DLQ, 1).await.remove(0);
+    assert_eq!(letter.payload.as_deref(), Some(&[0xff, 0x00][..]));
+    assert_eq!(letter.headers.get_str(dlq::ATTEMPTS), Some("2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_are_sent_as_they_are_and_none_of_a_batch_with_one_too_large() {
+    let gated = Gated::new();
+    let bus = Bus::builder("shop").transport(gated.clone()).topic("raw", |topic| topic).start().await.expect("starts");
+    let good = || Message::new("raw", "x").key("k").header("mine", "yes");
+    let large = Message::new("raw", vec![0; (1 << 20) + 1]);
+    let unsent = bus.send(vec![good(), large]).await.expect_err("too large");
+    let outcomes: Vec<_> = unsent.failed.iter().map(|failed| (failed.index, failed.outcome)).collect();
+    assert_eq!(outcomes, [(1, transport::Outcome::Refused), (0, transport::Outcome::NotSent)]);
+    bus.send(vec![good()]).await.expect("confirmed");
+    let sent = gated.read("raw", 1).await;
+    assert_eq!((sent.len(), &sent[0].headers, &sent[0].key), (1, &good().headers, &good().key));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! The bus: what applications publish to, and what runs their handlers.
 
 mod builder;
+mod guarded;
 mod health;
 mod limits;
 mod process;
@@ -18,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::Error;
 use crate::event::Publishable;
+use crate::message::Message;
 use crate::transport::Unsent;
 
 pub use crate::dispatch::Concurrency;
@@ -80,6 +82,19 @@ impl Bus {
     /// Cancel safety: as [`publish`](Self::publish).
     pub async fn publish_all<P: Publishable>(&self, events: impl IntoIterator<Item = P>) -> Result<(), Unsent> {
         self.publishing.publish(events).await
+    }
+
+    /// Publishes messages as they are: no codec, no envelope, nothing added. Those of one key keep their order. Resolves
+    /// when the broker has confirmed all of them. The topics are to be named with
+    /// [`topic`](BusBuilder::topic), or exist.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsent`] has those that are not confirmed, by their place in `messages`. Where one passes a limit, nothing is sent.
+    ///
+    /// Cancel safety: as [`publish`](Self::publish).
+    pub async fn send(&self, messages: Vec<Message>) -> Result<(), Unsent> {
+        self.publishing.send(messages).await
     }
 
     /// A way to publish that can be cloned and kept. After the shutdown it sends nothing, and says so.

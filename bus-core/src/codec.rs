@@ -1,6 +1,6 @@
 //! Events to bytes and back.
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -9,11 +9,14 @@ use crate::error::{Error, ErrorKind, Result};
 /// The media type of JSON, as written into `content-type`.
 pub const JSON: &str = "application/json";
 
-/// `value` as JSON.
-pub fn encode_json<T: Serialize>(value: &T) -> Result<Bytes> {
-    serde_json::to_vec(value).map(Bytes::from).map_err(|cause| {
+/// `value` as JSON, written to the end of `buffer`, whose memory it shares.
+pub fn encode_json<T: Serialize>(value: &T, buffer: &mut BytesMut) -> Result<Bytes> {
+    serde_json::to_writer(buffer.writer(), value).map_err(|cause| {
+        // Half of an event must not stand before the next one.
+        buffer.clear();
         Error::new(ErrorKind::Encode, format!("{} does not encode as JSON: {cause}", std::any::type_name::<T>()))
-    })
+    })?;
+    Ok(buffer.split().freeze())
 }
 
 /// A `T` out of JSON. Depth is capped by `serde_json` (128); bytes behind the value are an error.

@@ -8,7 +8,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::error::Error;
 use crate::headers::Headers;
-use crate::message::{Message, Origin, SendOptions};
+use crate::message::{Message, Origin, Wishes};
 use crate::time::utc;
 
 pub use policy::{DeadLetter, Guard};
@@ -85,8 +85,8 @@ impl Epitaph<'_> {
     /// The copy of `message` for the dead-letter topic: its key, its exact bytes, its own headers in order, and behind
     /// them ours. Those of an earlier death are replaced.
     pub(crate) fn copy(&self, message: &Message) -> Message {
-        let kept = message.headers.iter().filter(|(name, _)| !name.starts_with(PREFIX));
-        let mut headers: Headers = kept.map(|(name, value)| (Arc::clone(name), value.cloned())).collect();
+        let mut headers = message.headers.clone();
+        headers.retain(|name| !name.starts_with(PREFIX));
         headers.extend(self.headers(message));
         self.carrying(message, headers)
     }
@@ -94,7 +94,8 @@ impl Epitaph<'_> {
     /// The copy with nothing but origin and reason on it, for a broker that refuses the whole one as too large.
     pub(crate) fn cut_copy(&self, message: &Message) -> Message {
         let essential = [REASON, ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET, ORIGIN_GROUP];
-        let headers = self.headers(message).into_iter().filter(|(name, _)| essential.contains(&&**name)).collect();
+        let mut headers = self.headers(message);
+        headers.retain(|name| essential.contains(&name));
         self.carrying(message, headers)
     }
 
@@ -105,12 +106,12 @@ impl Epitaph<'_> {
             payload: message.payload.clone(),
             headers,
             timestamp: None,
-            send: SendOptions::default(),
+            send: Wishes::default(),
         }
     }
 
     fn headers(&self, message: &Message) -> Headers {
-        let mut headers = Headers::with_capacity(10);
+        let mut headers = Headers::new();
         headers.append(REASON, self.reason.name());
         headers.append(ERROR, capped(&self.error.to_string(), ERROR_BYTES));
         headers.append(ORIGIN_TOPIC, self.origin.topic.to_string());
@@ -169,7 +170,7 @@ mod tests {
         let message = Message::new("users", vec![0, 159, 255]).key("k").header("mine", "1").header(ATTEMPTS, "9");
         let [copy, _] = copies(&message, "smtp down\r\nfor good");
         assert_eq!((&*copy.topic, &copy.key, &copy.payload), ("users.email.dlq", &message.key, &message.payload));
-        let shown: Vec<_> = copy.headers.iter().map(|(name, _)| (&**name, copy.headers.get_str(name))).collect();
+        let shown: Vec<_> = copy.headers.iter().map(|(name, _)| (name, copy.headers.get_str(name))).collect();
         let expected = [
             ("mine", "1"),
             (REASON, "attempts-exhausted"),
@@ -188,7 +189,7 @@ mod tests {
     #[test]
     fn a_cut_copy_has_origin_and_reason_only() {
         let [_, cut] = copies(&Message::new("users", "x").header("mine", "1"), "e");
-        let names: Vec<_> = cut.headers.iter().map(|(name, _)| &**name).collect();
+        let names: Vec<_> = cut.headers.iter().map(|(name, _)| name).collect();
         assert_eq!(names, [REASON, ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET, ORIGIN_GROUP]);
     }
 

@@ -4,9 +4,8 @@
 //! end, retries and waits included. What arrives for a held key queues behind it. A message that waits (for its next
 //! attempt, or for its dead letter to be taken) gives its slot back and keeps its key.
 //!
-//! The happy path costs next to nothing: a message whose key is free is handed straight back by
-//! [`admit`](Dispatcher::admit), and only one that does not finish at its first poll takes its key, by
-//! [`hold`](Dispatcher::hold).
+//! The happy path costs next to nothing: a message whose key is free ([`is_free`](Dispatcher::is_free)) is begun at once,
+//! and only one that does not finish at its first poll takes its key, by [`hold`](Dispatcher::hold).
 
 use std::collections::{HashMap, VecDeque};
 
@@ -46,6 +45,8 @@ impl Concurrency {
     }
 }
 
+type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
 /// What keeps its order: a key of one lane, or everything.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Order {
@@ -80,9 +81,9 @@ pub(crate) struct Dispatcher<J> {
     concurrency: Concurrency,
     running: usize,
     next_slot: u64,
-    held: HashMap<Slot, Held>,
+    held: Map<Slot, Held>,
     /// What waits behind each held key.
-    behind: HashMap<Order, VecDeque<(Lane, J)>>,
+    behind: Map<Order, VecDeque<(Lane, J)>>,
     /// May begin or go on as soon as there is a slot, in order.
     due: VecDeque<Due<J>>,
     /// Messages admitted and neither handed back nor ended.
@@ -109,32 +110,34 @@ impl<J> Dispatcher<J> {
             concurrency,
             running: 0,
             next_slot: 0,
-            held: HashMap::new(),
-            behind: HashMap::new(),
+            held: Map::default(),
+            behind: Map::default(),
             due: VecDeque::new(),
             inside: 0,
         }
     }
 
-    /// Takes a message in. Hands it straight back where it may begin at this moment: the caller polls it, and then either
-    /// is done with it or calls [`hold`](Self::hold), before anything else is asked of the dispatcher.
-    pub(crate) fn admit(&mut self, lane: Lane, key: Option<&Bytes>, job: J) -> Option<J> {
-        let order = self.order(lane, key);
-        if let Some(queue) = order.as_ref().and_then(|order| self.behind.get_mut(order)) {
-            queue.push_back((lane, job));
-            self.inside += 1;
-            return None;
-        }
-        if self.running < self.concurrency.limit() && self.due.is_empty() {
-            return Some(job);
-        }
-        self.inside += 1;
-        let slot = self.take_key(lane, order);
-        self.due.push_back(Due::Begin(lane, slot, job));
-        None
+    /// Whether a message that arrives may begin at this moment. The caller polls it then, and either is done with it or calls
+    /// [`hold`](Self::hold), before anything else is asked of the dispatcher. Else it goes to [`enqueue`](Self::enqueue).
+    pub(crate) fn is_free(&self, lane: Lane, key: Option<&Bytes>) -> bool {
+        let held = |order| self.behind.contains_key(&order);
+        self.running < self.concurrency.limit()
+            && self.due.is_empty()
+            && (self.behind.is_empty() || !self.order(lane, key).is_some_and(held))
     }
 
-    /// The message just handed back by [`admit`](Self::admit) did not end at its first poll: it holds its key and a slot.
+    /// Takes in a message that may not begin at this moment.
+    pub(crate) fn enqueue(&mut self, lane: Lane, key: Option<&Bytes>, job: J) {
+        self.inside += 1;
+        let order = self.order(lane, key);
+        if let Some(queue) = order.as_ref().and_then(|order| self.behind.get_mut(order)) {
+            return queue.push_back((lane, job));
+        }
+        let slot = self.take_key(lane, order);
+        self.due.push_back(Due::Begin(lane, slot, job));
+    }
+
+    /// The message just begun did not end at its first poll: it holds its key and a slot.
     pub(crate) fn hold(&mut self, lane: Lane, key: Option<&Bytes>) -> Slot {
         let order = self.order(lane, key);
         let slot = self.take_key(lane, order);

@@ -1,5 +1,6 @@
 //! Typed events and what is known about each of them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -110,11 +111,11 @@ pub struct EventMeta {
     /// When it happened, in UTC.
     pub time: DateTime<Utc>,
     /// [`IntegrationEvent::TYPE`].
-    pub event_type: String,
+    pub event_type: Cow<'static, str>,
     /// [`IntegrationEvent::VERSION`].
     pub version: u32,
     /// The service that published it; a URI reference, as CloudEvents asks.
-    pub source: String,
+    pub source: Arc<str>,
     /// What it is about.
     pub aggregate: Option<Aggregate>,
     /// The conversation: the same for all that one request set off.
@@ -125,13 +126,13 @@ pub struct EventMeta {
 
 impl EventMeta {
     /// What is known of `event`, happening now in the service `source`: a new id, a conversation of its own.
-    pub fn of<E: IntegrationEvent>(event: &E, source: &str) -> Self {
+    pub fn of<E: IntegrationEvent>(event: &E, source: impl Into<Arc<str>>) -> Self {
         Self {
             id: Uuid::now_v7().to_string(),
             time: Utc::now(),
-            event_type: E::TYPE.to_owned(),
+            event_type: E::TYPE.into(),
             version: E::VERSION,
-            source: source.to_owned(),
+            source: source.into(),
             aggregate: event.aggregate(),
             correlation_id: None,
             causation_id: None,
@@ -190,8 +191,8 @@ impl<E: IntegrationEvent> Outgoing<E> {
         self
     }
 
-    pub(crate) fn meta(&self, source: &str) -> EventMeta {
-        let mut meta = EventMeta::of(&self.event, source);
+    pub(crate) fn meta(&self, source: &Arc<str>) -> EventMeta {
+        let mut meta = EventMeta::of(&self.event, Arc::clone(source));
         meta.id = self.id.clone().unwrap_or(meta.id);
         meta.correlation_id.clone_from(&self.correlation_id);
         meta.causation_id.clone_from(&self.causation_id);

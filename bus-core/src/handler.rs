@@ -7,18 +7,23 @@
 
 mod error;
 mod extract;
+mod raw;
+mod received;
 mod route;
 
 use std::future::Future;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::event::IntegrationEvent;
 
 pub use error::{ClassifyError, HandlerError};
-pub use extract::{Attempt, Context, Event, FromContext, Meta, State};
+pub use extract::{Attempt, Context, Event, FromContext, Meta, Payload, State};
 pub(crate) use extract::{Requirement, StateMap};
-pub(crate) use route::{Call, ErasedHandler, Undecodable, erase};
+pub use raw::RawHandler;
+pub(crate) use received::{Received, handled, handling};
+pub(crate) use route::{ErasedHandler, Undecodable, erase, erase_raw};
 
 /// What a handler's future comes to.
 pub type HandlerResult = Result<(), HandlerError>;
@@ -107,7 +112,8 @@ macro_rules! handler_of {
                     };
                 )*
                 let future = self(Event(event), $($extractor),*);
-                Box::pin(async move { future.await.into_handler_result() })
+                // Not an `async` block: that would hold the future twice.
+                Box::pin(future.map(IntoHandlerResult::into_handler_result))
             }
 
             fn requirements() -> Vec<Requirement> {

@@ -1,36 +1,53 @@
 //! Message headers: ordered, duplicates allowed, values may be null.
 
+mod packed;
+
+use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+
+use packed::Packed;
 
 /// The headers of a message, in the order in which they were sent.
 ///
 /// A name may occur more than once, and a value may be null (`None`), which is not the same as empty: Kafka has
 /// both, and a transport that cannot carry one of them says so in its
 /// [`Capabilities`](crate::transport::Capabilities). Names are matched exactly, case included.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Headers(Vec<(Arc<str>, Option<Bytes>)>);
+///
+/// Cloning is cheap: the headers are shared until one side changes them. Those of a message received lie behind each other
+/// in one piece of memory, and are found by going through it: messages are many, headers few, and most are never asked for.
+#[derive(Clone, Default)]
+pub struct Headers {
+    list: Option<Arc<Vec<Entry>>>,
+    /// In place of a list, until something is changed.
+    packed: Option<Packed>,
+}
+
+type Entry = (Arc<str>, Option<Bytes>);
 
 impl Headers {
     /// No headers.
     pub const fn new() -> Self {
-        Self(Vec::new())
+        Self { list: None, packed: None }
     }
 
-    /// No headers yet, room for `capacity`.
-    pub fn with_capacity(capacity: usize) -> Self {
-        Self(Vec::with_capacity(capacity))
+    /// Headers written behind each other to the end of `buffer`, whose memory they share: no allocation for each.
+    pub fn pack<'a, N: AsRef<str>>(
+        buffer: &mut BytesMut,
+        headers: impl IntoIterator<Item = (N, Option<&'a [u8]>)>,
+    ) -> Self {
+        Self { list: None, packed: Packed::write(buffer, headers) }
     }
 
     /// Adds a header behind the others; one of the same name stays.
     pub fn append(&mut self, name: impl Into<Arc<str>>, value: impl Into<Bytes>) {
-        self.0.push((name.into(), Some(value.into())));
+        self.list().push((name.into(), Some(value.into())));
     }
 
     /// Adds a header, its value null where `None`.
     pub fn append_nullable(&mut self, name: impl Into<Arc<str>>, value: Option<Bytes>) {
-        self.0.push((name.into(), value));
+        self.list().push((name.into(), value));
     }
 
     /// Sets a header: those of the same name go, the new one stands last.
@@ -42,12 +59,22 @@ impl Headers {
 
     /// Takes out every header of this name.
     pub fn remove(&mut self, name: &str) {
-        self.0.retain(|(have, _)| &**have != name);
+        self.retain(|have| have != name);
+    }
+
+    /// Takes out every header whose name is not to be kept.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        if self.iter().any(|(name, _)| !keep(name)) {
+            self.list().retain(|(name, _)| keep(name));
+        }
     }
 
     /// The last value of this name that is not null: the last one wins, as Kafka's own clients have it.
-    pub fn get(&self, name: &str) -> Option<&Bytes> {
-        self.0.iter().rev().filter(|(have, _)| &**have == name).find_map(|(_, value)| value.as_ref())
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        match &self.packed {
+            Some(packed) => packed.values_of(name).flatten().last(),
+            None => self.get_all(name).flatten().last(),
+        }
     }
 
     /// [`get`](Self::get) as text; `None` too where it is not UTF-8.
@@ -56,48 +83,80 @@ impl Headers {
     }
 
     /// Every value of this name, in order.
-    pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Option<&'a Bytes>> {
-        self.0.iter().filter(move |(have, _)| &**have == name).map(|(_, value)| value.as_ref())
+    pub fn get_all<'a>(&'a self, name: &str) -> impl Iterator<Item = Option<&'a [u8]>> {
+        let list = self.list.iter().flat_map(|list| list.iter()).filter(move |(have, _)| &**have == name);
+        let packed = self.packed.iter().flat_map(move |packed| packed.values_of(name));
+        list.map(|(_, value)| value.as_deref()).chain(packed)
     }
 
     /// All of them, in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, Option<&Bytes>)> {
-        self.0.iter().map(|(name, value)| (name, value.as_ref()))
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
+        let list = self.list.iter().flat_map(|list| list.iter()).map(|(name, value)| (&**name, value.as_deref()));
+        list.chain(self.packed.iter().flat_map(Packed::iter))
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.list.as_ref().map_or(0, |list| list.len()) + self.packed.as_ref().map_or(0, Packed::len)
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 
     /// Bytes of all names and values.
     pub fn size(&self) -> usize {
-        self.iter().map(|(name, value)| name.len() + value.map_or(0, Bytes::len)).sum()
+        let listed = |(name, value): &Entry| name.len() + value.as_ref().map_or(0, Bytes::len);
+        let list = self.list.iter().flat_map(|list| list.iter()).map(listed).sum::<usize>();
+        list + self.packed.as_ref().map_or(0, Packed::size)
+    }
+
+    /// To be changed: as a list of our own.
+    fn list(&mut self) -> &mut Vec<Entry> {
+        if let Some(packed) = self.packed.take() {
+            self.list = Some(Arc::new(packed.iter().map(owned).collect()));
+        }
+        Arc::make_mut(self.list.get_or_insert_default())
     }
 }
 
-impl FromIterator<(Arc<str>, Option<Bytes>)> for Headers {
-    fn from_iter<I: IntoIterator<Item = (Arc<str>, Option<Bytes>)>>(headers: I) -> Self {
-        Self(headers.into_iter().collect())
+fn owned((name, value): (&str, Option<&[u8]>)) -> Entry {
+    (name.into(), value.map(Bytes::copy_from_slice))
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(|(name, value)| (name, value.map(Bytes::copy_from_slice)))).finish()
     }
 }
 
-impl Extend<(Arc<str>, Option<Bytes>)> for Headers {
-    fn extend<I: IntoIterator<Item = (Arc<str>, Option<Bytes>)>>(&mut self, headers: I) {
-        self.0.extend(headers);
+impl PartialEq for Headers {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Headers {}
+
+impl FromIterator<Entry> for Headers {
+    fn from_iter<I: IntoIterator<Item = Entry>>(headers: I) -> Self {
+        Self { list: Some(Arc::new(headers.into_iter().collect())), packed: None }
     }
 }
 
 impl IntoIterator for Headers {
     type Item = (Arc<str>, Option<Bytes>);
     type IntoIter = std::vec::IntoIter<Self::Item>;
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+    fn into_iter(mut self) -> Self::IntoIter {
+        self.list();
+        self.list.map(Arc::unwrap_or_clone).unwrap_or_default().into_iter()
+    }
+}
+
+impl Extend<Entry> for Headers {
+    fn extend<I: IntoIterator<Item = Entry>>(&mut self, headers: I) {
+        self.list().extend(headers);
     }
 }
 
@@ -121,5 +180,16 @@ mod tests {
         headers.set("a", "x");
         assert_eq!(headers.len(), 2);
         assert_eq!(headers.get_str("a"), Some("x"));
+    }
+
+    #[test]
+    fn packed_headers_are_changed_like_others_and_leave_their_copies_alone() {
+        let packed = Headers::pack(&mut BytesMut::new(), [("a", Some(&b"1"[..])), ("b", None)]);
+        let mut changed = packed.clone();
+        changed.append("c", "3");
+        changed.remove("a");
+        let expected: Headers = [("b".into(), None), ("c".into(), Some("3".into()))].into_iter().collect();
+        assert_eq!(changed, expected);
+        assert_eq!((packed.len(), packed.get("a")), (2, Some(&b"1"[..])));
     }
 }

@@ -1,5 +1,6 @@
 //! A message as it travels: bytes, key and headers, no types.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -24,7 +25,7 @@ pub struct Message {
     /// When it was made, in whole milliseconds on most brokers. `None` when sending: the broker's client fills it in.
     pub timestamp: Option<SystemTime>,
     /// Wishes of the sender; nothing on a message received.
-    pub send: SendOptions,
+    pub send: Wishes,
 }
 
 impl Message {
@@ -41,7 +42,7 @@ impl Message {
             payload: None,
             headers: Headers::new(),
             timestamp: None,
-            send: SendOptions::default(),
+            send: Wishes::default(),
         }
     }
 
@@ -78,6 +79,39 @@ pub struct SendOptions {
     /// Higher goes first. Needs `priority`.
     pub priority: Option<u8>,
 }
+
+/// [`SendOptions`], which most messages do not have: read and set through it, and an allocation only where something is set.
+#[derive(Debug, Clone, Default)]
+pub struct Wishes(Option<Box<SendOptions>>);
+
+static NONE: SendOptions = SendOptions { partition: None, deliver_at: None, expires: None, priority: None };
+
+impl Deref for Wishes {
+    type Target = SendOptions;
+    fn deref(&self) -> &SendOptions {
+        self.0.as_deref().unwrap_or(&NONE)
+    }
+}
+
+impl DerefMut for Wishes {
+    fn deref_mut(&mut self) -> &mut SendOptions {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl From<SendOptions> for Wishes {
+    fn from(options: SendOptions) -> Self {
+        Self((options != NONE).then(|| Box::new(options)))
+    }
+}
+
+impl PartialEq for Wishes {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Wishes {}
 
 /// Where a delivered message stood in the broker: for dead-letter headers, logs and spans, not for arithmetic.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

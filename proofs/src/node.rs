@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gulo::message::Origin;
 use gulo::prelude::*;
+use gulo::transport::CommitPolicy;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
@@ -15,6 +16,8 @@ use crate::{Trouble, now};
 
 /// How many handlers at a time.
 pub(crate) const AT_A_TIME: usize = 64;
+/// What is finished since the last commit is handled again after a kill.
+pub(crate) const COMMIT: CommitPolicy = CommitPolicy { every: 1000, interval: Duration::from_secs(1) };
 /// How often a step is handled that panics every time.
 pub(crate) const ATTEMPTS: u32 = 3;
 /// A killed member keeps its lanes so long.
@@ -72,7 +75,7 @@ pub(crate) async fn run(topic: &str, group: &str, ledger: &str, health: Health) 
 fn subscription(group: &str) -> Subscription {
     let patient = Retry::fixed(Duration::from_millis(50)).max_attempts(u32::MAX);
     let retry = Retry::fixed(Duration::from_millis(100)).max_attempts(ATTEMPTS).on_error::<NotNow>(patient);
-    Subscription::group(group).concurrency(Concurrency::per_key(AT_A_TIME)).retry(retry)
+    Subscription::group(group).concurrency(Concurrency::per_key(AT_A_TIME)).retry(retry).commit(COMMIT)
 }
 
 async fn told_to_stop() {

@@ -186,7 +186,7 @@ pub async fn assert_stops_with(bus: Bus, expected: (u64, u64, u64, u64, usize)) 
 /// The headers of `message` by name and value, for a comparison that shows itself.
 pub fn headers(message: &Message) -> Vec<(String, Option<String>)> {
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-    message.headers.iter().map(|(name, value)| (name.to_string(), value.map(|value| text(value)))).collect()
+    message.headers.iter().map(|(name, value)| (name.to_string(), value.map(text))).collect()
 }
 
 pub fn header<'a>(message: &'a Message, name: &str) -> &'a str {

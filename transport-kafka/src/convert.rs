@@ -1,72 +1,74 @@
 //! Between Kafka's records and our messages. Nothing is lost on the way: null and empty stay apart, headers keep their
 //! order and may repeat.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use gulo_bus_core::headers::Headers;
-use gulo_bus_core::message::{Message, SendOptions};
+use gulo_bus_core::message::{Message, Wishes};
 use gulo_bus_core::{Error, ErrorKind, Result};
 use rdkafka::Message as _;
-use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, Headers as _, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
 
-use crate::commit::header;
+use crate::native::{HeaderList, Record};
 
-/// Header names seen before, shared among messages: a topic has few, and each message repeats them.
+/// Copies messages out of librdkafka's memory, which is freed with the last message of its fetch: one that is kept while it
+/// is handled must not keep the megabyte around it. The parts of messages that come together share an allocation, which is
+/// small enough to be kept by any of them.
 #[derive(Debug, Default)]
-pub(crate) struct Names(HashSet<Arc<str>>);
+pub(crate) struct Copier {
+    chunk: BytesMut,
+}
 
-impl Names {
-    /// Beyond this many the names are not names but data, and are not kept.
-    const MOST: usize = 512;
+/// What a message is made of.
+struct Parts<'a> {
+    key: Option<&'a [u8]>,
+    payload: Option<&'a [u8]>,
+    headers: HeaderList<'a>,
+    timestamp: Option<i64>,
+}
 
-    fn get(&mut self, name: &str) -> Arc<str> {
-        if let Some(known) = self.0.get(name) {
-            return known.clone();
+impl Copier {
+    /// Bytes that messages share.
+    const CHUNK: usize = 8 << 10;
+
+    /// What is larger has an allocation of its own.
+    const LARGE: usize = Self::CHUNK / 4;
+
+    /// The message that lies in a partition's own queue.
+    pub(crate) fn copy(&mut self, record: Record<'_>, topic: &Arc<str>) -> Message {
+        let (key, payload) = (record.key(), record.payload());
+        self.copy_parts(&Parts { key, payload, headers: record.headers(), timestamp: record.timestamp() }, topic)
+    }
+
+    /// The message that came by the consumer's queue.
+    pub(crate) fn copy_borrowed(&mut self, record: &BorrowedMessage<'_>, topic: &Arc<str>) -> Message {
+        let (key, payload, headers) = (record.key(), record.payload(), HeaderList::of(record.headers()));
+        self.copy_parts(&Parts { key, payload, headers, timestamp: record.timestamp().to_millis() }, topic)
+    }
+
+    fn copy_parts(&mut self, parts: &Parts<'_>, topic: &Arc<str>) -> Message {
+        let size = parts.key.map_or(0, <[u8]>::len) + parts.payload.map_or(0, <[u8]>::len);
+        let mut own = BytesMut::new();
+        let large = size > Self::LARGE;
+        let buffer = if large { &mut own } else { &mut self.chunk };
+        if buffer.capacity() < size {
+            *buffer = BytesMut::with_capacity(if large { size } else { Self::CHUNK });
         }
-        let name: Arc<str> = name.into();
-        if self.0.len() < Self::MOST {
-            self.0.insert(name.clone());
+        let mut part = |bytes: &[u8]| {
+            buffer.extend_from_slice(bytes);
+            buffer.split().freeze()
+        };
+        Message {
+            topic: topic.clone(),
+            key: parts.key.map(&mut part),
+            payload: parts.payload.map(&mut part),
+            headers: Headers::pack(buffer, parts.headers.iter()),
+            timestamp: parts.timestamp.map(from_millis),
+            send: Wishes::default(),
         }
-        name
     }
-}
-
-/// A message copied out of librdkafka's memory, which is freed with the last message of its fetch: one that is kept while
-/// it is handled must not keep the megabyte around it. Key, payload and header values share one allocation.
-pub(crate) fn take_out(record: &BorrowedMessage<'_>, topic: &Arc<str>, names: &mut Names) -> Message {
-    let headers = record.headers();
-    let mut buffer = BytesMut::with_capacity(size_of_parts(record, headers));
-    let mut part = |bytes: &[u8]| {
-        buffer.extend_from_slice(bytes);
-        buffer.split().freeze()
-    };
-    Message {
-        topic: topic.clone(),
-        key: record.key().map(&mut part),
-        payload: record.payload().map(&mut part),
-        headers: headers.map_or_else(Headers::new, |list| take_headers(list, &mut part, names)),
-        timestamp: record.timestamp().to_millis().map(from_millis),
-        send: SendOptions::default(),
-    }
-}
-
-fn size_of_parts(record: &BorrowedMessage<'_>, headers: Option<&BorrowedHeaders>) -> usize {
-    let values = headers.map_or(0, |list| {
-        let values = (0..list.count()).filter_map(|index| header(list, index)?.1);
-        values.map(<[u8]>::len).sum()
-    });
-    record.key_len() + record.payload_len() + values
-}
-
-fn take_headers(list: &BorrowedHeaders, part: &mut impl FnMut(&[u8]) -> Bytes, names: &mut Names) -> Headers {
-    let mut headers = Headers::with_capacity(list.count());
-    for (name, value) in (0..list.count()).filter_map(|index| header(list, index)) {
-        headers.append_nullable(names.get(&name), value.map(&mut *part));
-    }
-    headers
 }
 
 /// The headers to send; none at all where there are none, as Kafka has it.
@@ -75,10 +77,7 @@ pub(crate) fn to_native(headers: &Headers) -> Option<OwnedHeaders> {
         return None;
     }
     let native = OwnedHeaders::new_with_capacity(headers.len());
-    let add = |native: OwnedHeaders, (key, value): (&Arc<str>, Option<&Bytes>)| {
-        let value = value.map(|value| &value[..]);
-        native.insert(Header { key, value })
-    };
+    let add = |native: OwnedHeaders, (key, value): (&str, Option<&[u8]>)| native.insert(Header { key, value });
     Some(headers.iter().fold(native, add))
 }
 
@@ -132,8 +131,7 @@ mod tests {
         headers.append("b", "");
         headers.append("a", "2");
         let native = to_native(&headers).unwrap();
-        let list = native.as_borrowed();
-        let back: Vec<_> = (0..list.count()).filter_map(|index| header(list, index)).collect();
+        let back: Vec<_> = HeaderList::of(Some(native.as_borrowed())).iter().collect();
         let expected: [(&str, Option<&[u8]>); 4] =
             [("a", Some(b"1")), ("a", None), ("b", Some(b"")), ("a", Some(b"2"))];
         for (have, want) in back.iter().zip(expected) {
@@ -163,14 +161,5 @@ mod tests {
         for bad in [nul, early, beyond, Message::new("", "x"), Message::new("a\0", "x")] {
             assert_eq!(check(&bad).unwrap_err().kind(), ErrorKind::Refused);
         }
-    }
-
-    #[test]
-    fn names_are_shared_up_to_a_bound() {
-        let mut names = Names::default();
-        let first = names.get("a");
-        assert!(Arc::ptr_eq(&first, &names.get("a")));
-        (0..2 * Names::MOST).for_each(|number| drop(names.get(&number.to_string())));
-        assert_eq!(names.0.len(), Names::MOST);
     }
 }

@@ -29,7 +29,7 @@ use tokio::sync::oneshot;
 
 use crate::config::KafkaConfig;
 use crate::context::{Health, Observer};
-use crate::convert::{Names, take_out};
+use crate::convert::Copier;
 use crate::error::of_call;
 use crate::rebalance::{Change, GroupConsumer, Place, SourceContext};
 use crate::shared::{Command, Shared};
@@ -230,7 +230,7 @@ impl Driver {
         let place = Place::new(record.topic(), record.partition());
         let mut state = self.shared.lock();
         if let Some(lane) = state.lanes.of(&place) {
-            let message = take_out(record, &lane.place.topic, &mut Names::default());
+            let message = Copier::default().copy_borrowed(record, &lane.place.topic);
             lane.backlog.push_back((record.offset(), message));
             drop(state);
             self.shared.wake.notify_one();

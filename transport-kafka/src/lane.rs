@@ -2,16 +2,14 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::time::Duration;
 
 use gulo_bus_core::message::{Message, Origin};
 use gulo_bus_core::settle::{Lane, Ledger, Token};
 use gulo_bus_core::transport::Delivery;
-use rdkafka::Message as _;
-use rdkafka::consumer::base_consumer::PartitionQueue;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::error::RDKafkaErrorCode as Code;
 
-use crate::convert::{Names, take_out};
+use crate::convert::Copier;
+use crate::native::{Queue, Record};
 use crate::rebalance::{Place, SourceContext};
 
 /// A lane that is open.
@@ -21,7 +19,7 @@ pub(crate) struct OpenLane {
     pub(crate) ledger: Ledger,
     /// Fetched messages wait in it. A lane that is full is held back by not polling it: librdkafka's pause would throw
     /// away what was fetched, and fetch it again at half a second a time.
-    pub(crate) queue: Option<PartitionQueue<SourceContext>>,
+    pub(crate) queue: Option<Queue<SourceContext>>,
     /// Came by the consumer's own queue before this partition's was split off: delivered first.
     pub(crate) backlog: VecDeque<(i64, Message)>,
     pub(crate) paused: bool,
@@ -35,14 +33,6 @@ pub(crate) struct OpenLane {
     pub(crate) initial: Option<i64>,
     /// The position that the broker has confirmed for this epoch.
     pub(crate) confirmed: Option<i64>,
-}
-
-/// What a look into a lane gave. It lives for a moment, and a box would cost an allocation for each message.
-#[allow(clippy::large_enum_variant)]
-pub(crate) enum Taken {
-    Delivery(Delivery),
-    Nothing,
-    Trouble(Code),
 }
 
 impl OpenLane {
@@ -73,40 +63,53 @@ impl OpenLane {
         position.filter(|position| Some(*position) != self.confirmed)
     }
 
-    /// The next message, if it may be handed out.
-    pub(crate) fn take(&mut self, window: usize, names: &mut Names) -> Taken {
+    /// Moves messages that may be handed out to `out`, at most `most`. Returns what is wrong with the partition, if anything
+    /// came up.
+    pub(crate) fn fill(
+        &mut self,
+        out: &mut VecDeque<Delivery>,
+        most: usize,
+        window: usize,
+        copier: &mut Copier,
+    ) -> Option<Code> {
         if self.paused || self.draining || self.held {
-            return Taken::Nothing;
+            return None;
         }
-        while self.ledger.span() < window {
-            let (offset, message) = match self.next(names) {
-                Ok(Some(next)) => next,
-                Ok(None) => return Taken::Nothing,
-                Err(code) => return Taken::Trouble(code),
-            };
-            // A repetition within one assignment gets no number and is not handed out again.
-            if let Some(seq) = self.ledger.arrive(offset) {
-                return Taken::Delivery(self.delivery(seq, offset, message));
+        let until = out.len() + most.min(window.saturating_sub(self.ledger.span()));
+        let Self { id, place, ledger, backlog, queue, .. } = self;
+        // A repetition within one assignment gets no number and is not handed out again.
+        while out.len() < until
+            && let Some((offset, message)) = backlog.pop_front()
+        {
+            if let Some(seq) = ledger.arrive(offset) {
+                out.push_back(delivery(Token { lane: *id, seq }, place, offset, message));
             }
         }
-        Taken::Nothing
-    }
-
-    fn next(&mut self, names: &mut Names) -> Result<Option<(i64, Message)>, Code> {
-        if let Some(next) = self.backlog.pop_front() {
-            return Ok(Some(next));
+        let queue = queue.as_mut()?;
+        let mut trouble = None;
+        let mut hand_out = |record: Record<'_>, out: &mut VecDeque<Delivery>| {
+            if let Some(seq) = ledger.arrive(record.offset()) {
+                let message = copier.copy(record, &place.topic);
+                out.push_back(delivery(Token { lane: *id, seq }, place, record.offset(), message));
+            }
+        };
+        while out.len() < until {
+            let taken = queue.take(until - out.len(), |record| match record {
+                Ok(record) => hand_out(record, out),
+                Err(Code::PartitionEOF) => {}
+                Err(code) => trouble = Some(code),
+            });
+            if taken == 0 {
+                break;
+            }
         }
-        let polled = self.queue.as_ref().and_then(|queue| queue.poll(Duration::ZERO));
-        match polled {
-            None | Some(Err(KafkaError::PartitionEOF(_))) => Ok(None),
-            Some(Ok(record)) => Ok(Some((record.offset(), take_out(&record, &self.place.topic, names)))),
-            Some(Err(error)) => Err(error.rdkafka_error_code().unwrap_or(Code::Fail)),
-        }
+        trouble
     }
+}
 
-    fn delivery(&self, seq: u64, offset: i64, message: Message) -> Delivery {
-        Delivery { message, token: Token { lane: self.id, seq }, origin: self.origin(Some(offset)), redelivered: 0 }
-    }
+fn delivery(token: Token, place: &Place, offset: i64, message: Message) -> Delivery {
+    let partition = u32::try_from(place.partition).ok();
+    Delivery { message, token, partition, offset: Some(offset), redelivered: 0 }
 }
 
 impl fmt::Debug for OpenLane {
@@ -183,15 +186,18 @@ impl Lanes {
 mod tests {
     use super::*;
 
+    fn take(lane: &mut OpenLane, window: usize) -> Vec<Token> {
+        let mut out = VecDeque::new();
+        assert!(lane.fill(&mut out, 100, window, &mut Copier::default()).is_none());
+        out.iter().map(|delivery| delivery.token).collect()
+    }
+
     fn filled(window: usize) -> (Lanes, Lane, Vec<Token>) {
         let mut lanes = Lanes::default();
         let lane = lanes.open(&Place::new("t", 3));
         let id = lane.id;
         lane.backlog = (0..5).map(|at| (at * 2, Message::new("t", "x"))).collect();
-        let mut tokens = Vec::new();
-        while let Taken::Delivery(delivery) = lane.take(window, &mut Names::default()) {
-            tokens.push(delivery.token);
-        }
+        let tokens = take(lane, window);
         (lanes, id, tokens)
     }
 
@@ -211,9 +217,9 @@ mod tests {
         assert_eq!(tokens.len(), 3);
         let lane = lanes.get_mut(id).unwrap();
         lane.ledger.finish(tokens[2].seq);
-        assert!(matches!(lane.take(3, &mut Names::default()), Taken::Nothing));
+        assert!(take(lane, 3).is_empty());
         lane.ledger.finish(tokens[0].seq);
-        assert!(matches!(lane.take(3, &mut Names::default()), Taken::Delivery(_)));
+        assert_eq!(take(lane, 3).len(), 1);
     }
 
     #[test]

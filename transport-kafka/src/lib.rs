@@ -18,13 +18,13 @@
 //! - A thread of its own serves each source's group membership, so no handler, however slow, costs the membership.
 //! - Lanes that move to another member drain first, are committed, and only then are given up.
 
-mod commit;
 mod config;
 mod context;
 mod convert;
 mod driver;
 mod error;
 mod lane;
+mod native;
 mod publisher;
 mod rebalance;
 mod shared;

@@ -15,11 +15,12 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use tokio::sync::{Notify, oneshot};
 
 use crate::context::lock;
-use crate::convert::Names;
-use crate::lane::{Lanes, OpenLane, Taken};
+use crate::convert::Copier;
+use crate::lane::{Lanes, OpenLane};
+use crate::native::BATCH;
 
 /// Messages taken from one lane before the next has its turn.
-const TURN: usize = 64;
+const TURN: usize = BATCH;
 
 /// What the driver is asked to do to a lane.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ pub(crate) struct State {
     pub(crate) settled_since: Option<Instant>,
     /// Messages came since the driver last looked.
     pub(crate) received: bool,
-    names: Names,
+    copier: Copier,
     turn: usize,
 }
 
@@ -121,13 +122,9 @@ impl State {
         let before = inbox.deliveries.len();
         self.turn = self.turn.wrapping_add(1);
         for lane in self.lanes.in_turn(self.turn) {
-            let until = most.min(inbox.deliveries.len() + TURN);
-            while inbox.deliveries.len() < until {
-                match lane.take(window, &mut self.names) {
-                    Taken::Delivery(delivery) => inbox.deliveries.push(delivery),
-                    Taken::Nothing => break,
-                    Taken::Trouble(code) => trouble(code),
-                }
+            let room = TURN.min(most - inbox.deliveries.len());
+            if let Some(code) = lane.fill(&mut inbox.deliveries, room, window, &mut self.copier) {
+                trouble(code);
             }
         }
         inbox.deliveries.len() > before

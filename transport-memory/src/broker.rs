@@ -166,7 +166,7 @@ impl Broker {
         let Some(topic) = self.config.dead_letter.clone() else { return };
         let message = Message { topic: topic.clone(), ..item.message };
         // The topic exists since the broker does, and keeps what no group is bound to.
-        state.append(&self.config, message);
+        state.append(&self.config, message, SystemTime::now());
         state.wake_readers(&[topic]);
     }
 

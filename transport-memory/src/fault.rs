@@ -31,6 +31,10 @@ struct Rule {
 }
 
 impl Script {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
     /// The fate of a message for `topic`, by the oldest rule that fits; that rule is then used up by one.
     pub(crate) fn fate(&mut self, topic: &str) -> Option<Outcome> {
         let fits = |rule: &Rule| rule.topic.as_ref().is_none_or(|only| **only == *topic);

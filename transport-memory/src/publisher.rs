@@ -1,7 +1,8 @@
 //! Publishing: checked here, then handed to the broker, which confirms by appending.
 
+use std::iter::Peekable;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use gulo_bus_core::message::Message;
@@ -46,24 +47,18 @@ impl Drop for Busy<'_> {
     }
 }
 
-type Indexed = (usize, Message);
+type Refused = Peekable<std::vec::IntoIter<(usize, Error)>>;
 
 impl MemoryPublisher {
     pub(crate) fn new(broker: Arc<Broker>) -> Self {
         Self { broker, phase: watch::Sender::new(Phase::Open), busy: watch::Sender::new(0) }
     }
 
-    /// Refuses what never will be taken, before anything else.
-    fn check(&self, batch: Vec<Message>, failed: &mut Vec<Failed>) -> Vec<Indexed> {
+    /// What never will be taken, by its index, in order.
+    fn refused(&self, batch: &[Message]) -> Refused {
         let can = self.broker.config.capabilities();
-        let mut good = Vec::with_capacity(batch.len());
-        for (index, message) in batch.into_iter().enumerate() {
-            match check(can, &message) {
-                Ok(()) => good.push((index, message)),
-                Err(error) => failed.push(Failed { index, message, outcome: Outcome::Refused, error }),
-            }
-        }
-        good
+        let refused = |(index, message)| check(can, message).err().map(|error| (index, error));
+        batch.iter().enumerate().filter_map(refused).collect::<Vec<_>>().into_iter().peekable()
     }
 
     /// Waits until the broker takes publishes.
@@ -100,9 +95,19 @@ impl MemoryPublisher {
     }
 
     /// Appends in order, under one lock, each message by its fate.
-    fn append(&self, good: Vec<Indexed>, failed: &mut Vec<Failed>) {
+    fn append(&self, mut batch: Vec<Message>, mut refused: Refused) -> Vec<Failed> {
         let (mut state, mut topics) = (self.broker.lock(), Vec::<Arc<str>>::new());
-        for (index, message) in good {
+        let (mut failed, now) = (Vec::new(), SystemTime::now());
+        let first = batch.first().map(|message| message.topic.clone());
+        let nobody_interferes = refused.peek().is_none() && state.script.is_empty();
+        if nobody_interferes && state.append_all(&self.broker.config, &mut batch, now) {
+            topics.extend(first);
+        }
+        for (index, message) in batch.into_iter().enumerate() {
+            if let Some((_, error)) = refused.next_if(|(next, _)| *next == index) {
+                failed.push(Failed { index, message, outcome: Outcome::Refused, error });
+                continue;
+            }
             let fate = state.script.fate(&message.topic);
             let mut fail = |outcome, error, message| failed.push(Failed { index, message, outcome, error });
             if let Some(outcome @ (Outcome::Refused | Outcome::NotSent)) = fate {
@@ -119,9 +124,10 @@ impl MemoryPublisher {
             if let Some(outcome) = fate {
                 fail(outcome, scripted(outcome, &message), message.clone());
             }
-            state.append(&self.broker.config, message);
+            state.append(&self.broker.config, message, now);
         }
         state.wake_readers(&topics);
+        failed
     }
 }
 
@@ -132,15 +138,12 @@ impl Publisher for MemoryPublisher {
             return none_or_unsent(Unsent::all(batch, Outcome::NotSent, |_| closed()).failed);
         }
         let _busy = Busy::new(&self.busy);
-        let mut failed = Vec::new();
-        let good = self.check(batch, &mut failed);
-        if !good.is_empty() {
-            match self.passage().await {
-                Ok(()) => self.append(good, &mut failed),
-                Err(error) => failed.extend(good.into_iter().map(|one| not_sent(one, &error))),
-            }
-        }
-        none_or_unsent(failed)
+        let refused = self.refused(&batch);
+        let passage = if refused.len() < batch.len() { self.passage().await } else { Ok(()) };
+        none_or_unsent(match passage {
+            Ok(()) => self.append(batch, refused),
+            Err(error) => not_sent(batch, refused, &error),
+        })
     }
 
     async fn close(&self, deadline: Instant) -> Result<()> {
@@ -161,14 +164,19 @@ impl Publisher for MemoryPublisher {
     }
 }
 
-fn none_or_unsent(mut failed: Vec<Failed>) -> Result<(), Unsent> {
-    failed.sort_by_key(|failed| failed.index);
+fn none_or_unsent(failed: Vec<Failed>) -> Result<(), Unsent> {
     if failed.is_empty() { Ok(()) } else { Err(Unsent { failed }) }
 }
 
-fn not_sent((index, message): Indexed, error: &Error) -> Failed {
-    let error = Error::new(error.kind(), error.to_string());
-    Failed { index, message, outcome: Outcome::NotSent, error }
+fn not_sent(batch: Vec<Message>, mut refused: Refused, error: &Error) -> Vec<Failed> {
+    let fail = |(index, message)| match refused.next_if(|(next, _)| *next == index) {
+        Some((_, error)) => Failed { index, message, outcome: Outcome::Refused, error },
+        None => {
+            let error = Error::new(error.kind(), error.to_string());
+            Failed { index, message, outcome: Outcome::NotSent, error }
+        }
+    };
+    batch.into_iter().enumerate().map(fail).collect()
 }
 
 fn check(can: Capabilities, message: &Message) -> Result<()> {

@@ -71,10 +71,10 @@ async fn send(transport: &MemoryTransport, texts: &[&str]) {
     publish(transport, texts.iter().map(|text| message(text)).collect()).await.unwrap();
 }
 
-fn payloads(deliveries: &[Delivery]) -> Vec<String> {
+fn payloads<'a>(deliveries: impl IntoIterator<Item = &'a Delivery>) -> Vec<String> {
     let text =
         |delivery: &Delivery| delivery.message.payload.as_deref().map(String::from_utf8_lossy).unwrap().into_owned();
-    deliveries.iter().map(text).collect()
+    deliveries.into_iter().map(text).collect()
 }
 
 struct Reader {

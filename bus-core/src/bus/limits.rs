@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::envelope;
+use crate::error::{Error, ErrorKind, Result, shown};
 use crate::event::EventMeta;
 use crate::message::Message;
 
@@ -29,23 +30,33 @@ impl Default for Limits {
 }
 
 impl Limits {
-    pub(crate) fn check(&self, message: &Message, meta: &EventMeta) -> Result<()> {
+    pub(crate) fn check(&self, message: &Message) -> Result<()> {
         let length = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
         let sizes = [
             ("payload", length(&message.payload), self.payload_bytes, "bytes"),
             ("key", length(&message.key), self.key_bytes, "bytes"),
             ("number of headers", message.headers.len(), self.headers, "headers"),
             ("size of all headers", message.headers.size(), self.header_bytes, "bytes"),
+        ];
+        let name = || envelope::event_type(message).unwrap_or(&message.topic);
+        sizes.into_iter().try_for_each(|size| within(size, name))
+    }
+
+    pub(crate) fn check_meta(&self, meta: &EventMeta) -> Result<()> {
+        let sizes = [
             ("event id", meta.id.len(), self.id_bytes, "bytes"),
             ("event type", meta.event_type.len(), self.id_bytes, "bytes"),
         ];
-        match sizes.into_iter().find(|(_, size, limit, _)| size > limit) {
-            None => Ok(()),
-            Some((what, size, limit, unit)) => Err(Error::new(
-                ErrorKind::TooLarge,
-                format!("{what} of `{}` is {size} {unit}, the limit is {limit}", meta.event_type),
-            )
-            .help("raise it with `Bus::builder(..).limits(..)`, or send a reference instead of the content")),
-        }
+        sizes.into_iter().try_for_each(|size| within(size, || &meta.event_type))
     }
+}
+
+fn within<'a>((what, size, limit, unit): (&str, usize, usize, &str), name: impl FnOnce() -> &'a str) -> Result<()> {
+    if size <= limit {
+        return Ok(());
+    }
+    let name = shown(name());
+    let problem = format!("{what} of `{name}` is {size} {unit}, the limit is {limit}");
+    let help = "raise it with `Bus::builder(..).limits(..)`, or send a reference instead of the content";
+    Err(Error::new(ErrorKind::TooLarge, problem).help(help))
 }

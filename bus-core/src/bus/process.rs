@@ -8,8 +8,9 @@ mod parked;
 mod routes;
 
 use std::any::Any;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -21,13 +22,14 @@ use crate::bus::report::Gauge;
 use crate::bus::subscription::Unhandled;
 use crate::dead_letter::{DeadLetter, Epitaph, Reason, To};
 use crate::error::{Error, ErrorKind, shown};
-use crate::event::EventMeta;
-use crate::handler::{ErasedHandler, HandlerError, StateMap, Undecodable};
+use crate::handler::{HandlerError, HandlerResult, Received, StateMap, Undecodable, handling};
 use crate::layer::Layer;
-use crate::message::Message;
+use crate::message::{Message, Origin};
 use crate::retry::{Decision, Retry};
+use crate::settle::Token;
 use crate::transport::{Delivery, Failed, Outcome, Publisher, Unsent};
 
+pub(crate) use attempt::Attempt;
 use routes::Route;
 pub(crate) use routes::Routes;
 
@@ -50,24 +52,46 @@ pub(crate) struct Processor {
 }
 
 /// A message on its way to its end.
+#[derive(Debug)]
 pub(crate) struct Work {
-    pub(crate) delivery: Delivery,
+    pub(crate) received: Received,
     attempts: u32,
-    /// As people read it, and as it is measured: a clock that is set does not count.
-    first_failed: Option<DateTime<Utc>>,
-    failing_since: Option<Instant>,
-    burial: Option<Box<Burial>>,
+    /// Nothing of it is there while all goes well.
+    failing: Option<Box<Failing>>,
+}
+
+/// Since when it fails, as people read it, and as it is measured: a clock that is set does not count.
+#[derive(Debug)]
+struct Failing {
+    first: DateTime<Utc>,
+    since: Instant,
     /// What its last failure said.
-    reason: Option<Box<str>>,
+    reason: String,
+    burial: Option<Burial>,
 }
 
 impl Work {
-    pub(crate) fn new(delivery: Delivery) -> Self {
-        Self { delivery, attempts: 0, first_failed: None, failing_since: None, burial: None, reason: None }
+    pub(crate) const fn new(delivery: Delivery) -> Self {
+        Self { received: Received::new(delivery), attempts: 0, failing: None }
+    }
+
+    pub(crate) const fn token(&self) -> Token {
+        self.received.delivery.token
+    }
+
+    pub(crate) fn origin(&self) -> Origin {
+        self.received.delivery.origin()
+    }
+
+    fn failing(&mut self) -> &mut Failing {
+        let now =
+            || Box::new(Failing { first: Utc::now(), since: Instant::now(), reason: String::new(), burial: None });
+        self.failing.get_or_insert_with(now)
     }
 }
 
 /// Its dead letter, and how long to wait before it is tried again.
+#[derive(Debug)]
 struct Burial {
     reason: Reason,
     cut: Message,
@@ -90,23 +114,45 @@ pub(crate) enum Turn {
 }
 
 impl Processor {
-    /// Handles the message once.
-    ///
-    /// Cancel safety: dropped midway, nothing is settled and it comes again.
-    pub(crate) async fn attempt(&self, work: &mut Work) -> Turn {
-        let death = match self.routes.find(&work.delivery.message) {
-            Route::Skip => return self.skip(),
+    /// Begins to handle the message, and polls its handler once, on the spot: most are done then, and cost no wake-up. What
+    /// is not is an [`Attempt`] under way; dropped, nothing is settled and the message comes again.
+    pub(crate) fn begin(&self, work: &mut Work, cx: &mut Context<'_>) -> Result<Turn, Attempt> {
+        let begun = catch_unwind(AssertUnwindSafe(|| self.call(work)));
+        let mut attempt = match begun {
+            Ok(Err(attempt)) => attempt,
+            Ok(Ok(turn)) => return Ok(turn),
+            Err(panic) => return Ok(self.condemn_panicked(work, &*panic)),
+        };
+        match self.poll(work, &mut attempt, cx) {
+            Poll::Ready(turn) => Ok(turn),
+            Poll::Pending => Err(attempt),
+        }
+    }
+
+    /// Goes on with an attempt.
+    pub(crate) fn poll(&self, work: &mut Work, attempt: &mut Attempt, cx: &mut Context<'_>) -> Poll<Turn> {
+        let polled = handling(&work.received, || attempt.poll(cx));
+        polled.map(|result| {
+            let ended = catch_unwind(AssertUnwindSafe(|| self.conclude(work, attempt.handler, result)));
+            ended.unwrap_or_else(|panic| self.condemn_panicked(work, &*panic))
+        })
+    }
+
+    /// The group's handler, called; or where there is none for it, what becomes of the message.
+    fn call(&self, work: &mut Work) -> Result<Turn, Attempt> {
+        let death = match self.routes.find(&work.received.delivery.message) {
+            Route::Skip => return Ok(self.skip()),
             Route::Unhandled(error) if self.unhandled == Unhandled::Skip => {
-                tracing::debug!(group = %self.group, origin = %work.delivery.origin, "skipped: {error}");
-                return self.skip();
+                tracing::debug!(group = %self.group, origin = %work.origin(), "skipped: {error}");
+                return Ok(self.skip());
             }
             Route::Unhandled(error) | Route::Unknown(error) => Undecodable(error),
-            Route::To(handler) => match self.handle(&**handler, work).await {
-                Ok(turn) => return turn,
+            Route::To(handler) => match Attempt::begin(self, &**handler, work) {
+                Ok(attempt) => return Err(attempt),
                 Err(undecodable) => undecodable,
             },
         };
-        self.condemn(work, Reason::Undecodable, death.0)
+        Ok(self.condemn(work, Reason::Undecodable, death.0))
     }
 
     fn skip(&self) -> Turn {
@@ -114,59 +160,54 @@ impl Processor {
         Turn::End { dead: false }
     }
 
-    async fn handle(&self, handler: &dyn ErasedHandler, work: &mut Work) -> Result<Turn, Undecodable> {
-        let meta = handler.meta(&work.delivery.message, &work.delivery.origin)?;
-        let attempt = work.attempts + 1;
-        let result = attempt::run(self, handler, &work.delivery, &meta, attempt).await?;
-        work.attempts = attempt;
-        if attempt > 1 {
+    /// What follows from an attempt that is over.
+    fn conclude(&self, work: &mut Work, handler: &'static str, result: HandlerResult) -> Turn {
+        work.attempts += 1;
+        if work.attempts > 1 {
             self.gauge.retried();
         }
-        let failure = match result {
-            Ok(()) => {
-                self.gauge.handled();
-                return Ok(Turn::End { dead: false });
-            }
-            Err(failure) => failure,
+        let Err(failure) = result else {
+            self.gauge.handled();
+            return Turn::End { dead: false };
         };
-        work.first_failed.get_or_insert_with(Utc::now);
-        let elapsed = work.failing_since.get_or_insert_with(Instant::now).elapsed();
-        let decision = self.retry.decide(&failure.failure(attempt, elapsed));
-        self.log_failure(handler, work, &meta, &failure, decision);
-        Ok(match decision {
+        let (attempts, elapsed) = (work.attempts, work.failing().since.elapsed());
+        let decision = self.retry.decide(&failure.failure(attempts, elapsed));
+        self.log_failure(handler, work, &failure, decision);
+        match decision {
             Decision::RetryAfter(delay) => {
-                work.reason = Some(shown(&failure.to_string()).into());
+                work.failing().reason = shown(&failure.to_string());
                 Turn::Retry(delay)
             }
             Decision::DeadLetter => {
                 let reason = if failure.is_permanent() { Reason::Permanent } else { Reason::AttemptsExhausted };
                 self.condemn(work, reason, Error::new(ErrorKind::Other, failure.to_string()))
             }
-        })
+        }
     }
 
     /// Something panicked that is not the handler itself: an error's `Display`, say. Trying again would do it again.
-    pub(crate) fn condemn_panicked(&self, work: &mut Work, panic: &(dyn Any + Send)) -> Turn {
+    fn condemn_panicked(&self, work: &mut Work, panic: &(dyn Any + Send)) -> Turn {
         let error = Error::new(ErrorKind::Other, attempt::panicked(panic).to_string());
-        tracing::error!(group = %self.group, origin = %work.delivery.origin, "{error}");
+        tracing::error!(group = %self.group, origin = %work.origin(), "{error}");
         self.condemn(work, Reason::Permanent, error)
     }
 
     /// Its dead letter is written; from here on only that is tried.
     fn condemn(&self, work: &mut Work, reason: Reason, error: Error) -> Turn {
-        let last_failed = Utc::now();
+        let first_failed = work.failing().first;
+        let (message, origin) = (&work.received.delivery.message, &work.origin());
         let epitaph = Epitaph {
             group: &self.group,
-            topic: self.dead_letter.topic_for(&work.delivery.origin.topic, &self.group).unwrap_or_default(),
-            origin: &work.delivery.origin,
+            topic: self.dead_letter.topic_for(&origin.topic, &self.group).unwrap_or_default(),
+            origin,
             reason,
             error: &error,
             attempts: work.attempts,
-            first_failed: work.first_failed.unwrap_or(last_failed),
-            last_failed,
+            first_failed,
+            last_failed: Utc::now(),
         };
-        let (copy, cut) = (epitaph.copy(&work.delivery.message), epitaph.cut_copy(&work.delivery.message));
-        work.burial = Some(Box::new(Burial { reason, cut, copy, error, wait: DEAD_LETTER_BACK_OFF.0 }));
+        let (copy, cut) = (epitaph.copy(message), epitaph.cut_copy(message));
+        work.failing().burial = Some(Burial { reason, cut, copy, error, wait: DEAD_LETTER_BACK_OFF.0 });
         Turn::Condemned
     }
 
@@ -175,11 +216,14 @@ impl Processor {
     ///
     /// Cancel safety: dropped midway, the letter may stand there and the message comes again.
     pub(crate) async fn bury(&self, work: &mut Work) -> Turn {
-        let Some(burial) = &mut work.burial else { return Turn::Retry(Duration::ZERO) };
-        let (group, origin, topic) = (&self.group, &work.delivery.origin, &burial.copy.topic);
+        let Work { received, failing, .. } = work;
+        let burial = failing.as_mut().and_then(|failing| failing.burial.as_mut());
+        let Some(burial) = burial else { return Turn::Retry(Duration::ZERO) };
+        let (token, origin) = (&received.delivery.token, received.delivery.origin());
+        let (group, topic) = (&self.group, &burial.copy.topic);
         let trouble = match self.take_letter(&burial.copy).await {
             Ok(()) => {
-                self.gauge.unpark(work.delivery.token);
+                self.gauge.unpark(*token);
                 self.gauge.dead_lettered();
                 let (reason, error) = (burial.reason.name(), &burial.error);
                 match &self.dead_letter.to {
@@ -196,7 +240,7 @@ impl Processor {
         tracing::error!(%group, %origin, "{origin} is parked, its dead letter is not taken: {}", trouble.text);
         let wait = burial.wait;
         burial.wait = (wait * 2).min(DEAD_LETTER_BACK_OFF.1);
-        self.gauge.park(work.delivery.token, work.parked(Instant::now() + wait, Some(trouble.text)));
+        self.gauge.park(work.token(), work.parked(Instant::now() + wait, Some(trouble.text)));
         Turn::Parked(wait)
     }
 
@@ -216,25 +260,19 @@ impl Processor {
         }
     }
 
-    fn log_failure(
-        &self,
-        handler: &dyn ErasedHandler,
-        work: &Work,
-        meta: &EventMeta,
-        failure: &HandlerError,
-        decision: Decision,
-    ) {
+    fn log_failure(&self, handler: &str, work: &Work, failure: &HandlerError, decision: Decision) {
         let next = match decision {
             Decision::RetryAfter(delay) => format!("again in {delay:?}"),
             Decision::DeadLetter => "to be dead-lettered".to_owned(),
         };
+        let meta = work.received.meta();
         tracing::warn!(
             group = %self.group,
-            origin = %work.delivery.origin,
+            origin = %work.origin(),
             event_id = shown(&meta.id),
             correlation_id = meta.correlation_id.as_deref().map(shown),
             attempt = work.attempts,
-            handler = handler.name(),
+            handler,
             "handler failed, {next}: {failure}"
         );
     }

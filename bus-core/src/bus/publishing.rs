@@ -3,23 +3,19 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::BytesMut;
+
 use crate::bus::limits::Limits;
 use crate::codec;
 use crate::envelope;
 use crate::error::{Error, ErrorKind};
-use crate::event::{EventMeta, IntegrationEvent, Outgoing, Publishable};
+use crate::event::{IntegrationEvent, Outgoing, Publishable};
+use crate::handler::handled;
 use crate::message::Message;
 use crate::transport::{Failed, Outcome, Publisher, Unsent};
 
-tokio::task_local! {
-    /// The event that the handler running now was given: what it publishes is a consequence of that.
-    static HANDLED: Arc<EventMeta>;
-}
-
-/// Runs `handler` as the handler of the event of `meta`.
-pub(crate) async fn handling<F: Future>(meta: Arc<EventMeta>, handler: F) -> F::Output {
-    HANDLED.scope(meta, handler).await
-}
+/// Room for one event, as it is guessed.
+const EVENT_BYTES: usize = 640;
 
 /// Publishes to a bus from anywhere, a handler included: a handler takes it as an argument.
 ///
@@ -49,6 +45,11 @@ impl Publish {
     pub async fn publish_all<P: Publishable>(&self, events: impl IntoIterator<Item = P>) -> Result<(), Unsent> {
         self.0.publish(events).await
     }
+
+    /// As [`Bus::send`](crate::bus::Bus::send).
+    pub async fn send(&self, messages: Vec<Message>) -> Result<(), Unsent> {
+        self.0.send(messages).await
+    }
 }
 
 impl fmt::Debug for Publish {
@@ -67,7 +68,9 @@ pub(crate) struct Publishing {
 impl Publishing {
     /// Publishes all of `events` in one batch, or nothing of it where one does not encode.
     pub(crate) async fn publish<P: Publishable>(&self, events: impl IntoIterator<Item = P>) -> Result<(), Unsent> {
-        let encoded: Vec<_> = events.into_iter().map(|event| self.encode(&event.into_outgoing())).collect();
+        let events = events.into_iter();
+        let topic = P::Event::topic();
+        let encoded: Vec<_> = events.map(|event| self.encode(&event.into_outgoing(), &topic)).collect();
         if encoded.iter().any(|(_, refused)| refused.is_some()) {
             return Err(withheld(encoded));
         }
@@ -78,16 +81,45 @@ impl Publishing {
         self.publisher.publish(batch).await.map_err(in_our_words)
     }
 
-    fn encode<E: IntegrationEvent>(&self, outgoing: &Outgoing<E>) -> Encoded {
+    /// Publishes messages as they are.
+    pub(crate) async fn send(&self, messages: Vec<Message>) -> Result<(), Unsent> {
+        if let Some(first) = messages.iter().position(|message| self.limits.check(message).is_err()) {
+            return Err(self.refuse(messages, first));
+        }
+        if messages.is_empty() {
+            return Ok(());
+        }
+        self.publisher.publish(messages).await.map_err(in_our_words)
+    }
+
+    /// None of the messages is sent, for the `first` is too large, and perhaps some behind it.
+    fn refuse(&self, messages: Vec<Message>, first: usize) -> Unsent {
+        let check = |(index, message): (usize, Message)| {
+            let refused = if index < first { None } else { self.limits.check(&message).err() };
+            (message, refused)
+        };
+        withheld(messages.into_iter().enumerate().map(check).collect())
+    }
+
+    fn encode<E: IntegrationEvent>(&self, outgoing: &Outgoing<E>, topic: &Arc<str>) -> Encoded {
+        // One allocation for all of an event. Not for many: who handles them on another core would contend for its count.
+        let mut buffer = BytesMut::with_capacity(EVENT_BYTES);
         let mut meta = outgoing.meta(&self.source);
         // What the publisher says itself goes before.
-        let _ = HANDLED.try_with(|cause| meta.caused_by(cause));
+        if let Some(cause) = handled() {
+            meta.caused_by(&cause);
+        }
         let key = outgoing.event.key();
-        match codec::encode_json(&outgoing.event) {
-            Err(error) => (Message::tombstone(E::topic()), Some(error)),
+        match codec::encode_json(&outgoing.event, &mut buffer) {
+            Err(error) => (Message::tombstone(Arc::clone(topic)), Some(error)),
             Ok(payload) => {
-                let message = envelope::message(E::topic(), key, payload, envelope::write(&meta, codec::JSON));
-                let refused = self.limits.check(&message, &meta).err();
+                let message = envelope::message(
+                    Arc::clone(topic),
+                    key,
+                    payload,
+                    envelope::write_to(&mut buffer, &meta, codec::JSON),
+                );
+                let refused = self.limits.check(&message).and_then(|()| self.limits.check_meta(&meta)).err();
                 (message, refused)
             }
         }

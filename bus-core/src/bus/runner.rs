@@ -1,40 +1,42 @@
 //! Drives one subscription: takes from the source, begins what the dispatcher lets begin, settles what came to its end, and
 //! gives lanes back when they are called for, all without ever leaving the source unattended.
 
-mod guarded;
 mod jobs;
 mod lane_ends;
 mod lanes;
 mod survey;
 mod work;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
-use crate::bus::process::{Processor, Turn, Work};
+use crate::bus::process::Processor;
 use crate::bus::report::SubscriptionReport;
 use crate::dead_letter::Tally;
-use crate::dispatch::{Concurrency, Dispatcher, Slot};
+use crate::dispatch::{Concurrency, Dispatcher};
 use crate::error::{Error, Result};
 use crate::settle::Settlement;
 use crate::transport::{Delivery, Inbox, Source, SubscribeSpec, Transport};
 
-use jobs::Jobs;
+use jobs::{Ended, Jobs};
 use lanes::Lanes;
 use survey::Survey;
 
 /// Taken from the source at once.
-const BATCH: usize = 512;
-/// Begun before the source, the stop signal and other tasks have their turn: a handler that never waits could keep all of
-/// them out.
-const STRIDE: usize = 32;
-/// Verdicts handed over at once.
-const SETTLE_BATCH: usize = 64;
+const BATCH: usize = 128;
+/// Begun before the source, the stop signal and other tasks have their turn, or as many as fit into a moment: handlers that
+/// never wait could keep all of them out.
+const STRIDE: usize = 128;
+const MOMENT: Duration = Duration::from_millis(1);
+/// Begun between two looks at the clock.
+const UNTIMED: usize = 16;
 const RESUBSCRIBE_BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// The two deadlines of a shutdown.
@@ -52,9 +54,8 @@ pub(crate) struct Runner {
     processor: Arc<Processor>,
     stop: watch::Receiver<Option<Stop>>,
     source: Box<dyn Source>,
+    /// News, and messages received that the dispatcher has not been shown yet.
     inbox: Inbox,
-    /// Received, and not yet shown to the dispatcher.
-    arrived: VecDeque<Delivery>,
     dispatcher: Dispatcher<Delivery>,
     /// Messages inside at most, of all lanes together; `None` for what the windows of the open lanes add up to, so that no
     /// lane is held back by others that are stuck.
@@ -63,14 +64,14 @@ pub(crate) struct Runner {
     lanes: Lanes,
     settlements: Vec<Settlement>,
     /// What the guard knows of each lane, over its epochs.
-    tallies: HashMap<u32, Tally>,
+    tallies: HashMap<u32, Tally, foldhash::fast::RandomState>,
     survey: Survey,
     left: usize,
 }
 
 enum Wake {
     Stop,
-    Turned(Slot, Box<Work>, Turn),
+    Turned(Ended),
     Received(Result<()>),
     /// Somebody's wait is over, or a deadline has come.
     Time,
@@ -95,13 +96,12 @@ impl Runner {
             stop,
             source,
             inbox: Inbox::default(),
-            arrived: VecDeque::new(),
             dispatcher: Dispatcher::new(concurrency),
             in_flight,
             jobs,
             lanes: Lanes::default(),
             settlements: Vec::new(),
-            tallies: HashMap::new(),
+            tallies: HashMap::default(),
             survey: Survey::default(),
             left: 0,
         }
@@ -126,12 +126,16 @@ impl Runner {
                 return stop;
             }
             self.take_survey();
-            self.begin_what_may().await;
+            poll_fn(|cx| {
+                self.work(cx);
+                Poll::Ready(())
+            })
+            .await;
             let wake = self.next_wake().await;
             self.survey.note(&wake);
             let result = match wake {
-                Wake::Turned(slot, work, turn) => {
-                    self.turned(slot, *work, turn);
+                Wake::Turned((slot, work, turn)) => {
+                    self.turned(slot, work, turn);
                     Ok(())
                 }
                 Wake::Received(Ok(())) => {
@@ -156,7 +160,7 @@ impl Runner {
     }
 
     fn inside(&self) -> usize {
-        self.arrived.len() + self.dispatcher.len()
+        self.inbox.deliveries.len() + self.dispatcher.len()
     }
 
     fn stopping(&self) -> Option<Stop> {
@@ -166,8 +170,8 @@ impl Runner {
     /// Told to stop, and nothing in work that is worth waiting for: what only waits is left at once.
     fn stopped(&mut self) -> Option<Stop> {
         let stop = (*self.stop.borrow_and_update())?;
-        self.left += self.arrived.len() + self.dispatcher.forget_unbegun(|_| true);
-        self.arrived.clear();
+        self.left += self.inbox.deliveries.len() + self.dispatcher.forget_unbegun(|_| true);
+        self.inbox.deliveries.clear();
         (self.jobs.running() == 0 || Instant::now() >= stop.work_until).then_some(stop)
     }
 
@@ -181,9 +185,6 @@ impl Runner {
         if !ended.is_empty() {
             self.drop_lanes(|lane| ended.contains(&lane)).await;
         }
-        self.arrived.extend(self.inbox.deliveries.drain(..));
-        let lanes = &self.lanes;
-        self.arrived.retain(|delivery| lanes.delivers(delivery.token.lane));
     }
 
     async fn next_wake(&mut self) -> Wake {
@@ -195,7 +196,8 @@ impl Runner {
             Some(_) => 0,
             None => {
                 let all = self.in_flight.unwrap_or_else(|| self.spec.window.saturating_mul(self.lanes.len().max(1)));
-                all.saturating_sub(self.inside()).min(BATCH)
+                // What has arrived is begun first: more of it would only grow cold.
+                all.saturating_sub(self.inside()).min(BATCH.saturating_sub(self.inbox.deliveries.len()))
             }
         };
         self.processor.gauge.set_inside(self.inside());
@@ -206,7 +208,7 @@ impl Runner {
             biased;
             // The sender goes when the bus is dropped; this task is aborted then.
             Ok(()) = self.stop.changed() => Wake::Stop,
-            Some((slot, work, turn)) = self.jobs.next() => Wake::Turned(slot, Box::new(work), turn),
+            Some(ended) = poll_fn(|cx| self.jobs.poll_next(cx)) => Wake::Turned(ended),
             () = at(deadline) => Wake::Time,
             () = self.survey.due() => Wake::Survey,
             result = self.source.recv(&mut self.inbox, room) => Wake::Received(result),
@@ -218,13 +220,6 @@ impl Runner {
     fn go_on_with_what_waited(&mut self) {
         while let Some(slot) = self.jobs.pop_due(Instant::now()) {
             self.dispatcher.unpark(slot);
-        }
-    }
-
-    fn hand_over_if_many(&mut self) {
-        if self.settlements.len() >= SETTLE_BATCH {
-            // An error comes again from the next hand-over, before the source is waited for.
-            let _ = self.hand_over_verdicts();
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::dead_letter::DeadLetter;
 use crate::dispatch::Concurrency;
-use crate::handler::{self, ErasedHandler, Handler};
+use crate::handler::{self, ErasedHandler, Handler, RawHandler};
 use crate::layer::{Layer, TimeOut};
 use crate::retry::Retry;
 use crate::transport::{CommitPolicy, Position};
@@ -67,6 +67,13 @@ impl Subscription {
     /// Handles the event in the signature of `handler`. One handler for each type of event.
     pub fn on<Args: 'static, H: Handler<Args>>(mut self, handler: H) -> Self {
         self.handlers.push(handler::erase(handler));
+        self
+    }
+
+    /// Handles messages of `topic` as they are, with an async function of
+    /// [`Payload`](crate::handler::Payload) or [`Message`](crate::message::Message): all for which the group has no handler by their type, tombstones too.
+    pub fn on_raw<Args: 'static, H: RawHandler<Args>>(mut self, topic: impl Into<Arc<str>>, handler: H) -> Self {
+        self.handlers.push(handler::erase_raw(topic.into(), handler));
         self
     }
 
@@ -145,7 +152,7 @@ impl Subscription {
         self
     }
 
-    /// When finished work is made durable; with it goes what a crash repeats at most. 1,000 messages or one second
+    /// When finished work is made durable; with it goes what a crash repeats at most. 5,000 messages or one second
     /// unless said.
     pub fn commit(mut self, commit: CommitPolicy) -> Self {
         self.commit = commit;

@@ -43,6 +43,17 @@ enum Step {
     DropLane(u32),
 }
 
+impl<J> Dispatcher<J> {
+    /// Takes a message in, as the runner does: hands it straight back where it may begin at this moment.
+    pub(super) fn admit(&mut self, lane: Lane, key: Option<&Bytes>, job: J) -> Option<J> {
+        if self.is_free(lane, key) {
+            return Some(job);
+        }
+        self.enqueue(lane, key, job);
+        None
+    }
+}
+
 impl World {
     fn new(concurrency: Concurrency) -> Self {
         Self {

@@ -1,11 +1,12 @@
 //! What a handler may ask for.
 
 use std::any::{Any, TypeId, type_name};
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::HandlerError;
+use bytes::Bytes;
+
+use super::{HandlerError, Received};
 use crate::bus::Publish;
 use crate::event::EventMeta;
 use crate::headers::Headers;
@@ -19,6 +20,10 @@ pub struct Event<T>(pub T);
 #[derive(Debug, Clone)]
 pub struct Meta(pub Arc<EventMeta>);
 
+/// The bytes of the message, for handlers of raw messages; `None` is a tombstone. They are shared, not copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payload(pub Option<Bytes>);
+
 /// Which attempt this is, from 1. Counted in this process: a message that is delivered again after a restart begins
 /// at 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,23 +35,37 @@ pub struct State<S>(pub S);
 
 /// What an extractor can look at.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Context<'a> {
-    /// What is known of the event.
-    pub meta: &'a Arc<EventMeta>,
     /// The message as it came.
     pub message: &'a Message,
-    /// Where it stood.
-    pub origin: &'a Origin,
     /// Which attempt this is, from 1.
     pub attempt: u32,
+    pub(crate) received: &'a Received,
     pub(crate) states: &'a StateMap,
     pub(crate) publish: &'a Publish,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(received: &'a Received, attempt: u32, states: &'a StateMap, publish: &'a Publish) -> Self {
+        Self { message: &received.delivery.message, attempt, received, states, publish }
+    }
+
+    /// Where the message stood.
+    pub fn origin(&self) -> Origin {
+        self.received.delivery.origin()
+    }
+
+    /// What is known of the event. Its headers are read at the first call.
+    pub fn meta(&self) -> &'a Arc<EventMeta> {
+        self.received.meta()
+    }
 }
 
 /// A type that a handler can take after its event.
 #[diagnostic::on_unimplemented(
     message = "a handler cannot take `{Self}`",
-    note = "after `Event<T>` a handler takes `Meta`, `Attempt`, `Publish`, `State<S>`, `Headers`, `Message` or `Origin`"
+    note = "after `Event<T>` a handler takes `Meta`, `Attempt`, `Publish`, `State<S>`, `Headers`, `Message`, `Payload` or `Origin`"
 )]
 pub trait FromContext: Sized + Send + 'static {
     /// Takes it out of the context. An error counts as the handler's.
@@ -60,7 +79,13 @@ pub trait FromContext: Sized + Send + 'static {
 
 impl FromContext for Meta {
     fn from_context(cx: &Context<'_>) -> Result<Self, HandlerError> {
-        Ok(Self(Arc::clone(cx.meta)))
+        Ok(Self(Arc::clone(cx.meta())))
+    }
+}
+
+impl FromContext for Payload {
+    fn from_context(cx: &Context<'_>) -> Result<Self, HandlerError> {
+        Ok(Self(cx.message.payload.clone()))
     }
 }
 
@@ -87,7 +112,7 @@ impl FromContext for Message {
 /// Where the message stood.
 impl FromContext for Origin {
     fn from_context(cx: &Context<'_>) -> Result<Self, HandlerError> {
-        Ok(cx.origin.clone())
+        Ok(cx.origin())
     }
 }
 
@@ -115,21 +140,24 @@ pub struct Requirement {
     pub(crate) name: &'static str,
 }
 
-/// States by their type.
+/// States by their type: a few, so that to go through them is faster than to hash.
 #[derive(Default)]
-pub(crate) struct StateMap(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
+pub(crate) struct StateMap(Vec<(TypeId, Box<dyn Any + Send + Sync>)>);
 
 impl StateMap {
+    /// The last one of a type counts.
     pub(crate) fn insert<S: Send + Sync + 'static>(&mut self, state: S) {
-        self.0.insert(TypeId::of::<S>(), Box::new(state));
+        self.0.retain(|(id, _)| *id != TypeId::of::<S>());
+        self.0.push((TypeId::of::<S>(), Box::new(state)));
     }
 
     fn get<S: 'static>(&self) -> Option<&S> {
-        self.0.get(&TypeId::of::<S>()).and_then(|state| state.downcast_ref())
+        let (_, state) = self.0.iter().find(|(id, _)| *id == TypeId::of::<S>())?;
+        state.downcast_ref()
     }
 
     pub(crate) fn has(&self, requirement: Requirement) -> bool {
-        self.0.contains_key(&requirement.id)
+        self.0.iter().any(|(id, _)| *id == requirement.id)
     }
 }
 

@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::{Context, Handler, HandlerResult, Requirement, StateMap};
-use crate::bus::Publish;
+use super::{Context, Handler, HandlerResult, RawHandler, Requirement};
 use crate::codec;
 use crate::envelope;
-use crate::error::{Error, ErrorKind};
-use crate::event::{EventMeta, IntegrationEvent};
-use crate::message::{Message, Origin};
+use crate::error::{Error, ErrorKind, Result as BusResult};
+use crate::event::IntegrationEvent;
+use crate::message::Message;
 
 /// The message cannot be read as the event that its handler takes.
 #[derive(Debug)]
@@ -21,30 +20,25 @@ pub(crate) struct Undecodable(pub(crate) Error);
 /// A handler whose event type is a value.
 pub(crate) trait ErasedHandler: Send + Sync {
     fn name(&self) -> &'static str;
-    fn event_type(&self) -> &'static str;
+
+    /// `None` takes messages of any type, tombstones included.
+    fn event_type(&self) -> Option<&'static str>;
+
     fn topic(&self) -> Arc<str>;
+
     fn requirements(&self) -> Vec<Requirement>;
 
-    /// What `message` says of itself; fails for content types and versions that this handler does not take.
-    fn meta(&self, message: &Message, origin: &Origin) -> Result<Arc<EventMeta>, Undecodable>;
-
-    /// Decodes and begins to handle. Each attempt decodes anew, so events need no `Clone`.
-    fn handle(&self, call: &Call<'_>) -> Result<BoxFuture<'static, HandlerResult>, Undecodable>;
-}
-
-/// One attempt.
-#[derive(Debug)]
-pub(crate) struct Call<'a> {
-    pub(crate) meta: &'a Arc<EventMeta>,
-    pub(crate) message: &'a Message,
-    pub(crate) origin: &'a Origin,
-    pub(crate) attempt: u32,
-    pub(crate) states: &'a StateMap,
-    pub(crate) publish: &'a Publish,
+    /// Decodes and begins to handle. Each attempt decodes anew, so events need no `Clone`. Fails for content types and
+    /// versions that it does not take.
+    fn handle(&self, cx: &Context<'_>) -> Result<BoxFuture<'static, HandlerResult>, Undecodable>;
 }
 
 pub(crate) fn erase<Args: 'static, H: Handler<Args>>(handler: H) -> Arc<dyn ErasedHandler> {
     Arc::new(Erased { handler, args: PhantomData::<fn(Args)> })
+}
+
+pub(crate) fn erase_raw<Args: 'static, H: RawHandler<Args>>(topic: Arc<str>, handler: H) -> Arc<dyn ErasedHandler> {
+    Arc::new(ErasedRaw { topic, handler, args: PhantomData::<fn(Args)> })
 }
 
 struct Erased<H, Args> {
@@ -57,8 +51,8 @@ impl<Args: 'static, H: Handler<Args>> ErasedHandler for Erased<H, Args> {
         std::any::type_name::<H>()
     }
 
-    fn event_type(&self) -> &'static str {
-        H::Event::TYPE
+    fn event_type(&self) -> Option<&'static str> {
+        Some(H::Event::TYPE)
     }
 
     fn topic(&self) -> Arc<str> {
@@ -69,27 +63,56 @@ impl<Args: 'static, H: Handler<Args>> ErasedHandler for Erased<H, Args> {
         H::requirements()
     }
 
-    fn meta(&self, message: &Message, origin: &Origin) -> Result<Arc<EventMeta>, Undecodable> {
-        let meta = envelope::read(message, origin, H::Event::TYPE).map_err(Undecodable)?;
-        envelope::check_content_type(message, codec::JSON).map_err(Undecodable)?;
-        if meta.version == H::Event::VERSION {
-            return Ok(Arc::new(meta));
-        }
-        let (given, known) = (meta.version, H::Event::VERSION);
-        let problem = format!("version {given} of `{}` is not supported, the handler takes {known}", H::Event::TYPE);
-        Err(Undecodable(Error::new(ErrorKind::Decode, problem)))
+    fn handle(&self, cx: &Context<'_>) -> Result<BoxFuture<'static, HandlerResult>, Undecodable> {
+        let event = decode(cx.message).map_err(Undecodable)?;
+        Ok(self.handler.call(event, cx))
+    }
+}
+
+fn decode<E: IntegrationEvent>(message: &Message) -> BusResult<E> {
+    let version = envelope::version(message)?;
+    envelope::check_content_type(message, codec::JSON)?;
+    if version != E::VERSION {
+        let known = E::VERSION;
+        let problem = format!("version {version} of `{}` is not supported, the handler takes {known}", E::TYPE);
+        return Err(Error::new(ErrorKind::Decode, problem));
+    }
+    codec::decode_json(message.payload.as_deref().unwrap_or_default())
+}
+
+struct ErasedRaw<H, Args> {
+    topic: Arc<str>,
+    handler: H,
+    args: PhantomData<fn(Args)>,
+}
+
+impl<Args: 'static, H: RawHandler<Args>> ErasedHandler for ErasedRaw<H, Args> {
+    fn name(&self) -> &'static str {
+        std::any::type_name::<H>()
     }
 
-    fn handle(&self, call: &Call<'_>) -> Result<BoxFuture<'static, HandlerResult>, Undecodable> {
-        let payload = call.message.payload.as_deref().unwrap_or_default();
-        let event = codec::decode_json(payload).map_err(Undecodable)?;
-        let Call { meta, message, origin, attempt, states, publish } = *call;
-        Ok(self.handler.call(event, &Context { meta, message, origin, attempt, states, publish }))
+    fn event_type(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn topic(&self) -> Arc<str> {
+        Arc::clone(&self.topic)
+    }
+
+    fn requirements(&self) -> Vec<Requirement> {
+        H::requirements()
+    }
+
+    fn handle(&self, cx: &Context<'_>) -> Result<BoxFuture<'static, HandlerResult>, Undecodable> {
+        Ok(self.handler.call(cx))
     }
 }
 
 impl fmt::Debug for dyn ErasedHandler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} for `{}`", self.name(), self.event_type())
+        match self.event_type() {
+            Some(event_type) => write!(f, "{} for `{event_type}`", self.name()),
+            None => write!(f, "{} for all of {}", self.name(), self.topic()),
+        }
     }
 }

@@ -1,5 +1,8 @@
 //! What comes out of a source: deliveries and news of its lanes.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use crate::error::Error;
@@ -13,10 +16,19 @@ pub struct Delivery {
     pub message: Message,
     /// Names it when it is settled.
     pub token: Token,
-    /// Where it stood in the broker.
-    pub origin: Origin,
+    /// The partition it came from, where the broker has them.
+    pub partition: Option<u32>,
+    /// Its place in the partition's log, where the broker has one.
+    pub offset: Option<i64>,
     /// How often the broker says it was handed out before. 0 where it does not count (Kafka): a repetition may carry 0.
     pub redelivered: u32,
+}
+
+impl Delivery {
+    /// Where it stood in the broker.
+    pub fn origin(&self) -> Origin {
+        Origin { topic: Arc::clone(&self.message.topic), partition: self.partition, offset: self.offset }
+    }
 }
 
 /// What [`recv`](super::Source::recv) fills.
@@ -27,8 +39,8 @@ pub struct Delivery {
 pub struct Inbox {
     /// News of lanes, in order.
     pub events: Vec<LaneEvent>,
-    /// Messages, those of one lane in order.
-    pub deliveries: Vec<Delivery>,
+    /// Messages, those of one lane in order. A queue, so that its owner can take from it without moving the rest.
+    pub deliveries: VecDeque<Delivery>,
 }
 
 impl Inbox {

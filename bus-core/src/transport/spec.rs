@@ -100,9 +100,9 @@ pub struct CommitPolicy {
 }
 
 impl Default for CommitPolicy {
-    /// 1,000 messages or one second.
+    /// 5,000 messages or one second.
     fn default() -> Self {
-        Self { every: 1000, interval: Duration::from_secs(1) }
+        Self { every: 5000, interval: Duration::from_secs(1) }
     }
 }
 

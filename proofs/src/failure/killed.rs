@@ -10,7 +10,7 @@ use crate::judge::{self, Offsets, effects};
 use crate::ledger::{Entry, Kind};
 use crate::load::Role;
 use crate::member::Member;
-use crate::node::{AT_A_TIME, Health, SESSION};
+use crate::node::{AT_A_TIME, COMMIT, Health, SESSION};
 use crate::pace;
 use crate::report::Report;
 use crate::{Trouble, now};
@@ -20,8 +20,6 @@ use crate::{Trouble, now};
 pub(super) const LETTER_BYTES: usize = 200;
 /// Handled behind the stuck message on its lane before the node is killed.
 const BEHIND: usize = 500;
-/// Finished since the last commit at most: `CommitPolicy`'s default, as documented.
-const COMMIT: usize = 1000;
 /// From the end of the dead member's session to the first new effect.
 const TAKE_OVER: f64 = 3.0;
 
@@ -112,7 +110,7 @@ fn duplicates(report: &mut Report, run: &Run, cast: &Cast, lanes: &LaneKeys) {
     let claim = "kill -9: duplicates, worst lane with trouble";
     report.claim(claim, most.to_string(), format!("<= {WINDOW}, the window"), most <= WINDOW);
     let rest: usize = repeated.iter().filter(|(lane, _)| !held.contains(lane)).map(|(_, count)| *count).sum();
-    let bound = COMMIT + AT_A_TIME;
+    let bound = COMMIT.every + AT_A_TIME;
     let claim = "kill -9: duplicates, all other lanes together";
     let required = format!("<= {bound}, a commit and what was in work");
     report.claim(claim, rest.to_string(), required, rest <= bound);

@@ -11,8 +11,8 @@ use rdkafka::Offset;
 use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::Driver;
-use crate::commit;
 use crate::config::REQUEST_TIMEOUT;
+use crate::native;
 use crate::rebalance::{Answer, Place, list_at};
 use crate::shared::State;
 
@@ -107,7 +107,7 @@ impl Driver {
             return;
         }
         let list = list_at(offsets.iter().map(|(_, place, offset)| (place, Offset::Offset(*offset))));
-        match commit::send(&self.consumer, &list) {
+        match native::commit(&self.consumer, &list) {
             Ok(()) => self.commits.in_flight = Some(InFlight { sent: now, offsets }),
             Err(code) => self.commit_failed(now, code),
         }

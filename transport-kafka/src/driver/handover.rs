@@ -18,6 +18,7 @@ use rdkafka::consumer::Consumer;
 use super::Driver;
 use super::positions::Offsets;
 use crate::lane::OpenLane;
+use crate::native::Queue;
 use crate::rebalance::{Change, Place, assign, list, list_at, note, unassign};
 
 /// How long the last commit of lanes that go may take. The coordinator answers commits only when a rebalance is through,
@@ -94,11 +95,8 @@ impl Driver {
             stale.and_then(|lane| state.lanes.close(lane))
         };
         let stale = stale.map(|lane| lane.id);
-        let mut queue = self.consumer.split_partition_queue(&place.topic, place.partition);
-        if let Some(queue) = &mut queue {
-            let wake = Arc::clone(&self.shared.wake);
-            queue.set_nonempty_callback(move || wake.notify_one());
-        }
+        let wake = Arc::clone(&self.shared.wake);
+        let queue = Queue::split(&self.consumer, &place.topic, place.partition, move || wake.notify_one());
         let mut state = self.shared.lock();
         let lane = state.lanes.open(place);
         lane.queue = queue;

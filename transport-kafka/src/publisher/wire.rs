@@ -1,6 +1,6 @@
 //! The producer and the thread that serves it.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,6 +19,7 @@ use crate::config::KafkaConfig;
 use crate::context::{Observer, lock};
 use crate::convert::{to_millis, to_native};
 use crate::error::of_call;
+use crate::native::Alarm;
 
 /// How long the thread sleeps where nothing happens, and so how long it may take to see that it is over.
 const NAP: Duration = Duration::from_millis(50);
@@ -51,13 +52,27 @@ pub(super) struct Desk {
     pub(super) waiting: AtomicUsize,
     /// Some topic that was published to.
     pub(super) topic: Mutex<Option<Arc<str>>>,
+    /// How many callbacks have run: a poll that ran none has found the queue empty.
+    served: AtomicU64,
     observer: Observer,
 }
 
 impl Desk {
     pub(super) fn new(observer: Observer) -> Self {
         let (receipts, room, phase) = (Receipts::new(), Notify::new(), watch::Sender::new(Phase::Open));
-        Self { receipts, room, phase, waiting: AtomicUsize::new(0), topic: Mutex::default(), observer }
+        Self {
+            receipts,
+            room,
+            phase,
+            waiting: AtomicUsize::new(0),
+            topic: Mutex::default(),
+            served: AtomicU64::new(0),
+            observer,
+        }
+    }
+
+    fn count(&self) {
+        self.served.fetch_add(1, Relaxed);
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -84,14 +99,18 @@ pub(super) struct Sending(Arc<Desk>);
 
 impl ClientContext for Sending {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, log_message: &str) {
+        self.0.count();
         self.0.observer.log(level, fac, log_message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.0.count();
         self.0.observer.error(&error, reason);
     }
 
-    fn stats_raw(&self, _statistics: &[u8]) {}
+    fn stats_raw(&self, _statistics: &[u8]) {
+        self.0.count();
+    }
 }
 
 impl ProducerContext for Sending {
@@ -102,6 +121,7 @@ impl ProducerContext for Sending {
             Ok(_) => None,
             Err((error, _)) => Some(error.rdkafka_error_code().unwrap_or(Code::Fail)),
         };
+        self.0.count();
         if failure.is_none() && self.0.observer.health.is_down() {
             self.0.observer.health.good();
         }
@@ -113,7 +133,11 @@ impl ProducerContext for Sending {
 }
 
 /// The producer. Its thread is the last to let go of it: dropping it waits for librdkafka.
-pub(super) struct Wire(BaseProducer<Sending>);
+pub(super) struct Wire {
+    producer: BaseProducer<Sending>,
+    /// Wakes the thread.
+    alarm: Mutex<Option<Alarm>>,
+}
 
 impl Wire {
     /// Makes the producer and begins to serve it. The receiver hears when it is gone.
@@ -122,11 +146,15 @@ impl Wire {
         let made = tokio::task::spawn_blocking(move || settings.create_with_context(context)).await;
         let made = made.map_err(|error| Error::new(ErrorKind::Other, "no Kafka producer").source(error))?;
         let producer = made.map_err(|error| of_call("the producer", &error, &config.secrets()))?;
-        let wire = Arc::new(Self(producer));
+        let wire = Arc::new(Self { producer, alarm: Mutex::default() });
         let (ended, wait) = oneshot::channel();
         let (serving, publish_timeout) = (wire.clone(), config.publish_timeout);
         let serve = move || {
+            let this = thread::current();
+            *lock(&serving.alarm) = Alarm::set(&serving.producer, move || this.unpark());
             serving.serve(&desk, publish_timeout);
+            // Rings no more, before the producer goes.
+            lock(&serving.alarm).take();
             // Purges what is left, which reports it.
             drop(serving);
             // Nobody listens where the publisher was dropped.
@@ -147,7 +175,7 @@ impl Wire {
             headers: to_native(&message.headers),
             delivery_opaque: ticket.pack(),
         };
-        self.0.send(record).map_err(|(error, _)| error.rdkafka_error_code().unwrap_or(Code::Fail))
+        self.producer.send(record).map_err(|(error, _)| error.rdkafka_error_code().unwrap_or(Code::Fail))
     }
 
     /// Serves delivery reports until nobody publishes any more. What was handed over before a publisher was dropped has
@@ -174,7 +202,7 @@ impl Wire {
     /// A publisher that has nothing to send would not learn that the broker is back.
     fn probe(&self, desk: &Desk) {
         let topic = lock(&desk.topic).clone();
-        if self.0.client().fetch_metadata(topic.as_deref(), PROBE).is_ok() {
+        if self.producer.client().fetch_metadata(topic.as_deref(), PROBE).is_ok() {
             desk.observer.health.good();
         }
     }
@@ -185,8 +213,15 @@ impl Wire {
     }
 
     fn poll(&self, desk: &Desk) {
-        let nap = if desk.waiting.load(Relaxed) > 0 { SHORT_NAP } else { NAP };
-        self.0.poll(nap);
-        desk.room.notify_waiters();
+        // rdkafka's own poll with a time-out spins through the last millisecond of it.
+        thread::park_timeout(if desk.waiting.load(Relaxed) > 0 { SHORT_NAP } else { NAP });
+        loop {
+            let before = desk.served.load(Relaxed);
+            self.producer.poll(Duration::ZERO);
+            desk.room.notify_waiters();
+            if desk.served.load(Relaxed) == before {
+                return;
+            }
+        }
     }
 }

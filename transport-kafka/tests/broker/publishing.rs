@@ -44,7 +44,7 @@ pub(crate) async fn every_field_comes_back_as_it_was_sent() {
             sent.timestamp = Some(got_at);
         }
         assert_eq!(sent, got.message);
-        assert_eq!((got.origin.offset, got.origin.partition), (Some(number as i64), Some(0)));
+        assert_eq!((got.offset, got.partition), (Some(number as i64), Some(0)));
         assert_eq!(got.token.seq, number as u64);
     }
     reader.close().await;
@@ -117,7 +117,7 @@ pub(crate) async fn a_full_local_queue_makes_publishers_wait_and_keeps_the_order
     let mut reader = Reader::new(&transport, spec).await;
     reader.until_count(8000).await;
     for lane in 0..4 {
-        let of_lane = reader.deliveries.iter().filter(|it| it.origin.partition == Some(lane)).map(number);
+        let of_lane = reader.deliveries.iter().filter(|it| it.partition == Some(lane)).map(number);
         assert_eq!(of_lane.collect::<Vec<_>>(), (0..2000).collect::<Vec<_>>());
     }
 }

@@ -119,7 +119,7 @@ impl Reader {
         if let Ok(received) = &received {
             received.as_ref().unwrap();
         }
-        self.deliveries.append(&mut inbox.deliveries);
+        self.deliveries.extend(inbox.deliveries.drain(..));
         self.events.append(&mut inbox.events);
         received.is_ok()
     }

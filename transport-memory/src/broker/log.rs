@@ -17,6 +17,7 @@ pub(crate) struct Partition {
 
 impl Partition {
     /// Appends; forgets the oldest above `retain`.
+    #[inline]
     pub(crate) fn append(&mut self, message: Message, retain: Option<usize>) {
         self.messages.push_back(message);
         if let Some(retain) = retain {
@@ -27,9 +28,9 @@ impl Partition {
 
     /// Forgets what stands before `offset`, as retention does.
     pub(crate) fn forget_before(&mut self, offset: i64) {
-        let offset = offset.clamp(self.first, self.end());
-        self.messages.drain(..(offset - self.first) as usize);
-        self.first = offset;
+        while self.first < offset && self.messages.pop_front().is_some() {
+            self.first += 1;
+        }
     }
 
     /// Offset of the oldest message there is.
@@ -77,9 +78,9 @@ pub(crate) struct LogFeed {
 }
 
 /// What a log has for its reader.
-pub(crate) enum Read {
+pub(crate) enum Read<'a> {
     /// The message at `offset`, handed out as number `seq`.
-    Message { seq: u64, offset: i64, message: Message },
+    Message { seq: u64, offset: i64, message: &'a Message },
     /// Retention went past the reader.
     Gap { from: i64, to: i64 },
     /// Nothing, or the window is full.
@@ -92,7 +93,8 @@ impl LogFeed {
     }
 
     /// Goes on by one message, or over a gap.
-    pub(crate) fn read(&mut self, partition: &Partition, window: usize) -> Read {
+    #[inline]
+    pub(crate) fn read<'a>(&mut self, partition: &'a Partition, window: usize) -> Read<'a> {
         if self.next < partition.start() {
             let from = std::mem::replace(&mut self.next, partition.start());
             return Read::Gap { from, to: self.next };
@@ -104,7 +106,7 @@ impl LogFeed {
         let offset = self.next;
         self.next += 1;
         match self.ledger.arrive(offset) {
-            Some(seq) => Read::Message { seq, offset, message: message.clone() },
+            Some(seq) => Read::Message { seq, offset, message },
             None => Read::Nothing,
         }
     }

@@ -84,12 +84,26 @@ impl State {
         }
     }
 
+    /// Takes in a whole batch for one log, as most are; `false`, and nothing of it is taken, where each must be looked at.
+    pub(crate) fn append_all(&mut self, config: &MemoryConfig, batch: &mut Vec<Message>, now: SystemTime) -> bool {
+        let Some(name) = batch.first().map(|first| first.topic.clone()) else { return true };
+        let plain = |message: &Message| message.topic == name && message.send.partition.is_none();
+        let topic = self.topics.get_mut(&name).filter(|_| config.shape == Shape::Log && batch.iter().all(plain));
+        let Some(topic) = topic else { return false };
+        for mut message in batch.drain(..) {
+            message.timestamp = Some(whole_milliseconds(message.timestamp.unwrap_or(now)));
+            topic.append(message, None, config.retain);
+        }
+        true
+    }
+
     /// Takes in a message that was [admitted](Self::admit).
-    pub(crate) fn append(&mut self, config: &MemoryConfig, mut message: Message) {
+    pub(crate) fn append(&mut self, config: &MemoryConfig, mut message: Message, now: SystemTime) {
         let Some(topic) = self.topics.get_mut(&message.topic) else { return };
-        message.timestamp = Some(whole_milliseconds(message.timestamp.unwrap_or_else(SystemTime::now)));
+        message.timestamp = Some(whole_milliseconds(message.timestamp.unwrap_or(now)));
         if config.shape == Shape::Log {
-            return topic.append(message, config.retain);
+            let wish = std::mem::take(&mut message.send).partition;
+            return topic.append(message, wish, config.retain);
         }
         let (now, name) = (Instant::now(), message.topic.clone());
         let item = Item::new(topic.next_id, message, now);
@@ -130,9 +144,10 @@ impl Topic {
         }
     }
 
-    fn append(&mut self, mut message: Message, retain: Option<usize>) {
+    #[inline]
+    fn append(&mut self, message: Message, wish: Option<u32>, retain: Option<usize>) {
         let count = self.partitions.len();
-        let index = match (std::mem::take(&mut message.send).partition, &message.key) {
+        let index = match (wish, &message.key) {
             (Some(partition), _) => partition as usize,
             (None, Some(key)) => log::partition_of(key, count),
             (None, None) => {

@@ -33,7 +33,7 @@ async fn a_late_group_and_a_solo_reader_get_the_history() {
         let mut reader = Reader::new(&transport, spec).await;
         let got = reader.take(2).await;
         assert_eq!(payloads(&got), ["a", "b"]);
-        assert_eq!((got[1].origin.offset, got[1].redelivered), (Some(1), 0));
+        assert_eq!((got[1].offset, got[1].redelivered), (Some(1), 0));
     }
 }
 
@@ -68,7 +68,7 @@ async fn a_full_lane_is_held_back_alone() {
     let mut reader = Reader::new(&transport, SubscribeSpec { window: 2, ..spec() }).await;
     let got = reader.take(4).await;
     assert!(reader.drain().await.is_empty());
-    let even: Vec<Delivery> = got.into_iter().filter(|one| one.origin.partition == Some(0)).collect();
+    let even: Vec<Delivery> = got.into_iter().filter(|one| one.partition == Some(0)).collect();
     // The window counts from the oldest unsettled one on: this leaves it full.
     reader.done(&even[1..]);
     assert!(reader.drain().await.is_empty());

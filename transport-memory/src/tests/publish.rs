@@ -60,7 +60,7 @@ async fn a_key_keeps_its_partition_and_keyless_messages_take_turns() {
     let transport = log(4).await;
     send(&transport, &["k:a", "k:b", "1", "2", "3", "4"]).await;
     let got = Reader::new(&transport, spec()).await.take(6).await;
-    let of = |payload: &str| got.iter().find(|one| payloads(&[(*one).clone()]) == [payload]).unwrap().origin.partition;
+    let of = |payload: &str| got.iter().find(|one| payloads(&[(*one).clone()]) == [payload]).unwrap().partition;
     assert_eq!(of("a"), of("b"));
     let mut turns: Vec<_> = ["1", "2", "3", "4"].map(of).to_vec();
     turns.sort();

@@ -41,8 +41,9 @@ fn handlers(subscription: &Subscription, states: &StateMap) -> Result<()> {
             (other.event_type(), other.topic()) == (handler.event_type(), handler.topic())
         };
         if let Some(first) = subscription.handlers[..index].iter().find(same) {
-            let (event_type, first, second) = (handler.event_type(), first.name(), handler.name());
-            return Err(config(format!("group {group} has two handlers for `{event_type}`: {first} and {second}")));
+            let (first, second, topic) = (first.name(), handler.name(), handler.topic());
+            let what = handler.event_type().map_or_else(|| format!("all of {topic}"), |named| format!("`{named}`"));
+            return Err(config(format!("group {group} has two handlers for {what}: {first} and {second}")));
         }
         if let Some(missing) = handler.requirements().into_iter().find(|requirement| !states.has(*requirement)) {
             let (name, state) = (handler.name(), missing.name);

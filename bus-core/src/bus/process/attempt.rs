@@ -1,53 +1,58 @@
 //! One call of a handler, its panics caught.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
 
-use futures_util::FutureExt;
-
-use crate::bus::process::Processor;
-use crate::bus::publishing::handling;
-use crate::event::EventMeta;
-use crate::handler::{Call, ErasedHandler, HandlerError, HandlerResult, Undecodable};
+use super::{Processor, Work};
+use crate::bus::guarded::Guarded;
+use crate::handler::{Context, ErasedHandler, HandlerError, HandlerResult, Undecodable};
 use crate::layer::{HandlerFuture, Invocation};
-use crate::transport::Delivery;
 
-/// A panic is a failure like any other. It may strike before the first await too, when the function itself runs, or in a
-/// decoder.
-pub(super) async fn run(
-    processor: &Processor,
-    handler: &dyn ErasedHandler,
-    delivery: &Delivery,
-    meta: &Arc<EventMeta>,
-    attempt: u32,
-) -> Result<HandlerResult, Undecodable> {
-    let future = match catch_unwind(AssertUnwindSafe(|| begin(processor, handler, delivery, meta, attempt))) {
-        Ok(future) => future?,
-        Err(panic) => return Ok(Err(panicked(&*panic))),
-    };
-    let future = handling(Arc::clone(meta), AssertUnwindSafe(future).catch_unwind());
-    Ok(future.await.unwrap_or_else(|panic| Err(panicked(&*panic))))
+/// A handler's future, and whose it is.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(super) handler: &'static str,
+    future: Guarded<HandlerResult>,
+}
+
+impl Attempt {
+    /// Decodes, and calls the handler. A panic is a failure like any other. It may strike before the first await too, when
+    /// the function itself runs, or in a decoder.
+    pub(super) fn begin(
+        processor: &Processor,
+        handler: &dyn ErasedHandler,
+        work: &mut Work,
+    ) -> Result<Self, Undecodable> {
+        work.received.is_taken_for(handler.event_type().unwrap_or_default());
+        let future = match catch_unwind(AssertUnwindSafe(|| call(processor, handler, work))) {
+            Ok(future) => future?,
+            Err(panic) => Box::pin(std::future::ready(Err(panicked(&*panic)))),
+        };
+        Ok(Self { handler: handler.name(), future: Guarded::new(future) })
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<HandlerResult> {
+        let future = Pin::new(&mut self.future);
+        let polled = catch_unwind(AssertUnwindSafe(|| future.poll(cx)));
+        polled.unwrap_or_else(|panic| Poll::Ready(Err(panicked(&*panic))))
+    }
 }
 
 /// The handler's future with the group's layers around it.
-fn begin(
-    processor: &Processor,
-    handler: &dyn ErasedHandler,
-    Delivery { message, origin, .. }: &Delivery,
-    meta: &Arc<EventMeta>,
-    attempt: u32,
-) -> Result<HandlerFuture, Undecodable> {
-    let (states, publish) = (&*processor.states, &processor.publish);
-    let future = handler.handle(&Call { meta, message, origin, attempt, states, publish })?;
+fn call(processor: &Processor, handler: &dyn ErasedHandler, work: &Work) -> Result<HandlerFuture, Undecodable> {
+    let cx = Context::new(&work.received, work.attempts + 1, &processor.states, &processor.publish);
+    let future = handler.handle(&cx)?;
     if processor.layers.is_empty() {
         return Ok(future);
     }
     let call = Invocation {
         group: Arc::clone(&processor.group),
         handler: handler.name(),
-        meta: Arc::clone(meta),
-        origin: origin.clone(),
-        attempt,
+        meta: Arc::clone(cx.meta()),
+        origin: cx.origin(),
+        attempt: cx.attempt,
     };
     Ok(processor.layers.iter().rev().fold(future, |inner, layer| layer.wrap(&call, inner)))
 }

@@ -9,20 +9,21 @@ use crate::error::shown;
 impl Work {
     /// It goes on then. `refusal` says why its dead letter was not taken, if it waits for that.
     pub(crate) fn parked(&self, goes_on: Instant, refusal: Option<String>) -> Parked {
+        let kept = self.failing.as_ref().map(|failing| &*failing.reason);
         let stage = if refusal.is_some() { Stage::Parked } else { Stage::Waiting };
         Parked {
-            key: self.delivery.message.key.as_ref().map(key_text),
-            origin: self.delivery.origin.clone(),
+            key: self.received.delivery.message.key.as_ref().map(key_text),
+            origin: self.origin(),
             stage,
             attempts: self.attempts,
             since: self.failing_since(),
             goes_on,
-            reason: shown(refusal.as_deref().or(self.reason.as_deref()).unwrap_or_default()),
+            reason: shown(refusal.as_deref().or(kept).unwrap_or_default()),
         }
     }
 
     /// Now, where it never got to a handler.
     pub(crate) fn failing_since(&self) -> Instant {
-        self.failing_since.unwrap_or_else(Instant::now)
+        self.failing.as_ref().map_or_else(Instant::now, |failing| failing.since)
     }
 }

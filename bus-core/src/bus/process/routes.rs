@@ -1,6 +1,5 @@
 //! Which handler a message is for.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::envelope;
@@ -10,7 +9,15 @@ use crate::message::Message;
 
 /// The handlers of a group, by topic and type.
 #[derive(Debug, Default)]
-pub(crate) struct Routes(HashMap<Arc<str>, Vec<Arc<dyn ErasedHandler>>>);
+pub(crate) struct Routes(Vec<(Arc<str>, Handlers)>);
+
+/// The handlers of one topic.
+#[derive(Debug, Default)]
+struct Handlers {
+    typed: Vec<(&'static str, Arc<dyn ErasedHandler>)>,
+    /// For what is left.
+    raw: Option<Arc<dyn ErasedHandler>>,
+}
 
 pub(super) enum Route<'a> {
     To(&'a Arc<dyn ErasedHandler>),
@@ -26,25 +33,42 @@ impl Routes {
     pub(crate) fn new(handlers: &[Arc<dyn ErasedHandler>]) -> Self {
         let mut routes = Self::default();
         for handler in handlers {
-            routes.0.entry(handler.topic()).or_default().push(Arc::clone(handler));
+            let of_topic = routes.entry(handler.topic());
+            match handler.event_type() {
+                Some(event_type) => of_topic.typed.push((event_type, Arc::clone(handler))),
+                None => of_topic.raw = Some(Arc::clone(handler)),
+            }
         }
         routes
     }
 
+    fn entry(&mut self, topic: Arc<str>) -> &mut Handlers {
+        let known = self.0.iter().position(|(name, _)| *name == topic);
+        let index = known.unwrap_or_else(|| {
+            self.0.push((topic, Handlers::default()));
+            self.0.len() - 1
+        });
+        &mut self.0[index].1
+    }
+
     pub(super) fn find(&self, message: &Message) -> Route<'_> {
+        // A group has few topics: to compare is faster than to hash.
+        let of_topic = self.0.iter().find(|(topic, _)| *topic == message.topic);
+        let (typed, raw) = of_topic.map_or((&[][..], None), |(_, of)| (&of.typed[..], of.raw.as_ref()));
         if message.payload.is_none() {
-            return Route::Skip;
+            return raw.map_or(Route::Skip, Route::To);
         }
-        let handlers = self.0.get(&message.topic).map(Vec::as_slice).unwrap_or_default();
-        let named = message.headers.get(envelope::TYPE).is_some();
-        match (envelope::event_type(message), handlers) {
-            (Some(event_type), _) => match handlers.iter().find(|h| h.event_type() == event_type) {
-                Some(handler) => Route::To(handler),
-                None => Route::Unhandled(no_handler(event_type)),
+        let given = message.headers.get(envelope::TYPE);
+        let event_type = given.and_then(|name| std::str::from_utf8(name).ok());
+        match (event_type, typed) {
+            (Some(event_type), _) => match (typed.iter().find(|(handled, _)| *handled == event_type), raw) {
+                (Some((_, handler)), _) | (None, Some(handler)) => Route::To(handler),
+                (None, None) => Route::Unhandled(no_handler(event_type)),
             },
+            (None, _) if raw.is_some() => raw.map_or(Route::Skip, Route::To),
             // A message of other software, on a topic with one type: the subscription says what it is.
-            (None, [handler]) if !named => Route::To(handler),
-            (None, _) => Route::Unknown(unknown_type(named)),
+            (None, [(_, handler)]) if given.is_none() => Route::To(handler),
+            (None, _) => Route::Unknown(unknown_type(given.is_some())),
         }
     }
 }

@@ -2,28 +2,27 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
-use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use futures_util::future::{AbortHandle, Abortable, Aborted, poll_immediate};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{Instant, sleep};
 
+use crate::bus::guarded::Guarded;
 use crate::bus::health::Stage;
-use crate::bus::process::{Processor, Turn, Work};
-use crate::bus::runner::guarded::Guarded;
+use crate::bus::process::{Attempt, Processor, Turn, Work};
 use crate::dispatch::Slot;
 use crate::settle::{Lane, Token};
 use crate::transport::Delivery;
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// A turn under way. It owns its message and gives it back.
-pub(super) type Pending = (Guarded<(Work, Turn)>, About);
+type Slots<T> = HashMap<Slot, T, foldhash::fast::RandomState>;
 
 /// What is known of a message while its turn owns it.
 #[derive(Debug)]
@@ -34,25 +33,26 @@ pub(super) struct About {
 }
 
 impl About {
-    pub(super) fn new(Delivery { message, token, origin, .. }: &Delivery) -> Self {
-        Self { token: *token, offset: origin.offset, key: message.key.clone() }
+    pub(super) fn new(work: &Work) -> Self {
+        let Delivery { message, token, offset, .. } = &work.received.delivery;
+        Self { token: *token, offset: *offset, key: message.key.clone() }
     }
 }
 
 pub(super) struct Jobs {
     processor: Arc<Processor>,
-    turns: FuturesUnordered<Abortable<Guarded<Ended>>>,
-    in_work: HashMap<Slot, InWork>,
+    turns: FuturesUnordered<Abortable<UnderWay>>,
+    in_work: Slots<InWork>,
     /// Turns that ended while abandoned ones were looked for.
     ended: VecDeque<Ended>,
     /// Abandoned turns that are still there, to be dropped at their next poll.
     abandoned: usize,
-    waiting: HashMap<Slot, (Work, Instant)>,
+    waiting: Slots<(Box<Work>, Instant)>,
     /// When waits end. An entry of a message that is gone is passed over, so nothing is ever searched for.
     due: BinaryHeap<Reverse<(Instant, Slot)>>,
 }
 
-type Ended = (Slot, Work, Turn);
+pub(super) type Ended = (Slot, Box<Work>, Turn);
 
 struct InWork {
     abort: AbortHandle,
@@ -61,71 +61,85 @@ struct InWork {
     parked: Arc<AtomicBool>,
 }
 
+/// A turn under way. It owns its message and gives it back.
+enum UnderWay {
+    Attempt { processor: Arc<Processor>, slot: Slot, work: Option<Box<Work>>, attempt: Attempt },
+    Burial(Guarded<Ended>),
+}
+
+impl Future for UnderWay {
+    type Output = Ended;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        match self.get_mut() {
+            Self::Burial(burial) => Pin::new(burial).poll(cx),
+            Self::Attempt { processor, slot, work, attempt } => {
+                let Some(mut owned) = work.take() else { return Poll::Pending };
+                match processor.poll(&mut owned, attempt, cx) {
+                    Poll::Ready(turn) => Poll::Ready((*slot, owned, turn)),
+                    Poll::Pending => {
+                        *work = Some(owned);
+                        Poll::Pending
+                    }
+                }
+            }
+        }
+    }
+}
+
 impl Jobs {
     pub(super) fn new(processor: Arc<Processor>) -> Self {
         Self {
             processor,
             turns: FuturesUnordered::new(),
-            in_work: HashMap::new(),
+            in_work: Slots::default(),
             ended: VecDeque::new(),
             abandoned: 0,
-            waiting: HashMap::new(),
+            waiting: Slots::default(),
             due: BinaryHeap::new(),
         }
     }
 
-    /// Begins an attempt and polls it once, on the spot: most are ready then, and cost no wake-up.
-    pub(super) async fn poll_once(&mut self, mut work: Work) -> Result<(Work, Turn), Pending> {
-        let (processor, about) = (Arc::clone(&self.processor), About::new(&work.delivery));
-        let mut turn = Guarded::new(async move {
-            let attempt = AssertUnwindSafe(processor.attempt(&mut work)).catch_unwind();
-            let turn = attempt.await.unwrap_or_else(|panic| processor.condemn_panicked(&mut work, &*panic));
-            (work, turn)
-        });
-        poll_immediate(&mut turn).await.ok_or((turn, about))
-    }
-
-    /// Keeps a turn that was not ready.
-    pub(super) fn keep(&mut self, slot: Slot, (turn, about): Pending) {
-        let turn = Guarded::new(async move {
-            let (work, turn) = turn.await;
-            (slot, work, turn)
-        });
-        self.push(slot, about, Arc::default(), turn);
+    /// Keeps an attempt that was not over at its first poll.
+    pub(super) fn keep(&mut self, slot: Slot, work: Box<Work>, attempt: Attempt) {
+        let (processor, about) = (Arc::clone(&self.processor), About::new(&work));
+        self.push(slot, about, Arc::default(), UnderWay::Attempt { processor, slot, work: Some(work), attempt });
     }
 
     /// Publishes its dead letter, after `delay`.
-    pub(super) fn bury(&mut self, slot: Slot, mut work: Work, delay: Duration) {
-        let (processor, about) = (Arc::clone(&self.processor), About::new(&work.delivery));
+    pub(super) fn bury(&mut self, slot: Slot, mut work: Box<Work>, delay: Duration) {
+        let (processor, about) = (Arc::clone(&self.processor), About::new(&work));
         let parked = Arc::new(AtomicBool::new(!delay.is_zero()));
         let waits = Arc::clone(&parked);
-        let turn = Guarded::new(async move {
+        let burial = Guarded::new(Box::pin(async move {
             sleep(delay).await;
             // On its way now: left here, it might stand there twice.
             waits.store(false, Relaxed);
             let turn = processor.bury(&mut work).await;
             (slot, work, turn)
-        });
-        self.push(slot, about, parked, turn);
+        }));
+        self.push(slot, about, parked, UnderWay::Burial(burial));
     }
 
-    fn push(&mut self, slot: Slot, about: About, parked: Arc<AtomicBool>, turn: Guarded<Ended>) {
+    fn push(&mut self, slot: Slot, about: About, parked: Arc<AtomicBool>, turn: UnderWay) {
         let (abort, registration) = AbortHandle::new_pair();
         self.in_work.insert(slot, InWork { abort, about, parked });
         self.turns.push(Abortable::new(turn, registration));
     }
 
     /// The next turn that is over. `None` where nothing is in work.
-    pub(super) async fn next(&mut self) -> Option<Ended> {
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Ended>> {
         loop {
             if let Some(ended) = self.ended.pop_front() {
                 if self.in_work.remove(&ended.0).is_some() {
-                    return Some(ended);
+                    return Poll::Ready(Some(ended));
                 }
                 continue;
             }
-            let turn = self.turns.next().await?;
-            self.note(turn);
+            match ready!(self.turns.poll_next_unpin(cx)) {
+                None => return Poll::Ready(None),
+                Some(turn) => self.note(turn),
+            }
         }
     }
 
@@ -152,7 +166,7 @@ impl Jobs {
         self.in_work.values().filter(|job| !job.parked.load(Relaxed)).count()
     }
 
-    pub(super) fn wait(&mut self, slot: Slot, work: Work, delay: Duration) {
+    pub(super) fn wait(&mut self, slot: Slot, work: Box<Work>, delay: Duration) {
         let now = Instant::now();
         // A wait that no clock can count is as good as one of a year.
         let due = now.checked_add(delay.min(YEAR)).unwrap_or(now);
@@ -160,14 +174,14 @@ impl Jobs {
         self.due.push(Reverse((due, slot)));
     }
 
-    pub(super) fn take_waiting(&mut self, slot: Slot) -> Option<Work> {
+    pub(super) fn take_waiting(&mut self, slot: Slot) -> Option<Box<Work>> {
         self.waiting.remove(&slot).map(|(work, _)| work)
     }
 
     /// Takes out all that only wait on such lanes.
     pub(super) fn take_all_waiting(&mut self, of: impl Fn(Lane) -> bool) -> Vec<Slot> {
         let taken: Vec<Slot> =
-            self.waiting.iter().filter(|(_, (work, _))| of(work.delivery.token.lane)).map(|(slot, _)| *slot).collect();
+            self.waiting.iter().filter(|(_, (work, _))| of(work.token().lane)).map(|(slot, _)| *slot).collect();
         taken.iter().for_each(|slot| drop(self.waiting.remove(slot)));
         let parked = |job: &InWork| job.parked.load(Relaxed) && of(job.about.token.lane);
         let parked: Vec<Slot> = self.in_work.iter().filter(|(_, job)| parked(job)).map(|(slot, _)| *slot).collect();
@@ -183,7 +197,7 @@ impl Jobs {
 
     /// All that waits for its next attempt, and until when.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (&Work, Instant)> {
-        self.waiting.values().map(|(work, until)| (work, *until))
+        self.waiting.values().map(|(work, until)| (&**work, *until))
     }
 
     pub(super) fn next_due(&self) -> Option<Instant> {

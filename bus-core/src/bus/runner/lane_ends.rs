@@ -26,7 +26,7 @@ impl Runner {
             return Ok(());
         }
         let lanes = &self.lanes;
-        self.arrived.retain(|delivery| lanes.delivers(delivery.token.lane));
+        self.inbox.deliveries.retain(|delivery| lanes.delivers(delivery.token.lane));
         self.dispatcher.forget_unbegun(|lane| !lanes.delivers(lane));
         for slot in self.jobs.take_all_waiting(|lane| !lanes.delivers(lane)) {
             self.dispatcher.finish(slot);
@@ -44,7 +44,7 @@ impl Runner {
 
     /// Drops what is in work on these lanes, unsettled: it is delivered again.
     pub(super) async fn drop_lanes(&mut self, gone: impl Fn(Lane) -> bool) {
-        self.arrived.retain(|delivery| !gone(delivery.token.lane));
+        self.inbox.deliveries.retain(|delivery| !gone(delivery.token.lane));
         for slot in self.dispatcher.drop_lanes(gone) {
             self.jobs.abandon(slot);
         }

@@ -11,7 +11,11 @@ use crate::transport::LaneEvent;
 
 /// Open lanes; `Some` deadline where a lane is to be given back, `released` once it was.
 #[derive(Debug, Default)]
-pub(super) struct Lanes(HashMap<Lane, State>);
+pub(super) struct Lanes {
+    states: HashMap<Lane, State, foldhash::fast::RandomState>,
+    /// The lane last asked about, open: it is asked about again for each of its messages.
+    open: Option<Lane>,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -29,20 +33,20 @@ impl Lanes {
         match event {
             LaneEvent::Opened { lane, origin } => {
                 tracing::debug!(%group, %origin, "lane opened");
-                self.0.insert(lane, State::Open);
+                self.states_mut().insert(lane, State::Open);
             }
             LaneEvent::Draining { lanes, deadline } => {
                 for lane in lanes {
-                    self.0.entry(lane).and_modify(|state| *state = State::Draining(deadline));
+                    self.states_mut().entry(lane).and_modify(|state| *state = State::Draining(deadline));
                 }
             }
             LaneEvent::Closed(lane) => {
-                self.0.remove(&lane);
+                self.states_mut().remove(&lane);
                 return Some(lane);
             }
             LaneEvent::Lost(lane) => {
                 tracing::warn!(%group, slot = lane.slot, "lane lost: what was not settled is delivered again");
-                self.0.remove(&lane);
+                self.states_mut().remove(&lane);
                 return Some(lane);
             }
             LaneEvent::Gap { lane, from, to } => {
@@ -63,7 +67,7 @@ impl Lanes {
 
     /// Nothing of the lane begins until then.
     pub(super) fn stand_still(&mut self, lane: Lane, until: Instant) {
-        if let Some(state @ State::Open) = self.0.get_mut(&lane) {
+        if let Some(state @ State::Open) = self.states_mut().get_mut(&lane) {
             *state = State::Still(until);
         }
     }
@@ -75,12 +79,12 @@ impl Lanes {
             *state = State::Draining(deadline);
             *lane
         };
-        self.0.iter_mut().filter(rested).map(give_back).collect()
+        self.states_mut().iter_mut().filter(rested).map(give_back).collect()
     }
 
     /// Each, and whether messages of it may begin.
     pub(super) fn states(&self) -> impl Iterator<Item = (Lane, LaneState)> {
-        self.0.iter().map(|(lane, state)| match state {
+        self.states.iter().map(|(lane, state)| match state {
             State::Open => (*lane, LaneState::Open),
             State::Still(_) => (*lane, LaneState::StandingStill),
             State::Draining(_) | State::Released => (*lane, LaneState::Draining),
@@ -89,27 +93,40 @@ impl Lanes {
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.states.len()
+    }
+
+    /// [`delivers`](Self::delivers), cheap where it is asked again and again.
+    pub(super) fn still_delivers(&mut self, lane: Lane) -> bool {
+        if self.open != Some(lane) {
+            self.open = self.delivers(lane).then_some(lane);
+        }
+        self.open.is_some()
+    }
+
+    fn states_mut(&mut self) -> &mut HashMap<Lane, State, foldhash::fast::RandomState> {
+        self.open = None;
+        &mut self.states
     }
 
     /// Whether messages of it may begin.
     pub(super) fn delivers(&self, lane: Lane) -> bool {
-        self.0.get(&lane) == Some(&State::Open)
+        self.states.get(&lane) == Some(&State::Open)
     }
 
     /// The first deadline of a drain, or end of a pause.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.0.values().filter_map(State::due).min()
+        self.states.values().filter_map(State::due).min()
     }
 
     /// Draining lanes whose deadline has come.
     pub(super) fn overdue(&self, now: Instant) -> Vec<Lane> {
         let late = |state: &State| state.deadline().is_some_and(|deadline| deadline <= now);
-        self.0.iter().filter(|(_, state)| late(state)).map(|(lane, _)| *lane).collect()
+        self.states.iter().filter(|(_, state)| late(state)).map(|(lane, _)| *lane).collect()
     }
 
     pub(super) fn any_draining(&self) -> bool {
-        self.0.values().any(|state| matches!(state, State::Draining(_)))
+        self.states.values().any(|state| matches!(state, State::Draining(_)))
     }
 
     /// The draining lanes that are not busy, each once.
@@ -119,7 +136,7 @@ impl Lanes {
             *state = State::Released;
             *lane
         };
-        self.0.iter_mut().filter(drained).map(release).collect()
+        self.states_mut().iter_mut().filter(drained).map(release).collect()
     }
 }
 

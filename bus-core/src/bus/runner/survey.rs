@@ -175,9 +175,9 @@ impl<'a> Found<'a> {
 }
 
 impl<'a> Seen<'a> {
-    fn delivery(Delivery { message, token, origin, .. }: &'a Delivery, stage: Stage) -> (Lane, Self) {
+    fn delivery(Delivery { message, token, offset, .. }: &'a Delivery, stage: Stage) -> (Lane, Self) {
         let Token { lane, seq } = *token;
-        (lane, Self { seq, offset: origin.offset, key: message.key.as_ref(), stage })
+        (lane, Self { seq, offset: *offset, key: message.key.as_ref(), stage })
     }
 }
 
@@ -198,7 +198,7 @@ impl Runner {
             found.entry(lane).or_default().see(seen);
         }
         for (work, until) in self.jobs.waiting() {
-            let (lane, seen) = Seen::delivery(&work.delivery, Stage::Waiting);
+            let (lane, seen) = Seen::delivery(&work.received.delivery, Stage::Waiting);
             let found = found.entry(lane).or_default();
             found.see(seen);
             found.waiting.push((work, until));
@@ -212,7 +212,7 @@ impl Runner {
     }
 
     fn queued(&self) -> impl Iterator<Item = (Lane, Seen<'_>)> {
-        let queued = self.arrived.iter().chain(self.dispatcher.unbegun());
+        let queued = self.inbox.deliveries.iter().chain(self.dispatcher.unbegun());
         queued.map(|delivery| Seen::delivery(delivery, Stage::Queued))
     }
 

@@ -1,71 +1,96 @@
 //! Messages begun, their turns, their ends.
 
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Runner, STRIDE};
+use super::{MOMENT, Runner, STRIDE, UNTIMED};
 use crate::bus::process::{Turn, Work};
 use crate::dispatch::{Next, Slot};
 use crate::settle::{Lane, Settlement};
 use crate::transport::Delivery;
 
 impl Runner {
-    /// Begins what may, up to a stride: first what the dispatcher holds, then what has arrived since.
-    pub(super) async fn begin_what_may(&mut self) {
+    /// Takes in turns that are over and begins what may, up to a stride of each: first what the dispatcher holds, then what
+    /// has arrived since.
+    pub(super) fn work(&mut self, cx: &mut Context<'_>) {
         for _ in 0..STRIDE {
-            if self.stopping().is_some() {
-                return;
-            }
+            let Poll::Ready(Some((slot, work, turn))) = self.jobs.poll_next(cx) else { break };
+            self.turned(slot, work, turn);
+        }
+        self.begin_what_may(cx);
+    }
+
+    fn begin_what_may(&mut self, cx: &mut Context<'_>) {
+        if self.stopping().is_some() {
+            return;
+        }
+        let until = Instant::now() + MOMENT;
+        for begun in 1..=STRIDE {
             if let Some(next) = self.dispatcher.next() {
-                self.go_on_with(next).await;
-            } else if let Some(delivery) = self.arrived.pop_front() {
-                self.admit(delivery.token.lane, delivery).await;
+                self.go_on_with(next, cx);
+            } else if let Some(delivery) = self.inbox.deliveries.pop_front() {
+                // One of an epoch that is over is delivered again.
+                if self.lanes.still_delivers(delivery.token.lane) {
+                    self.admit(Work::new(delivery), cx);
+                }
             } else {
                 return;
             }
-            self.hand_over_if_many();
+            if begun.is_multiple_of(UNTIMED) && Instant::now() >= until {
+                return;
+            }
         }
     }
 
     pub(super) fn may_begin_more(&self) -> bool {
-        self.stopping().is_none() && (self.dispatcher.is_ready() || !self.arrived.is_empty())
+        self.stopping().is_none() && (self.dispatcher.is_ready() || !self.inbox.deliveries.is_empty())
     }
 
-    /// One that is not ready at its first poll stays in work.
-    pub(super) async fn go_on_with(&mut self, next: Next<Delivery>) {
-        let (slot, work) = match next {
-            Next::Begin(slot, delivery) => (slot, Work::new(delivery)),
+    /// One that is not over at its first poll stays in work.
+    fn go_on_with(&mut self, next: Next<Delivery>, cx: &mut Context<'_>) {
+        let (slot, mut work) = match next {
+            Next::Begin(slot, delivery) => (slot, Box::new(Work::new(delivery))),
             Next::Resume(slot) => match self.jobs.take_waiting(slot) {
                 Some(work) => (slot, work),
                 None => return,
             },
         };
-        match self.jobs.poll_once(work).await {
-            Ok((work, turn)) => self.turned(slot, work, turn),
-            Err(pending) => self.jobs.keep(slot, pending),
+        match self.processor.begin(&mut work, cx) {
+            Ok(turn) => self.turned(slot, work, turn),
+            Err(attempt) => self.jobs.keep(slot, work, attempt),
         }
     }
 
-    pub(super) async fn admit(&mut self, lane: Lane, delivery: Delivery) {
-        let key = delivery.message.key.clone();
-        let Some(delivery) = self.dispatcher.admit(lane, key.as_ref(), delivery) else { return };
-        match self.jobs.poll_once(Work::new(delivery)).await {
+    #[inline]
+    fn admit(&mut self, mut work: Work, cx: &mut Context<'_>) {
+        let Delivery { token, message, .. } = &work.received.delivery;
+        let lane = token.lane;
+        if !self.dispatcher.is_free(lane, message.key.as_ref()) {
+            let key = message.key.clone();
+            return self.dispatcher.enqueue(lane, key.as_ref(), work.received.delivery);
+        }
+        match self.processor.begin(&mut work, cx) {
             // The common case: done at its first poll, and nobody had to know of it.
-            Ok((work, Turn::End { dead })) => self.end(&work, dead),
-            Ok((work, turn)) => {
-                let slot = self.dispatcher.hold(lane, key.as_ref());
-                self.turned(slot, work, turn);
+            Ok(Turn::End { dead }) => self.end(&work, dead),
+            Ok(turn) => {
+                let slot = self.hold(lane, &work);
+                self.turned(slot, Box::new(work), turn);
             }
-            Err(pending) => {
-                let slot = self.dispatcher.hold(lane, key.as_ref());
-                self.jobs.keep(slot, pending);
+            Err(attempt) => {
+                let slot = self.hold(lane, &work);
+                self.jobs.keep(slot, Box::new(work), attempt);
             }
         }
+    }
+
+    fn hold(&mut self, lane: Lane, work: &Work) -> Slot {
+        self.dispatcher.hold(lane, work.received.delivery.message.key.as_ref())
     }
 
     /// A turn is over. What waits gives its slot back and keeps its key; so does one whose dead letter is on its way.
-    pub(super) fn turned(&mut self, slot: Slot, work: Work, turn: Turn) {
+    pub(super) fn turned(&mut self, slot: Slot, work: Box<Work>, turn: Turn) {
         match turn {
             Turn::End { dead } => {
                 self.end(&work, dead);
@@ -88,29 +113,26 @@ impl Runner {
     }
 
     /// It came to its end: only now may it be settled.
-    pub(super) fn end(&mut self, work: &Work, dead: bool) {
-        self.settlements.push(Settlement::done(work.delivery.token));
+    fn end(&mut self, work: &Work, dead: bool) {
+        self.settlements.push(Settlement::done(work.token()));
         if !dead {
             self.count(work, false);
         }
     }
 
     /// One more message of its lane is decided; where that is one dead letter too many, the lane stands still.
-    pub(super) fn count(&mut self, work: &Work, dead: bool) {
-        let (token, guard) = (work.delivery.token, &self.processor.dead_letter.guard);
+    fn count(&mut self, work: &Work, dead: bool) {
+        let (token, guard) = (work.token(), &self.processor.dead_letter.guard);
         if !self.tallies.entry(token.lane.slot).or_default().count(dead, guard) {
             return;
         }
-        let trouble = format!(
-            "too many dead letters, the lane of {} stands still for {:?}",
-            work.delivery.origin,
-            guard.pause_time()
-        );
+        let trouble =
+            format!("too many dead letters, the lane of {} stands still for {:?}", work.origin(), guard.pause_time());
         tracing::error!(group = %self.processor.group, "{trouble}");
         self.processor.gauge.set_guard(token.lane.slot, Some(trouble));
         self.lanes.stand_still(token.lane, Instant::now() + guard.pause_time());
         let lanes = &self.lanes;
-        self.arrived.retain(|delivery| lanes.delivers(delivery.token.lane));
+        self.inbox.deliveries.retain(|delivery| lanes.delivers(delivery.token.lane));
         self.dispatcher.forget_unbegun(|lane| !lanes.delivers(lane));
     }
 }

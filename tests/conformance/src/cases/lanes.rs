@@ -131,7 +131,7 @@ async fn a_lane_moved_to_the_earliest_replays_all(bench: Bench) {
 async fn a_lane_moved_to_an_offset_goes_on_there(bench: Bench) {
     let (mut reader, out) = reader_of_ten(&bench, 10).await;
     for index in [6, 2, 8] {
-        let offset = out[index].origin.offset.expect("where one can seek there are offsets");
+        let offset = out[index].offset.expect("where one can seek there are offsets");
         seek(&mut reader, Position::Offset(offset)).await;
         assert_eq!(texts(&reader.take(10 - index).await), numbered("m", index..10));
     }

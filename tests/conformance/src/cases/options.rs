@@ -44,7 +44,7 @@ async fn what_is_rejected_is_not_delivered_again(bench: Bench) {
 }
 
 fn wishing(bench: &Bench, text: &str, send: SendOptions) -> Message {
-    Message { send, ..bench.message(text) }
+    Message { send: send.into(), ..bench.message(text) }
 }
 
 async fn a_message_for_later_does_not_come_early(bench: Bench) {

@@ -37,7 +37,7 @@ async fn what_is_confirmed_is_there(bench: Bench) {
     bench.publish(["hello"]).await;
     let delivery = bench.member("g").await.one().await;
     assert_eq!(text(&delivery), "hello");
-    assert_eq!((&delivery.message.topic, &delivery.origin.topic), (&bench.topic(), &bench.topic()));
+    assert_eq!((&delivery.message.topic, &delivery.origin().topic), (&bench.topic(), &bench.topic()));
     assert_eq!(delivery.message.send, Default::default(), "wishes of the sender do not travel");
 }
 
@@ -130,7 +130,7 @@ async fn a_chosen_partition_is_the_one(bench: Bench) {
         bench.publish_to(partition, [format!("p{partition}")]).await;
     }
     let came = bench.member("g").await.take(3).await;
-    let came: BTreeMap<_, _> = came.iter().map(|delivery| (text(delivery), delivery.origin.partition)).collect();
+    let came: BTreeMap<_, _> = came.iter().map(|delivery| (text(delivery), delivery.partition)).collect();
     assert_eq!(came, [("p0", 0), ("p2", 2), ("p3", 3)].map(|(text, at)| (text.to_owned(), Some(at))).into());
 }
 

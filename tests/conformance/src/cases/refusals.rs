@@ -122,7 +122,7 @@ async fn message_refused(bench: &Bench, message: Message, capability: Capability
 }
 
 async fn wish_refused(bench: &Bench, send: SendOptions, capability: Capability) {
-    message_refused(bench, Message { send, ..bench.message("wish") }, capability).await;
+    message_refused(bench, Message { send: send.into(), ..bench.message("wish") }, capability).await;
 }
 
 async fn a_chosen_partition_is_refused_by_name(bench: Bench) {

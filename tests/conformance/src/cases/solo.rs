@@ -61,7 +61,7 @@ async fn a_solo_reader_may_begin_at_an_offset(bench: Bench) {
     bench.one_lane(&["g"]).await;
     bench.publish(numbered("m", 0..6)).await;
     let fourth = bench.solo(Position::Earliest).await.take(4).await.remove(3);
-    let offset = fourth.origin.offset.expect("where there is history there are offsets");
+    let offset = fourth.offset.expect("where there is history there are offsets");
     assert_eq!(texts(&bench.solo(Position::Offset(offset)).await.take(3).await), numbered("m", 3..6));
 }
 

@@ -29,7 +29,7 @@ async fn a_topic_that_is_there_is_left_as_it_is(bench: Bench) {
     bench.several_lanes(&["g"]).await;
     bench.one_lane(&["g"]).await;
     bench.publish_to(3, ["m"]).await;
-    assert_eq!(bench.member("g").await.one().await.origin.partition, Some(3));
+    assert_eq!(bench.member("g").await.one().await.partition, Some(3));
 }
 
 async fn a_topic_may_keep_what_no_group_reads_yet(bench: Bench) {

@@ -72,7 +72,7 @@ impl Lanes {
         let quiet = open.quiet && (open.paused || open.draining);
         assert!(!quiet, "{lane:?} delivers while it is paused or draining");
         assert_eq!(seq, open.next, "numbers of {lane:?} are dense, from 0");
-        assert!(open.is_of(&delivery.origin), "{} came on the lane of {}", delivery.origin, open.origin);
+        assert!(open.is_of(&delivery.origin()), "{} came on the lane of {}", delivery.origin(), open.origin);
         open.next += 1;
         open.unsettled.insert(seq);
         let oldest = *open.unsettled.first().unwrap_or(&seq);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gulo_bus_core::message::{Message, SendOptions};
+use gulo_bus_core::message::{Message, Wishes};
 use gulo_bus_core::settle::{Lane, Settlement, Token};
 use gulo_bus_core::transport::{
     Capabilities, Control, Failed, Inbox, LaneEvent, Outcome, Publisher, Source, Status, SubscribeSpec, Topology,
@@ -94,7 +94,7 @@ struct BrokenPublisher {
 impl BrokenPublisher {
     fn change(&self, mut message: Message) -> Message {
         match self.fault {
-            Fault::IgnoresWishes => message.send = SendOptions::default(),
+            Fault::IgnoresWishes => message.send = Wishes::default(),
             Fault::FillsTombstones => message.payload = Some(message.payload.unwrap_or_default()),
             Fault::FillsNullHeaders => {
                 let filled = message.headers.into_iter().map(|(name, value)| (name, Some(value.unwrap_or_default())));

@@ -1,6 +1,5 @@
 //! What passes between a member and its group: messages out, verdicts and commands in.
 
-use gulo_bus_core::message::Origin;
 use gulo_bus_core::settle::{Lane, Settlement, Token, Verdict};
 use gulo_bus_core::transport::{Capability, Control, Delivery, Inbox, LaneEvent};
 use tokio::time::Instant;
@@ -149,8 +148,13 @@ fn from_log(
             Read::Nothing => return,
             Read::Gap { from, to } => inbox.events.push(LaneEvent::Gap { lane, from, to }),
             Read::Message { seq, offset, message } => {
-                let origin = Origin { topic: place.0.clone(), partition: Some(place.1), offset: Some(offset) };
-                inbox.deliveries.push(Delivery { message, token: Token { lane, seq }, origin, redelivered: 0 });
+                inbox.deliveries.push_back(Delivery {
+                    message: message.clone(),
+                    token: Token { lane, seq },
+                    partition: Some(place.1),
+                    offset: Some(offset),
+                    redelivered: 0,
+                });
                 room -= 1;
             }
         }
@@ -159,7 +163,6 @@ fn from_log(
 
 fn from_queue(lane: Lane, feed: &mut QueueFeed, item: Item) -> Delivery {
     let (message, redelivered) = (item.message.clone(), item.redelivered);
-    let origin = Origin { topic: message.topic.clone(), partition: None, offset: None };
     let seq = feed.arrive(item);
-    Delivery { message, token: Token { lane, seq }, origin, redelivered }
+    Delivery { message, token: Token { lane, seq }, partition: None, offset: None, redelivered }
 }

@@ -1,18 +1,19 @@
 //! A future of a user, whose drop may panic.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 
-/// Boxed, and dropped with its panics caught: what a handler held across its last await runs its `Drop` when a lane is
-/// lost, and must not take the whole group with it.
-pub(super) struct Guarded<T>(Option<BoxFuture<'static, T>>);
+/// Dropped with its panics caught: what a handler held across its last await runs its `Drop` when a lane is lost, and must
+/// not take the whole group with it.
+pub(crate) struct Guarded<T>(Option<BoxFuture<'static, T>>);
 
 impl<T> Guarded<T> {
-    pub(super) fn new(future: impl Future<Output = T> + Send + 'static) -> Self {
-        Self(Some(Box::pin(future)))
+    pub(crate) const fn new(future: BoxFuture<'static, T>) -> Self {
+        Self(Some(future))
     }
 }
 
@@ -33,5 +34,11 @@ impl<T> Drop for Guarded<T> {
         if catch_unwind(AssertUnwindSafe(|| drop(future))).is_err() {
             tracing::error!("what a handler left behind panicked when it was dropped");
         }
+    }
+}
+
+impl<T> fmt::Debug for Guarded<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Guarded(..)")
     }
 }
