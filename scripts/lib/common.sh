@@ -122,3 +122,48 @@ has_docker() {
   fi
   [ "$docker_found" = yes ]
 }
+
+# install_what_builds: cargo, and what librdkafka is built with. It is built from source; elsewhere than on Linux its needs go
+# by other names.
+install_what_builds() {
+  command -v cargo >/dev/null || PATH=$HOME/.cargo/bin:$PATH
+  command -v cargo >/dev/null || die "cargo is missing: get Rust from https://rustup.rs"
+  [ "$(uname -s)" = Linux ] || return 0
+  local packages=() tool
+  for tool in cc c++ make; do
+    if ! command -v $tool >/dev/null; then
+      packages+=(build-essential)
+      break
+    fi
+  done
+  command -v pkg-config >/dev/null || packages+=(pkg-config)
+  pkg-config --exists openssl 2>/dev/null || packages+=(libssl-dev)
+  pkg-config --exists zlib 2>/dev/null || packages+=(zlib1g-dev)
+  [ ${#packages[@]} = 0 ] || install_packages "${packages[@]}"
+}
+
+# broker_up BROKER: it runs and the environment names it. `started` holds those that did not run before.
+started=()
+broker_up() {
+  local before=down
+  if scripts/brokers status "$1" >/dev/null; then before=up; fi
+  scripts/brokers up "$1" || return 1
+  if [ $before = down ]; then started+=("$1"); fi
+  load_env "target/brokers/$1/env"
+}
+
+# brokers_down: stops what broker_up started. The loaded env names our broker as the user's, and that would be left alone.
+brokers_down() {
+  local broker
+  for broker in ${started[@]+"${started[@]}"}; do env -u KAFKA_BOOTSTRAP_SERVERS scripts/brokers down "$broker" || true; done
+}
+
+# load_env FILE: unless it describes another broker than the one the user named
+load_env() {
+  local named=${KAFKA_BOOTSTRAP_SERVERS:-}
+  [ -z "$named" ] || grep -qxF "KAFKA_BOOTSTRAP_SERVERS=$named" "$1" 2>/dev/null || return 0
+  set -a
+  # shellcheck disable=SC1090 # written by scripts/brokers
+  . "$1"
+  set +a
+}

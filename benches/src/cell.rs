@@ -1,0 +1,88 @@
+//! One arm of one workload, in a process of its own, so that no arm warms or burdens another.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use gulo::prelude::Concurrency;
+use tokio::process::Command;
+
+use crate::kafka::producers::Content;
+use crate::kafka::{ours, peers, producers};
+use crate::measure::Sample;
+use crate::{Failure, load, memory};
+
+/// Which arm, over which messages.
+#[derive(Debug, Clone)]
+pub(crate) struct Cell {
+    pub(crate) arm: &'static str,
+    pub(crate) topic: String,
+    pub(crate) count: u64,
+    pub(crate) work: Duration,
+    one_thread: bool,
+}
+
+impl Cell {
+    pub(crate) fn new(arm: &'static str, topic: &str, count: u64) -> Self {
+        Self { arm, topic: topic.into(), count, work: Duration::ZERO, one_thread: false }
+    }
+
+    pub(crate) fn work(mut self, work: Duration) -> Self {
+        self.work = work;
+        self
+    }
+
+    /// On a runtime of one thread, as tests and small programs have it.
+    pub(crate) fn on_one_thread(mut self) -> Self {
+        self.one_thread = true;
+        self
+    }
+
+    /// Runs it in a process of its own.
+    pub(crate) async fn run(&self) -> Result<Sample, Failure> {
+        let output = Command::new(std::env::current_exe()?)
+            .args([
+                if self.one_thread { "cell-1" } else { "cell" },
+                self.arm,
+                &self.topic,
+                &self.count.to_string(),
+                &self.work.as_millis().to_string(),
+            ])
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .output();
+        let output = tokio::time::timeout(Duration::from_secs(300), output).await;
+        let output = output.map_err(|_| format!("{} was not done after 300 s", self.arm))??;
+        if !output.status.success() {
+            return Err(format!("{} ended with {}", self.arm, output.status).into());
+        }
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+}
+
+/// Does what [`Cell::run`] asks of its process.
+pub(crate) async fn run_here(args: &[String]) -> Result<(), Failure> {
+    let [arm, topic, count, work] = args else { return Err("cell ARM TOPIC COUNT WORK_MS".into()) };
+    let (count, work) = (count.parse()?, Duration::from_millis(work.parse()?));
+    load::set_topic(topic);
+    let sample = match arm.as_str() {
+        "ours-keyed" => ours::consume(count, Concurrency::per_key(1000), work).await?,
+        "ours-sequential" => ours::consume(count, Concurrency::Sequential, work).await?,
+        "stream" => peers::sequential(topic, count, true, false).await?,
+        "stream-headers" => peers::sequential(topic, count, true, true).await?,
+        "stream-defaults" => peers::sequential(topic, count, false, false).await?,
+        "lanes" => peers::lanes(topic, count, work).await?,
+        "ours-send" => ours::send(topic, count).await?,
+        "ours-publish" => ours::publish(count).await?,
+        "base-raw" => producers::base(topic, count, &Content::new(false))?,
+        "base-typed" => producers::base(topic, count, &Content::new(true))?,
+        "future-raw" => producers::future(topic, count, &Content::new(false)).await?,
+        "future-typed" => producers::future(topic, count, &Content::new(true)).await?,
+        "memory-raw" => memory::raw(count).await?,
+        "memory-json" => memory::json(count).await?,
+        "channel-raw" => memory::channel_raw(count).await?,
+        "channel-json" => memory::channel_json(count).await?,
+        other => return Err(format!("no arm {other}").into()),
+    };
+    println!("{}", serde_json::to_string(&sample)?);
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! Kafka: the broker's topics, and the arms that read and fill them.
+
+pub(crate) mod ours;
+pub(crate) mod peers;
+pub(crate) mod producers;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use gulo::kafka::KafkaConfig;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+use crate::Failure;
+use crate::load::{Order, orders};
+
+const PARTITIONS: i32 = 8;
+
+/// The fetch settings that every arm has, unless it is there to show the defaults: those of Gulo.
+pub(crate) const FETCH: [(&str, &str); 2] = [("fetch.queue.backoff.ms", "2"), ("queued.max.messages.kbytes", "16384")];
+
+/// The same linger for every producer: their own defaults differ, and would be all that is measured.
+pub(crate) const LINGER_MS: u64 = 5;
+
+pub(crate) fn servers() -> Result<String, Failure> {
+    std::env::var("KAFKA_BOOTSTRAP_SERVERS").map_err(|_| "KAFKA_BOOTSTRAP_SERVERS names no broker".into())
+}
+
+pub(crate) fn config() -> Result<KafkaConfig, Failure> {
+    Ok(KafkaConfig::new(servers()?).linger(Duration::from_millis(LINGER_MS)))
+}
+
+fn client() -> Result<ClientConfig, Failure> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", servers()?);
+    Ok(config)
+}
+
+/// A name that no other run has.
+pub(crate) fn unique(name: &str) -> String {
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    format!("{name}-{nanos:x}")
+}
+
+/// Makes the topic; its data are of no use after the run.
+pub(crate) async fn create(topic: &str) -> Result<(), Failure> {
+    let admin: AdminClient<DefaultClientContext> = client()?.create()?;
+    let new = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1)).set("retention.ms", "3600000");
+    let made = admin.create_topics([&new], &AdminOptions::new()).await?;
+    made.into_iter().try_for_each(|topic| topic.map(drop)).map_err(|(topic, code)| format!("{topic}: {code}").into())
+}
+
+pub(crate) async fn delete(topics: &[String]) -> Result<(), Failure> {
+    let admin: AdminClient<DefaultClientContext> = client()?.create()?;
+    let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+    admin.delete_topics(&names, &AdminOptions::new()).await?;
+    Ok(())
+}
+
+/// Fills a topic with the first `count` orders; with the headers of our envelope where `enveloped`.
+pub(crate) fn fill(topic: &str, count: u64, enveloped: bool) -> Result<(), Failure> {
+    let producer: BaseProducer = client()?
+        .set("linger.ms", "50")
+        .set("enable.idempotence", "true")
+        .set("partitioner", "murmur2_random")
+        .create()?;
+    for order in orders(count) {
+        let payload = serde_json::to_vec(&order)?;
+        loop {
+            let mut record = BaseRecord::to(topic).key(&order.customer).payload(&payload);
+            if enveloped {
+                record = record.headers(envelope(&order));
+            }
+            match producer.send(record) {
+                Ok(()) => break,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                    producer.poll(Duration::from_millis(5));
+                }
+                Err((error, _)) => return Err(error.into()),
+            }
+        }
+        producer.poll(Duration::ZERO);
+    }
+    Ok(producer.flush(Duration::from_secs(120))?)
+}
+
+/// The headers that Gulo's own envelope has: CloudEvents in binary mode.
+pub(crate) fn envelope(order: &Order) -> OwnedHeaders {
+    let id = format!("0198c0de-0000-7000-8000-{:012x}", order.order_id);
+    let headers: [(&str, &str); 7] = [
+        ("content-type", "application/json"),
+        ("ce_specversion", "1.0"),
+        ("ce_id", &id),
+        ("ce_type", "order.placed"),
+        ("ce_source", "bench"),
+        ("ce_time", "2026-11-24T10:00:00.123456Z"),
+        ("ce_dataversion", "1"),
+    ];
+    let add = |all: OwnedHeaders, (key, value): (&str, &str)| all.insert(Header { key, value: Some(value) });
+    headers.into_iter().fold(OwnedHeaders::new_with_capacity(7), add)
+}

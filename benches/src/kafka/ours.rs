@@ -1,0 +1,97 @@
+//! Gulo, as its README has it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use gulo::kafka::KafkaTransport;
+use gulo::message::Message;
+use gulo::prelude::*;
+
+use super::producers::WINDOW;
+use super::{config, unique};
+use crate::Failure;
+use crate::load::{Order, orders};
+use crate::measure::{Clocks, Meter, Sample};
+
+/// Messages of one call; so many calls are under way that there are as many messages as the peer has futures.
+const BATCH: usize = 1000;
+
+/// What the handler does beside counting.
+#[derive(Debug, Clone)]
+struct Desk {
+    meter: Arc<Meter>,
+    work: Duration,
+}
+
+async fn handle(Event(order): Event<Order>, State(desk): State<Desk>) {
+    desk.meter.work(desk.work, &order).await;
+    desk.meter.count(order.order_id);
+}
+
+/// Handles the first `count` messages of the topic of [`Order`].
+pub(crate) async fn consume(count: u64, concurrency: Concurrency, work: Duration) -> Result<Sample, Failure> {
+    let desk = Desk { meter: Arc::new(Meter::new(count)), work };
+    let group = Subscription::group(unique("ours"))
+        .concurrency(concurrency)
+        // The topic is the run's own, and nothing fails.
+        .dead_letter(DeadLetter::discard())
+        .on(handle);
+    let bus = Bus::builder("bench")
+        .transport(KafkaTransport::new(config()?))
+        .subscribe(group)
+        .state(desk.clone())
+        .start()
+        .await?;
+    let sample = desk.meter.sample().await;
+    bus.shutdown(Duration::from_secs(20)).await?;
+    Ok(sample)
+}
+
+async fn publishing_bus(topic: &str) -> Result<Bus, Failure> {
+    Ok(Bus::builder("bench").transport(KafkaTransport::new(config()?)).topic(topic, |topic| topic).start().await?)
+}
+
+/// Batches of 100 bytes each.
+pub(crate) async fn send(topic: &str, count: u64) -> Result<Sample, Failure> {
+    let bus = publishing_bus(topic).await?;
+    let keys: Vec<String> = orders(WINDOW as u64).map(|order| order.customer).collect();
+    let (topic, payload): (Arc<str>, _) = (topic.into(), vec![b'x'; 100]);
+    // Each is made anew, as by the peers.
+    let message =
+        |number: u64| Message::new(topic.clone(), payload.clone()).key(keys[number as usize % keys.len()].clone());
+    let clocks = Clocks::start();
+    let mut under_way = FuturesUnordered::new();
+    for first in (0..count).step_by(BATCH) {
+        under_way.push(bus.send((first..count.min(first + BATCH as u64)).map(message).collect()));
+        if under_way.len() >= WINDOW / BATCH {
+            under_way.next().await.transpose()?;
+        }
+    }
+    while under_way.next().await.transpose()?.is_some() {}
+    drop(under_way);
+    let sample = clocks.stop(count);
+    bus.shutdown(Duration::from_secs(20)).await?;
+    Ok(sample)
+}
+
+/// Batches of events: JSON with our envelope.
+pub(crate) async fn publish(count: u64) -> Result<Sample, Failure> {
+    let bus = publishing_bus(&Order::topic()).await?;
+    let known: Vec<Order> = orders(WINDOW as u64).collect();
+    let order = |number: u64| known[number as usize % known.len()].clone();
+    let clocks = Clocks::start();
+    let mut under_way = FuturesUnordered::new();
+    for first in (0..count).step_by(BATCH) {
+        under_way.push(bus.publish_all((first..count.min(first + BATCH as u64)).map(order)));
+        if under_way.len() >= WINDOW / BATCH {
+            under_way.next().await.transpose()?;
+        }
+    }
+    while under_way.next().await.transpose()?.is_some() {}
+    drop(under_way);
+    let sample = clocks.stop(count);
+    bus.shutdown(Duration::from_secs(20)).await?;
+    Ok(sample)
+}

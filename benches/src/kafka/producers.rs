@@ -1,0 +1,104 @@
+//! Publishing by hand over rdkafka: idempotent, confirmed by all replicas.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, FutureRecord, Producer};
+
+use super::{LINGER_MS, client, envelope};
+use crate::Failure;
+use crate::load::{Order, orders};
+use crate::measure::{Clocks, Sample};
+
+/// Futures of the `FutureProducer` under way at a time; Gulo has as many messages.
+pub(crate) const WINDOW: usize = 10_000;
+
+fn producer() -> Result<ClientConfig, Failure> {
+    let mut config = client()?;
+    config
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("partitioner", "murmur2_random")
+        .set("linger.ms", LINGER_MS.to_string());
+    Ok(config)
+}
+
+/// What is sent: always the same bytes, or orders with our envelope.
+pub(crate) struct Content {
+    typed: bool,
+    raw: Vec<u8>,
+    orders: Vec<Order>,
+}
+
+impl Content {
+    pub(crate) fn new(typed: bool) -> Self {
+        Self { typed, raw: vec![b'x'; 100], orders: orders(WINDOW as u64).collect() }
+    }
+
+    fn order(&self, number: u64) -> &Order {
+        &self.orders[number as usize % self.orders.len()]
+    }
+
+    /// Encodes anew for each message, as a program does.
+    fn payload(&self, number: u64) -> Result<Vec<u8>, Failure> {
+        Ok(if self.typed { serde_json::to_vec(self.order(number))? } else { self.raw.clone() })
+    }
+}
+
+/// Hands over as fast as the queue takes, and waits for all reports at the end.
+pub(crate) fn base(topic: &str, count: u64, content: &Content) -> Result<Sample, Failure> {
+    let producer: BaseProducer = producer()?.create()?;
+    producer.client().fetch_metadata(Some(topic), Duration::from_secs(10))?;
+    let clocks = Clocks::start();
+    for number in 0..count {
+        let (payload, order) = (content.payload(number)?, content.order(number));
+        loop {
+            let mut record = BaseRecord::to(topic).key(&order.customer).payload(&payload);
+            if content.typed {
+                record = record.headers(envelope(order));
+            }
+            match producer.send(record) {
+                Ok(()) => break,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                    // Not `poll(1 ms)`: rdkafka spins through the last millisecond.
+                    std::thread::sleep(Duration::from_millis(1));
+                    producer.poll(Duration::ZERO);
+                }
+                Err((error, _)) => return Err(error.into()),
+            }
+        }
+        if number % 64 == 0 {
+            producer.poll(Duration::ZERO);
+        }
+    }
+    producer.flush(Duration::from_secs(60))?;
+    Ok(clocks.stop(count))
+}
+
+/// A window of futures.
+pub(crate) async fn future(topic: &str, count: u64, content: &Content) -> Result<Sample, Failure> {
+    let producer: FutureProducer = producer()?.create()?;
+    producer.client().fetch_metadata(Some(topic), Duration::from_secs(10))?;
+    let clocks = Clocks::start();
+    let mut under_way = FuturesUnordered::new();
+    for number in 0..count {
+        let (payload, order) = (content.payload(number)?, content.order(number));
+        let mut record = FutureRecord::to(topic).key(&order.customer).payload(&payload);
+        if content.typed {
+            record = record.headers(envelope(order));
+        }
+        under_way.push(producer.send_result(record).map_err(|(error, _)| error)?);
+        if under_way.len() >= WINDOW
+            && let Some(result) = under_way.next().await
+        {
+            result?.map_err(|(error, _)| error)?;
+        }
+    }
+    while let Some(result) = under_way.next().await {
+        result?.map_err(|(error, _)| error)?;
+    }
+    Ok(clocks.stop(count))
+}

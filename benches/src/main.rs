@@ -1,0 +1,51 @@
+//! Every workload beside its raw peer, in one run. See `scripts/bench --help`.
+
+mod cell;
+mod kafka;
+mod load;
+mod measure;
+mod memory;
+mod plan;
+mod table;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use plan::Size;
+use tokio::runtime::Builder;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    // `cell-1` is a cell on a runtime of one thread.
+    let mut runtime = match args.first().map(String::as_str) {
+        Some("cell-1") => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    let done = runtime.enable_all().build().map_err(Failure::from).and_then(|runtime| runtime.block_on(run(&args)));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: &[String]) -> Result<(), Failure> {
+    if let Some(("cell" | "cell-1", args)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return cell::run_here(args).await;
+    }
+    let quick = args.iter().any(|arg| arg == "--quick");
+    let size = if quick { Size::QUICK } else { Size::FULL };
+    let folder = Path::new("target/bench");
+    for what in args.iter().filter(|arg| *arg != "--quick") {
+        match what.as_str() {
+            "memory" => plan::memory(size, folder).await?,
+            "kafka" => plan::kafka(size, folder).await?,
+            other => return Err(format!("there is no workload {other}: memory, kafka").into()),
+        }
+    }
+    Ok(())
+}
