@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gulo::dead_letter as dlq;
+use gulo::handler::{Context, Handler};
 use gulo::headers::Headers;
 use gulo::layer::{ConcurrencyLimit, HandlerFuture, Invocation, Layer, Log, TimeOut};
 use gulo::message::{Message, Origin};
@@ -46,6 +47,30 @@ async fn a_handler_takes_headers_the_raw_message_and_its_origin() {
     let message = Message::new("orders", r#"{"order":1,"step":1}"#).header("mine", "yes");
     gated.publish_raw(message).await;
     gated.until("said", |steps| steps.contains(&said(r#"yes {"order":1,"step":1} orders"#))).await;
+}
+
+/// A handler that is a type.
+#[derive(Clone)]
+struct Ledger(Gated);
+
+impl Handler<()> for Ledger {
+    type Event = Paid;
+
+    fn call(&self, paid: Paid, cx: &Context<'_>) -> HandlerFuture {
+        let (ledger, attempt) = (self.clone(), cx.attempt);
+        Box::pin(async move {
+            ledger.0.note(Step::Handled(format!("{} at attempt {attempt}", paid.order)));
+            if attempt == 1 { Err(HandlerError::new("again")) } else { Ok(()) }
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_may_be_a_type() {
+    let gated = Gated::new();
+    let bus = start(&gated, billing().on(Ledger(gated.clone()))).await;
+    bus.publish(Paid::of(7, 1)).await.expect("confirmed");
+    gated.until("tried again", |steps| steps.contains(&said("7 at attempt 2"))).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -28,7 +28,26 @@ pub(crate) use route::{ErasedHandler, Undecodable, erase, erase_raw};
 /// What a handler's future comes to.
 pub type HandlerResult = Result<(), HandlerError>;
 
-/// An async function that handles one type of event. `Args` is only there so that functions of any arguments fit.
+/// What handles one type of event: an async function or closure of `Event<T>` and extractors, or a type of your own.
+/// `Args` is only there so that functions of any arguments fit; a type says `()`.
+///
+/// ```
+/// # use gulo_bus_core::event::IntegrationEvent;
+/// # use gulo_bus_core::handler::{Context, Handler, HandlerError};
+/// # use gulo_bus_core::layer::HandlerFuture;
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct UserRegistered { email: String }
+/// # impl IntegrationEvent for UserRegistered { const TYPE: &'static str = "user.registered"; }
+/// # #[derive(Clone)] struct Mailer;
+/// # impl Mailer { async fn welcome(&self, _: &str) -> Result<(), HandlerError> { Ok(()) } }
+/// impl Handler<()> for Mailer {
+///     type Event = UserRegistered;
+///
+///     fn call(&self, user: UserRegistered, _cx: &Context<'_>) -> HandlerFuture {
+///         let mailer = self.clone();
+///         Box::pin(async move { mailer.welcome(&user.email).await })
+///     }
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
     label = "not an async function of `Event<T>` and extractors",
@@ -44,8 +63,10 @@ pub trait Handler<Args>: Send + Sync + 'static {
     /// Handles `event`. What it borrows from `cx` it has taken before this returns, so the future is `'static`.
     fn call(&self, event: Self::Event, cx: &Context<'_>) -> BoxFuture<'static, HandlerResult>;
 
-    /// States it needs, so that a missing one is found at `start()`.
-    fn requirements() -> Vec<Requirement>;
+    /// States it needs, so that a missing one is found at `start()`. None unless said.
+    fn requirements() -> Vec<Requirement> {
+        Vec::new()
+    }
 }
 
 /// What a handler may return.
