@@ -2,7 +2,7 @@
 
 pub mod ledger;
 
-pub use ledger::Ledger;
+pub use ledger::{Ledger, Run};
 
 /// The scope in which a sequence number means something: one assignment of a Kafka partition, one AMQP channel, one
 /// queue in memory.

@@ -25,6 +25,7 @@ mod driver;
 mod error;
 mod lane;
 mod native;
+mod progress;
 mod publisher;
 mod rebalance;
 mod shared;

@@ -1,9 +1,13 @@
 //! Which of a lane's arrivals are finished, and so how far its log may be committed.
 
+mod runs;
+
 use std::collections::VecDeque;
 
+pub use runs::Run;
+
 /// From the arrivals of one lane, finished in any order, to the watermark: the position from which a successor must
-/// read so that nothing unfinished is skipped.
+/// read so that nothing unfinished is skipped; and to what is finished above it, for a successor that can be told.
 ///
 /// It counts arrivals and never computes `offset + 1` over a gap: transaction markers, aborted records and compaction
 /// leave holes in a Kafka log that never arrive. Cost per message is constant (amortised); memory is one entry per
@@ -16,6 +20,12 @@ pub struct Ledger {
     first: u64,
     /// Position behind the last finished message of the done prefix.
     behind: Option<i64>,
+    /// The last position that arrived.
+    last: Option<i64>,
+    /// What an earlier owner finished, and has not come again yet: rising.
+    inherited: VecDeque<Run>,
+    /// What has come again, above the first unfinished arrival: rising.
+    known: VecDeque<Run>,
 }
 
 impl Ledger {
@@ -24,17 +34,49 @@ impl Ledger {
         Self::default()
     }
 
+    /// A lane on which nothing has arrived, of which an earlier owner finished `runs`, rising. They are not handed out again.
+    pub fn inheriting(runs: impl IntoIterator<Item = Run>) -> Self {
+        Self { inherited: runs.into_iter().collect(), ..Self::default() }
+    }
+
     /// Takes in the arrival at `position` of the log and gives it the next sequence number.
     ///
-    /// Positions of a lane rise; one that does not is a repetition within the same assignment and gets `None`: it
-    /// must not be handed out again.
+    /// `None`: it must not be handed out. Positions of a lane rise, so one that does not is a repetition within the same
+    /// assignment; or an earlier owner has finished it.
     pub fn arrive(&mut self, position: i64) -> Option<u64> {
-        let last = self.open.back().map(|(last, _)| *last).or_else(|| self.behind.map(|behind| behind - 1));
-        if last.is_some_and(|last| position <= last) {
+        if self.last.is_some_and(|last| position <= last) {
+            return None;
+        }
+        let before = self.last.replace(position);
+        if self.take_inherited(position) {
+            self.comes_again(position, before);
             return None;
         }
         self.open.push_back((position, false));
         Some(self.first + self.open.len() as u64 - 1)
+    }
+
+    /// Whether an earlier owner has finished it; it is not waited for any more then.
+    fn take_inherited(&mut self, position: i64) -> bool {
+        // What lies before has never come: holes of the log, now.
+        while self.inherited.front().is_some_and(|run| run.last < position) {
+            self.inherited.pop_front();
+        }
+        let Some(run) = self.inherited.front_mut().filter(|run| run.first <= position) else { return false };
+        run.first = position + 1;
+        true
+    }
+
+    /// It is finished, and was before it came.
+    fn comes_again(&mut self, position: i64, before: Option<i64>) {
+        if self.open.is_empty() {
+            self.behind = Some(position + 1);
+            return;
+        }
+        match self.known.back_mut().filter(|run| Some(run.last) == before) {
+            Some(run) => run.last = position,
+            None => self.known.push_back(Run { first: position, last: position }),
+        }
     }
 
     /// Marks the arrival of `seq` finished. Returns whether the watermark moved. A second time, or a number that
@@ -49,8 +91,18 @@ impl Ledger {
             self.open.pop_front();
             self.first += 1;
             self.behind = Some(position + 1);
+            self.pass_known();
         }
         self.first != before
+    }
+
+    /// The done prefix goes on over what came again behind it.
+    fn pass_known(&mut self) {
+        let next = self.open.front().map_or(i64::MAX, |(position, _)| *position);
+        while let Some(run) = self.known.front().copied().filter(|run| run.last < next) {
+            self.known.pop_front();
+            self.behind = Some(run.last + 1);
+        }
     }
 
     /// The position to commit: that of the first unfinished arrival, or the one behind the last arrival where all are
@@ -67,6 +119,13 @@ impl Ledger {
         self.open.front().map(|(position, _)| *position)
     }
 
+    /// What is finished above the first unfinished arrival, in rising runs: from the first to the last position of arrivals
+    /// between which none is unfinished. What an earlier owner finished and has not come again is among it.
+    pub fn finished_above(&self) -> Vec<Run> {
+        let inherited = self.inherited.iter().filter(|run| run.first <= run.last);
+        runs::merge(self.open.iter().copied(), &self.known, inherited)
+    }
+
     /// Arrivals from the first unfinished one on, finished ones above it included: what a crash now would repeat at
     /// most, and what the lane's window bounds.
     pub fn span(&self) -> usize {
@@ -80,67 +139,4 @@ impl Ledger {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn nothing_finished_gives_no_watermark() {
-        let mut ledger = Ledger::new();
-        assert_eq!(ledger.arrive(7), Some(0));
-        assert_eq!(ledger.watermark(), None);
-    }
-
-    #[test]
-    fn a_finished_message_above_an_unfinished_one_moves_nothing() {
-        let mut ledger = Ledger::new();
-        ledger.arrive(7);
-        ledger.arrive(9);
-        assert!(!ledger.finish(1));
-        assert_eq!((ledger.watermark(), ledger.span(), ledger.unfinished()), (None, 2, 1));
-        assert!(ledger.finish(0));
-        assert_eq!((ledger.watermark(), ledger.span()), (Some(10), 0));
-    }
-
-    #[test]
-    fn a_repeated_position_gets_no_number() {
-        let mut ledger = Ledger::new();
-        assert_eq!(ledger.arrive(7), Some(0));
-        assert_eq!(ledger.arrive(7), None);
-        ledger.finish(0);
-        assert_eq!(ledger.arrive(7), None);
-        assert_eq!(ledger.arrive(8), Some(1));
-    }
-
-    proptest! {
-        /// Against the simplest model: the set of unfinished positions.
-        #[test]
-        fn the_watermark_never_passes_an_unfinished_message(
-            steps in proptest::collection::vec((0u8..4, 1i64..5, any::<proptest::sample::Index>()), 1..200)
-        ) {
-            let mut ledger = Ledger::new();
-            let (mut arrived, mut unfinished, mut position) = (Vec::new(), BTreeSet::new(), -1);
-            for (step, gap, pick) in steps {
-                if step < 2 || arrived.is_empty() {
-                    position += gap;
-                    prop_assert_eq!(ledger.arrive(position), Some(arrived.len() as u64));
-                    arrived.push(position);
-                    unfinished.insert(position);
-                } else {
-                    let seq = pick.index(arrived.len());
-                    unfinished.remove(&arrived[seq]);
-                    ledger.finish(seq as u64);
-                }
-                let done_prefix = arrived.iter().take_while(|at| !unfinished.contains(at)).last();
-                prop_assert_eq!(ledger.watermark(), done_prefix.map(|at| at + 1));
-                prop_assert_eq!(ledger.unfinished(), unfinished.len());
-                if let (Some(mark), Some(lowest)) = (ledger.watermark(), unfinished.first()) {
-                    prop_assert!(mark <= *lowest);
-                }
-            }
-        }
-    }
-}
+mod tests;
