@@ -130,6 +130,7 @@ impl MemoryConfig {
         can.null_headers = true;
         can.duplicate_headers = true;
         can.create_topics = true;
+        can.settles_singly = true;
         match self.shape {
             Shape::Log => {
                 can.solo = true;
@@ -141,7 +142,6 @@ impl MemoryConfig {
             Shape::Queue => {
                 can.requeue = true;
                 can.reject = self.dead_letter.is_some();
-                can.settles_singly = true;
                 can.deliver_at = true;
                 can.expires = true;
             }

@@ -110,9 +110,9 @@ mod tests {
     #[test]
     fn a_place_keeps_its_slot_and_gets_a_new_epoch() {
         let (mut lanes, place) = (Lanes::default(), ("t".into(), 3));
-        let first = lanes.open(&place, Feed::Log(LogFeed::at(0)));
+        let first = lanes.open(&place, Feed::Log(LogFeed::at(0, Vec::new())));
         assert!(lanes.close(first).is_some());
-        let second = lanes.open(&place, Feed::Log(LogFeed::at(0)));
+        let second = lanes.open(&place, Feed::Log(LogFeed::at(0, Vec::new())));
         assert_eq!((first.slot, first.epoch + 1), (second.slot, second.epoch));
         assert!(lanes.get_mut(first).is_none() && lanes.close(first).is_none());
         assert!(lanes.get_mut(second).is_some());

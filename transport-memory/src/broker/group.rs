@@ -7,7 +7,7 @@ mod matcher;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use gulo_bus_core::settle::Lane;
+use gulo_bus_core::settle::{Lane, Run};
 use gulo_bus_core::transport::{LaneEvent, SubscribeSpec};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -31,6 +31,8 @@ pub(crate) enum GroupId {
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) committed: Option<i64>,
+    /// What is finished behind that, and need not come again.
+    finished: Vec<Run>,
     /// Where it began: decided once, when the group first saw the partition, so that `Latest` cannot skip what comes
     /// in between two owners.
     start: i64,
@@ -127,7 +129,7 @@ impl Group {
         let Some(place) = self.places.get(&ended.place) else { return };
         let Some(partition) = partition(topics, &ended.place) else { return };
         let at = partition.locate(to, place.position());
-        self.open_at(id, &ended.place, at);
+        self.open_at(id, &ended.place, at, Vec::new());
     }
 
     /// Makes durable what `member` settled.
@@ -139,8 +141,9 @@ impl Group {
                 Feed::Queue(feed) => feed.done.clear(),
                 Feed::Log(feed) => {
                     let place = self.places.get_mut(&lane.place);
-                    if let (Some(mark), Some(place)) = (feed.ledger.watermark(), place) {
-                        place.committed = Some(mark);
+                    if let Some(place) = place {
+                        place.committed = feed.ledger.watermark().or(place.committed);
+                        place.finished = feed.ledger.finished_above();
                     }
                 }
             }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use gulo_bus_core::message::Message;
-use gulo_bus_core::settle::Ledger;
+use gulo_bus_core::settle::{Ledger, Run};
 use gulo_bus_core::transport::Position;
 
 /// One partition: messages from offset `first` on.
@@ -88,8 +88,9 @@ pub(crate) enum Read<'a> {
 }
 
 impl LogFeed {
-    pub(crate) fn at(next: i64) -> Self {
-        Self { next, ledger: Ledger::new() }
+    /// From `next` on, but for what is `finished`.
+    pub(crate) fn at(next: i64, finished: Vec<Run>) -> Self {
+        Self { next, ledger: Ledger::inheriting(finished) }
     }
 
     /// Goes on by one message, or over a gap.
@@ -99,16 +100,16 @@ impl LogFeed {
             let from = std::mem::replace(&mut self.next, partition.start());
             return Read::Gap { from, to: self.next };
         }
-        if self.ledger.span() >= window {
-            return Read::Nothing;
+        while self.ledger.span() < window
+            && let Some(message) = partition.get(self.next)
+        {
+            let offset = self.next;
+            self.next += 1;
+            if let Some(seq) = self.ledger.arrive(offset) {
+                return Read::Message { seq, offset, message };
+            }
         }
-        let Some(message) = partition.get(self.next) else { return Read::Nothing };
-        let offset = self.next;
-        self.next += 1;
-        match self.ledger.arrive(offset) {
-            Some(seq) => Read::Message { seq, offset, message },
-            None => Read::Nothing,
-        }
+        Read::Nothing
     }
 }
 
@@ -161,7 +162,7 @@ mod tests {
         for payload in ["a", "b", "c"] {
             partition.append(Message::new("t", payload), Some(2));
         }
-        let mut feed = LogFeed::at(0);
+        let mut feed = LogFeed::at(0, Vec::new());
         assert!(matches!(feed.read(&partition, 9), Read::Gap { from: 0, to: 1 }));
         assert!(matches!(feed.read(&partition, 9), Read::Message { seq: 0, offset: 1, .. }));
     }

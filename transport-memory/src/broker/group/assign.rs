@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gulo_bus_core::message::Origin;
-use gulo_bus_core::settle::Lane;
+use gulo_bus_core::settle::{Lane, Run};
 use gulo_bus_core::transport::LaneEvent;
 use tokio::time::Instant;
 
@@ -37,6 +37,7 @@ impl Group {
                 let start = || log.locate(reader.spec.start, log.start());
                 self.places.entry((name.clone(), index as u32)).or_insert_with(|| Place {
                     committed: None,
+                    finished: Vec::new(),
                     start: start(),
                     owner: None,
                     target: None,
@@ -79,19 +80,19 @@ impl Group {
     fn open_free(&mut self) {
         let free = |(id, place): (&PlaceId, &Place)| {
             let target = place.target.filter(|_| place.owner.is_none())?;
-            Some((target, id.clone(), place.position()))
+            Some((target, id.clone(), place.position(), place.finished.clone()))
         };
         let free: Vec<_> = self.places.iter().filter_map(free).collect();
-        free.into_iter().for_each(|(member, place, at)| self.open_at(member, &place, at));
+        free.into_iter().for_each(|(member, place, at, finished)| self.open_at(member, &place, at, finished));
     }
 
-    /// Opens a partition's lane for `member`, from `offset` on.
-    pub(super) fn open_at(&mut self, id: u64, place: &PlaceId, offset: i64) {
+    /// Opens a partition's lane for `member`, from `offset` on, but for what is `finished`.
+    pub(super) fn open_at(&mut self, id: u64, place: &PlaceId, offset: i64, finished: Vec<Run>) {
         let Some(member) = self.members.get_mut(&id) else { return };
         if let Some(place) = self.places.get_mut(place) {
             place.owner = Some(id);
         }
-        let lane = member.lanes.open(place, Feed::Log(LogFeed::at(offset)));
+        let lane = member.lanes.open(place, Feed::Log(LogFeed::at(offset, finished)));
         let origin = Origin { topic: place.0.clone(), partition: Some(place.1), offset: Some(offset) };
         member.events.push_back(LaneEvent::Opened { lane, origin });
     }
