@@ -25,12 +25,12 @@ pub enum Concurrency {
 }
 
 impl Concurrency {
-    /// Up to `handlers` at a time; messages of one key one after the other.
+    /// Up to `handlers` at a time; messages of one key one after the other. 0 is taken as 1.
     pub const fn per_key(handlers: usize) -> Self {
         Self::PerKey(handlers)
     }
 
-    /// Up to `handlers` at a time, order waived.
+    /// Up to `handlers` at a time, order waived. 0 is taken as 1.
     pub const fn unordered(handlers: usize) -> Self {
         Self::Unordered(handlers)
     }

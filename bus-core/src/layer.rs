@@ -50,7 +50,8 @@ pub struct Invocation {
 /// Something around every call of a group's handlers. The first one added is the outermost.
 ///
 /// The handler does not run before its future is polled: a layer that never polls it keeps the handler from running. (A
-/// function that returns a future runs up to there when it is called.) What it returns is the attempt's result. A panic in a layer is a failure, as one in a handler is.
+/// function that returns a future runs up to there when it is called.) What it returns is the attempt's result. A panic in a layer is a failure, as one in a handler is; a handler's panic passes through the layers, past
+/// what they do after `inner.await`.
 pub trait Layer: Send + Sync + 'static {
     /// Puts itself around `inner`.
     fn wrap(&self, call: &Invocation, inner: HandlerFuture) -> HandlerFuture;

@@ -149,6 +149,7 @@ impl BusBuilder {
             let spec = spec_of(&subscription);
             let source = transport.subscribe(spec.clone()).await;
             let source = source.map_err(|error| error.context(format_args!("group {}", subscription.group)))?;
+            tracing::info!(group = %subscription.group, topics = ?subscription.topics(), "subscribed");
             opened.push((subscription, spec, source));
         }
         let (stop, stopping) = watch::channel(None);

@@ -57,6 +57,7 @@ impl Bus {
 
     /// Where `at_once` resolves, the time is up.
     async fn stop(self, timeout: Duration, at_once: impl Future) -> Result<ShutdownReport, ShutdownError> {
+        tracing::info!("shutting down: what is in work may finish, for {timeout:?} at most");
         let stop = self.stop.clone();
         let (deadlines, rest) = watch::channel(Deadlines::within(timeout));
         let mut closing = std::pin::pin!(self.close(rest));
