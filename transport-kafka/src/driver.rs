@@ -38,6 +38,7 @@ use commits::Commits;
 use control::Job;
 use handover::Handover;
 use leave::Leaving;
+use positions::Offsets;
 use trouble::Troubles;
 
 /// The longest sleep: a rebalance of the group waits for a member that polls seldom.
@@ -82,6 +83,8 @@ pub(crate) struct Driver {
     jobs: Vec<Job>,
     /// librdkafka keeps a partition paused when it moves away and back: all must be resumed before they go.
     paused: HashSet<Place>,
+    /// Where the topics ended when the source was made, for a group that begins there.
+    ends: Offsets,
     /// Where a reader that commits nothing stood when its partitions were taken.
     left_at: HashMap<Place, i64>,
     troubles: Troubles,
@@ -142,6 +145,7 @@ impl Driver {
             handover: None,
             jobs: Vec::new(),
             paused: HashSet::new(),
+            ends: Offsets::new(),
             left_at: HashMap::new(),
             troubles: Troubles::default(),
             leaving: None,
@@ -165,6 +169,10 @@ impl Driver {
         let subscribed = match &self.plan.spec.topics {
             Topics::Named(_) if self.is_solo() => return self.take_all(),
             Topics::Named(names) => {
+                if self.start_position() == Position::Latest {
+                    // "From now on" is now, and not when the group has given us the partition.
+                    self.ends = self.resolve(&self.all_places(), Position::Latest)?;
+                }
                 let names: Vec<&str> = names.iter().map(|name| &**name).collect();
                 self.consumer.subscribe(&names)
             }
@@ -176,13 +184,16 @@ impl Driver {
     }
 
     fn take_all(&mut self) -> Result<()> {
-        let places: Vec<Place> = self
-            .plan
-            .topics
-            .iter()
-            .flat_map(|(topic, count)| (0..*count).map(|partition| Place { topic: topic.clone(), partition }))
-            .collect();
-        self.take_on(places)
+        self.take_on(self.all_places())
+    }
+
+    /// The partitions of the named topics.
+    fn all_places(&self) -> Vec<Place> {
+        let places = |(topic, count): &(Arc<str>, i32)| {
+            let topic = topic.clone();
+            (0..*count).map(move |partition| Place { topic: topic.clone(), partition })
+        };
+        self.plan.topics.iter().flat_map(places).collect()
     }
 
     fn run(mut self) {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use gulo_bus_core::message::{Message, Origin};
-use gulo_bus_core::settle::{Lane, Ledger, Token};
+use gulo_bus_core::settle::{Lane, Ledger, Run, Token};
 use gulo_bus_core::transport::Delivery;
 use rdkafka::error::RDKafkaErrorCode as Code;
 
@@ -31,8 +31,17 @@ pub(crate) struct OpenLane {
     pub(crate) frozen: bool,
     /// A position to commit although nothing has been finished here yet.
     pub(crate) initial: Option<i64>,
-    /// The position that the broker has confirmed for this epoch.
-    pub(crate) confirmed: Option<i64>,
+    /// Where it was told to begin, where that is known.
+    pub(crate) start: Option<i64>,
+    /// What the broker has confirmed for this epoch.
+    pub(crate) confirmed: Option<Mark>,
+}
+
+/// What is committed: where a successor must read on, and what is finished behind that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) offset: i64,
+    pub(crate) finished: Vec<Run>,
 }
 
 impl OpenLane {
@@ -48,8 +57,19 @@ impl OpenLane {
             held: false,
             frozen: false,
             initial: None,
+            start: None,
             confirmed: None,
         }
+    }
+
+    /// Where it begins, and what an earlier owner has finished behind that. The broker knows of it, unless it is new.
+    pub(crate) fn begin_at(&mut self, offset: i64, finished: Vec<Run>, is_new: bool) {
+        self.start = Some(offset);
+        match is_new {
+            true => self.initial = Some(offset),
+            false => self.confirmed = Some(Mark { offset, finished: finished.clone() }),
+        }
+        self.ledger = Ledger::inheriting(finished);
     }
 
     /// The partition, and a position in it.
@@ -58,9 +78,12 @@ impl OpenLane {
     }
 
     /// Where a successor must read on, unless the broker has confirmed it already.
-    pub(crate) fn to_commit(&self) -> Option<i64> {
-        let position = self.ledger.watermark().or(self.initial);
-        position.filter(|position| Some(*position) != self.confirmed)
+    pub(crate) fn to_commit(&self) -> Option<Mark> {
+        let finished = self.ledger.finished_above();
+        // Where nothing is finished from the start on, something may be finished above.
+        let begin = || self.start.or_else(|| self.ledger.first_unfinished()).filter(|_| !finished.is_empty());
+        let offset = self.ledger.watermark().or(self.initial).or_else(begin)?;
+        Some(Mark { offset, finished }).filter(|mark| self.confirmed.as_ref() != Some(mark))
     }
 
     /// Moves messages that may be handed out to `out`, at most `most`. Returns what is wrong with the partition, if anything
@@ -226,13 +249,25 @@ mod tests {
     fn only_what_is_not_confirmed_is_to_be_committed() {
         let (mut lanes, id, tokens) = filled(9);
         let lane = lanes.get_mut(id).unwrap();
+        let mark = |offset, finished: &[Run]| Some(Mark { offset, finished: finished.into() });
         assert_eq!(lane.to_commit(), None);
         lane.initial = Some(0);
-        assert_eq!(lane.to_commit(), Some(0));
+        assert_eq!(lane.to_commit(), mark(0, &[]));
         lane.ledger.finish(tokens[0].seq);
         lane.ledger.finish(tokens[1].seq);
-        assert_eq!(lane.to_commit(), Some(3));
-        lane.confirmed = Some(3);
+        assert_eq!(lane.to_commit(), mark(3, &[]));
+        lane.confirmed = lane.to_commit();
         assert_eq!(lane.to_commit(), None);
+        lane.ledger.finish(tokens[3].seq);
+        assert_eq!(lane.to_commit(), mark(3, &[Run { first: 6, last: 6 }]));
+    }
+
+    #[test]
+    fn what_is_finished_above_the_very_first_message_is_committed_too() {
+        let (mut lanes, id, tokens) = filled(9);
+        let lane = lanes.get_mut(id).unwrap();
+        lane.ledger.finish(tokens[1].seq);
+        let finished = vec![Run { first: 2, last: 2 }];
+        assert_eq!(lane.to_commit(), Some(Mark { offset: 0, finished }));
     }
 }

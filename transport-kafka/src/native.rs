@@ -44,6 +44,21 @@ pub(crate) fn commit<C: ConsumerContext>(consumer: &BaseConsumer<C>, offsets: &T
     }
 }
 
+/// The metadata of each partition of `list`, in its order. rdkafka's own `metadata` panics where somebody wrote what is not
+/// UTF-8.
+pub(crate) fn metadata(list: &TopicPartitionList) -> Vec<Vec<u8>> {
+    // SAFETY: the list is alive while it is borrowed, and has `cnt` elements behind each other.
+    let elements = unsafe {
+        let list = &*list.ptr();
+        match usize::try_from(list.cnt) {
+            Ok(count) if count > 0 => slice::from_raw_parts(list.elems, count),
+            _ => &[],
+        }
+    };
+    // SAFETY: librdkafka gives address and length of memory that lives as long as the list.
+    elements.iter().map(|one| unsafe { bytes(one.metadata, one.metadata_size) }.unwrap_or_default().to_vec()).collect()
+}
+
 /// Calls somebody when something comes into a client's empty main queue, until it is dropped.
 pub(crate) struct Alarm {
     queue: NonNull<native::rd_kafka_queue_t>,

@@ -9,10 +9,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use crate::context::{Observer, lock};
+use crate::lane::Mark;
+use crate::{native, progress};
 
 /// The consumer of a source.
 pub(crate) type GroupConsumer = BaseConsumer<SourceContext>;
@@ -36,7 +39,38 @@ pub(crate) enum Change {
 pub(crate) struct Answer {
     /// Of the whole request: one partition's error, where some have one.
     pub(crate) overall: Option<Code>,
-    pub(crate) offsets: Vec<(Place, Offset, Option<Code>)>,
+    pub(crate) parts: Vec<Part>,
+}
+
+/// One partition of a list that librdkafka answers with.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) place: Place,
+    /// Where it names one.
+    pub(crate) offset: Option<i64>,
+    pub(crate) metadata: Vec<u8>,
+    pub(crate) code: Option<Code>,
+}
+
+impl Part {
+    /// Whether it is this that was committed.
+    pub(crate) fn is_at(&self, mark: &Mark) -> bool {
+        self.offset == Some(mark.offset) && self.metadata == progress::encode(mark.offset, &mark.finished).as_bytes()
+    }
+}
+
+/// In our own words.
+pub(crate) fn parts(list: &TopicPartitionList) -> Vec<Part> {
+    let part = |(element, metadata): (TopicPartitionListElem<'_>, Vec<u8>)| Part {
+        place: Place::new(element.topic(), element.partition()),
+        offset: match element.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        },
+        metadata,
+        code: element.error().err().and_then(|error| error.rdkafka_error_code()),
+    };
+    list.elements().into_iter().zip(native::metadata(list)).map(part).collect()
 }
 
 /// What the callbacks wrote down.
@@ -120,13 +154,8 @@ impl ConsumerContext for SourceContext {
     fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
         self.count();
         let overall = result.err().and_then(|error| error.rdkafka_error_code());
-        let offsets = offsets.elements();
-        let each = offsets.iter().map(|element| {
-            let code = element.error().err().and_then(|error| error.rdkafka_error_code());
-            (Place::new(element.topic(), element.partition()), element.offset(), code)
-        });
-        let offsets = each.collect();
-        lock(&self.heard).answers.push(Answer { overall, offsets });
+        let parts = parts(offsets);
+        lock(&self.heard).answers.push(Answer { overall, parts });
     }
 }
 
@@ -165,6 +194,22 @@ pub(crate) fn list_at<'a>(places: impl IntoIterator<Item = (&'a Place, Offset)>)
         let mut element = list.add_partition(&place.topic, place.partition);
         if let Err(error) = element.set_offset(offset) {
             tracing::warn!(%place, ?offset, "not an offset: {error}");
+        }
+    }
+    list
+}
+
+/// What is to be committed, in librdkafka's words.
+pub(crate) fn list_of_marks<'a>(marks: impl IntoIterator<Item = (&'a Place, &'a Mark)>) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for (place, mark) in marks {
+        let mut element = list.add_partition(&place.topic, place.partition);
+        if let Err(error) = element.set_offset(Offset::Offset(mark.offset)) {
+            tracing::warn!(%place, ?mark, "not an offset: {error}");
+        }
+        let metadata = progress::encode(mark.offset, &mark.finished);
+        if !metadata.is_empty() {
+            element.set_metadata(metadata);
         }
     }
     list

@@ -28,6 +28,7 @@ pub(crate) const CAPABILITIES: Capabilities = {
     can.partitions = true;
     can.key_order = true;
     can.pause = true;
+    can.settles_singly = true;
     can.seek = true;
     can.tombstones = true;
     can.null_headers = true;

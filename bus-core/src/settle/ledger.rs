@@ -24,8 +24,10 @@ pub struct Ledger {
     last: Option<i64>,
     /// What an earlier owner finished, and has not come again yet: rising.
     inherited: VecDeque<Run>,
-    /// What has come again, above the first unfinished arrival: rising.
-    known: VecDeque<Run>,
+    /// What has come again, above the first unfinished arrival: rising, each with its number of arrivals.
+    known: VecDeque<(Run, usize)>,
+    /// Arrivals in `known`.
+    known_count: usize,
 }
 
 impl Ledger {
@@ -73,9 +75,10 @@ impl Ledger {
             self.behind = Some(position + 1);
             return;
         }
-        match self.known.back_mut().filter(|run| Some(run.last) == before) {
-            Some(run) => run.last = position,
-            None => self.known.push_back(Run { first: position, last: position }),
+        self.known_count += 1;
+        match self.known.back_mut().filter(|(run, _)| Some(run.last) == before) {
+            Some((run, count)) => (run.last, *count) = (position, *count + 1),
+            None => self.known.push_back((Run { first: position, last: position }, 1)),
         }
     }
 
@@ -99,8 +102,9 @@ impl Ledger {
     /// The done prefix goes on over what came again behind it.
     fn pass_known(&mut self) {
         let next = self.open.front().map_or(i64::MAX, |(position, _)| *position);
-        while let Some(run) = self.known.front().copied().filter(|run| run.last < next) {
+        while let Some((run, count)) = self.known.front().copied().filter(|(run, _)| run.last < next) {
             self.known.pop_front();
+            self.known_count -= count;
             self.behind = Some(run.last + 1);
         }
     }
@@ -123,13 +127,13 @@ impl Ledger {
     /// between which none is unfinished. What an earlier owner finished and has not come again is among it.
     pub fn finished_above(&self) -> Vec<Run> {
         let inherited = self.inherited.iter().filter(|run| run.first <= run.last);
-        runs::merge(self.open.iter().copied(), &self.known, inherited)
+        runs::merge(self.open.iter().copied(), self.known.iter().map(|(run, _)| run), inherited)
     }
 
     /// Arrivals from the first unfinished one on, finished ones above it included: what a crash now would repeat at
     /// most, and what the lane's window bounds.
     pub fn span(&self) -> usize {
-        self.open.len()
+        self.open.len() + self.known_count
     }
 
     /// Arrivals that are not finished. Counts; meant for reports and not for every message.

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use gulo_bus_core::settle::Lane;
 use gulo_bus_core::transport::CommitPolicy;
-use rdkafka::Offset;
 use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::Driver;
 use crate::config::REQUEST_TIMEOUT;
+use crate::lane::Mark;
 use crate::native;
-use crate::rebalance::{Answer, Place, list_at};
+use crate::rebalance::{Answer, Part, Place, list_of_marks};
 use crate::shared::State;
 
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -33,16 +33,17 @@ pub(super) struct Commits {
 #[derive(Debug)]
 struct InFlight {
     sent: Instant,
-    offsets: Vec<(Lane, Place, i64)>,
+    marks: Vec<(Lane, Place, Mark)>,
 }
 
 impl InFlight {
     /// Whether `answer` is the answer to this, and not a late one to an earlier request that was given up.
     fn is_answered_by(&self, answer: &Answer) -> bool {
-        let asked = |(_, place, offset): &(Lane, Place, i64)| {
-            answer.offsets.iter().any(|(of, at, _)| of == place && *at == Offset::Offset(*offset))
+        let asked = |(_, place, mark): &(Lane, Place, Mark)| {
+            let is_it = |part: &Part| part.place == *place && part.is_at(mark);
+            answer.parts.iter().any(is_it)
         };
-        self.offsets.len() == answer.offsets.len() && self.offsets.iter().all(asked)
+        self.marks.len() == answer.parts.len() && self.marks.iter().all(asked)
     }
 }
 
@@ -100,15 +101,15 @@ impl Driver {
     fn send_commit(&mut self, now: Instant) {
         let mut state = self.shared.lock();
         let offset = |lane: &crate::lane::OpenLane| Some((lane.id, lane.place.clone(), lane.to_commit()?));
-        let offsets: Vec<_> = state.lanes.iter().filter_map(offset).collect();
+        let marks: Vec<_> = state.lanes.iter().filter_map(offset).collect();
         (state.settled, state.settled_since) = (0, None);
         drop(state);
-        if offsets.is_empty() {
+        if marks.is_empty() {
             return;
         }
-        let list = list_at(offsets.iter().map(|(_, place, offset)| (place, Offset::Offset(*offset))));
+        let list = list_of_marks(marks.iter().map(|(_, place, mark)| (place, mark)));
         match native::commit(&self.consumer, &list) {
-            Ok(()) => self.commits.in_flight = Some(InFlight { sent: now, offsets }),
+            Ok(()) => self.commits.in_flight = Some(InFlight { sent: now, marks }),
             Err(code) => self.commit_failed(now, code),
         }
     }
@@ -119,14 +120,14 @@ impl Driver {
         let Some(asked) = self.commits.in_flight.take_if(|asked| asked.is_answered_by(&answer)) else {
             return;
         };
-        let own = answer.offsets.iter().find_map(|(_, _, code)| *code);
+        let own = answer.parts.iter().find_map(|part| part.code);
         let none = answer.overall.is_some() && own.is_none();
         let mut state = self.shared.lock();
-        for (lane, place, offset) in &asked.offsets {
-            let refused = answer.offsets.iter().any(|(of, _, code)| of == place && code.is_some());
+        for (lane, place, mark) in asked.marks {
+            let refused = answer.parts.iter().any(|part| part.place == place && part.code.is_some());
             // A lane of another epoch is another lane.
-            if let Some(lane) = state.lanes.get_mut(*lane).filter(|_| !none && !refused) {
-                lane.confirmed = Some(*offset);
+            if let Some(lane) = state.lanes.get_mut(lane).filter(|_| !none && !refused) {
+                lane.confirmed = Some(mark);
             }
         }
         drop(state);
@@ -161,7 +162,7 @@ impl Driver {
         if let Some(lost) = lost {
             // It may be carried out yet, and set the group back: what is confirmed is not known any more.
             let mut state = self.shared.lock();
-            for (lane, _, _) in &lost.offsets {
+            for (lane, _, _) in &lost.marks {
                 if let Some(lane) = state.lanes.get_mut(*lane) {
                     lane.confirmed = None;
                 }
@@ -193,11 +194,16 @@ mod tests {
     fn only_the_answer_to_this_request_counts() {
         let place = Place::new("t", 0);
         let lane = Lane { slot: 0, epoch: 0 };
-        let asked = InFlight { sent: Instant::now(), offsets: vec![(lane, place.clone(), 7)] };
-        let answer = |at: i64| Answer { overall: None, offsets: vec![(place.clone(), Offset::Offset(at), None)] };
-        assert!(asked.is_answered_by(&answer(7)));
-        assert!(!asked.is_answered_by(&answer(6)));
-        assert!(!asked.is_answered_by(&Answer { overall: None, offsets: Vec::new() }));
+        let mark = Mark { offset: 7, finished: Vec::new() };
+        let asked = InFlight { sent: Instant::now(), marks: vec![(lane, place.clone(), mark)] };
+        let answer = |offset: i64, metadata: &str| {
+            let part = Part { place: place.clone(), offset: Some(offset), metadata: metadata.into(), code: None };
+            Answer { overall: None, parts: vec![part] }
+        };
+        assert!(asked.is_answered_by(&answer(7, "")));
+        assert!(!asked.is_answered_by(&answer(6, "")));
+        assert!(!asked.is_answered_by(&answer(7, "gulo1 7 1+1,")));
+        assert!(!asked.is_answered_by(&Answer { overall: None, parts: Vec::new() }));
     }
 
     #[test]

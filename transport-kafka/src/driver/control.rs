@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use gulo_bus_core::settle::Lane;
+use gulo_bus_core::settle::{Lane, Ledger};
 use gulo_bus_core::transport::{LaneEvent, Position};
 use gulo_bus_core::{Error, ErrorKind, Result};
 use rdkafka::Offset;
@@ -152,11 +152,16 @@ impl Driver {
         let solo = self.is_solo();
         let durable = solo || old.to_commit().is_none();
         let left = old.to_commit();
-        let OpenLane { place, queue, backlog, paused, ledger, .. } = old;
+        let OpenLane { place, queue, backlog, paused, ledger, confirmed, start, .. } = old;
         let lane = state.lanes.open(&place);
         (lane.queue, lane.paused) = (queue, paused);
         // What could not be made durable before goes with the next commit.
-        lane.initial = left.filter(|_| !solo);
+        lane.initial = left.map(|mark| mark.offset).filter(|_| !solo);
+        if job.to.is_none() {
+            // It goes on, but for what is unsettled.
+            (lane.start, lane.confirmed) = (offset.or_else(|| ledger.watermark()).or(start), confirmed);
+            lane.ledger = Ledger::inheriting(ledger.finished_above());
+        }
         if offset.is_none() {
             lane.backlog = backlog;
         }

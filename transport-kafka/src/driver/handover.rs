@@ -16,7 +16,7 @@ use rdkafka::Offset;
 use rdkafka::consumer::Consumer;
 
 use super::Driver;
-use super::positions::Offsets;
+use super::positions::Start;
 use crate::lane::OpenLane;
 use crate::native::Queue;
 use crate::rebalance::{Change, Place, assign, list, list_at, note, unassign};
@@ -72,22 +72,22 @@ impl Driver {
     /// Opens lanes. Their queues are split off before the next poll, every time: what has been fetched would come by the
     /// consumer's queue otherwise.
     pub(super) fn take_on(&mut self, places: Vec<Place>) -> Result<()> {
-        let starts = self.starts(&places)?;
-        let offset = |place: &Place| starts.get(place).map_or(Offset::Invalid, |at| Offset::Offset(*at));
+        let mut starts = self.starts(&places)?;
+        let offset = |place: &Place| starts.get(place).map_or(Offset::Invalid, |start| Offset::Offset(start.offset));
         let list = list_at(places.iter().map(|place| (place, offset(place))));
         match self.is_solo() && !self.plan.topics.is_empty() {
             true => note(self.consumer.assign(&list)),
             false => note(assign(&self.consumer, &list)),
         }
         drop(list);
-        places.iter().for_each(|place| self.open(place, &starts));
+        places.iter().for_each(|place| self.open(place, starts.remove(place)));
         self.shared.wake.notify_one();
         self.recovered_by_assignment();
         Ok(())
     }
 
     /// A lane that can be read from has been told of: both under one lock.
-    fn open(&mut self, place: &Place, starts: &Offsets) {
+    fn open(&mut self, place: &Place, start: Option<Start>) {
         // First, for its end silences the callback of the queue, which is the same one for librdkafka.
         let stale = {
             let mut state = self.shared.lock();
@@ -100,10 +100,10 @@ impl Driver {
         let mut state = self.shared.lock();
         let lane = state.lanes.open(place);
         lane.queue = queue;
-        if !matches!(self.plan.spec.member, gulo_bus_core::transport::Member::Solo) {
-            lane.initial = starts.get(place).copied();
+        if let Some(start) = start {
+            lane.begin_at(start.offset, start.finished, start.is_new);
         }
-        let event = LaneEvent::Opened { lane: lane.id, origin: lane.origin(starts.get(place).copied()) };
+        let event = LaneEvent::Opened { lane: lane.id, origin: lane.origin(lane.start) };
         if state.settled_since.is_none() {
             state.settled_since = Some(Instant::now());
         }

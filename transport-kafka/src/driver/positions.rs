@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use gulo_bus_core::settle::Run;
 use gulo_bus_core::transport::Position;
 use gulo_bus_core::{Error, ErrorKind, Result};
 use rdkafka::consumer::Consumer;
@@ -9,14 +10,27 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::{ASK_TIMEOUT, Driver};
 use crate::convert::to_millis;
-use crate::error::of_call;
-use crate::rebalance::{Place, list, list_at};
+use crate::error::{coded, of_call};
+use crate::progress;
+use crate::rebalance::{Part, Place, list, list_at, parts};
 
 pub(super) type Offsets = HashMap<Place, i64>;
 
+/// Where a lane starts.
+#[derive(Debug, Default)]
+pub(super) struct Start {
+    pub(super) offset: i64,
+    /// What an earlier owner finished behind it.
+    pub(super) finished: Vec<Run>,
+    /// The group stands there from now on, although it has finished nothing.
+    pub(super) is_new: bool,
+}
+
+pub(super) type Starts = HashMap<Place, Start>;
+
 impl Driver {
     /// Where each place starts. One that is missing starts where the group stands, or at the oldest message.
-    pub(super) fn starts(&self, places: &[Place]) -> Result<Offsets> {
+    pub(super) fn starts(&self, places: &[Place]) -> Result<Starts> {
         let start = self.start_position();
         if self.is_solo() {
             let (known, new): (Vec<_>, Vec<_>) =
@@ -24,16 +38,51 @@ impl Driver {
             let mut starts = self.resolve(&new, start)?;
             starts
                 .extend(known.into_iter().filter_map(|place| self.left_at.get(&place).map(|at| (place.clone(), *at))));
-            return Ok(starts);
+            let start = |(place, offset)| (place, Start { offset, ..Start::default() });
+            return Ok(starts.into_iter().map(start).collect());
         }
-        if places.is_empty() || matches!(start, Position::Committed | Position::Earliest) {
-            return Ok(Offsets::new());
+        let mut starts = match (self.stand(places), start) {
+            (Ok(starts), _) => starts,
+            // librdkafka finds out by itself where the group stands. What is finished behind that is handled again.
+            (Err(error), Position::Committed | Position::Earliest) => {
+                tracing::warn!("starting without knowing what is finished above the committed offsets: {error}");
+                return Ok(Starts::new());
+            }
+            (Err(error), _) => return Err(error),
+        };
+        if matches!(start, Position::Committed | Position::Earliest) {
+            return Ok(starts);
         }
         // Where the group stands nowhere, it is put at an offset, and that is committed: another member that gets the
         // partition before the first message is finished must not choose anew and skip what came meanwhile.
-        let committed = self.committed(places)?;
-        let new: Vec<Place> = places.iter().filter(|place| !committed.contains_key(place)).cloned().collect();
-        self.resolve(&new, start)
+        let new: Vec<Place> = places.iter().filter(|place| !starts.contains_key(place)).cloned().collect();
+        let new = self.begin_new(&new, start)?.into_iter();
+        starts.extend(new.map(|(place, offset)| (place, Start { offset, finished: Vec::new(), is_new: true })));
+        Ok(starts)
+    }
+
+    /// Where a group begins that stands nowhere yet. What is later than the source is new to it from its first message on.
+    fn begin_new(&self, places: &[Place], start: Position) -> Result<Offsets> {
+        if start != Position::Latest || self.ends.is_empty() {
+            return self.resolve(places, start);
+        }
+        let (known, later): (Vec<_>, Vec<_>) = places.iter().cloned().partition(|place| self.ends.contains_key(place));
+        let known = known.into_iter().filter_map(|place| Some((place.clone(), *self.ends.get(&place)?)));
+        Ok(known.chain(self.resolve(&later, Position::Earliest)?).collect())
+    }
+
+    /// Where the group stands, where it does, and what is finished behind that: both of one answer.
+    fn stand(&self, places: &[Place]) -> Result<Starts> {
+        if places.is_empty() {
+            return Ok(Starts::new());
+        }
+        let what = "looking up where the group stands";
+        let answer = self.consumer.committed_offsets(list(places), ASK_TIMEOUT);
+        let start = |Part { place, offset, metadata, .. }| {
+            let offset = offset?;
+            Some((place, Start { offset, finished: progress::decode(offset, &metadata), is_new: false }))
+        };
+        Ok(self.read(what, answer)?.into_iter().filter_map(start).collect())
     }
 
     /// The offsets of a position, within what the log has.
@@ -74,29 +123,22 @@ impl Driver {
     fn ask(&self, places: &[Place], time: Offset) -> Result<Offsets> {
         let list = list_at(places.iter().map(|place| (place, time)));
         let answer = self.consumer.offsets_for_times(list, ASK_TIMEOUT);
-        self.read("looking up positions", answer)
+        let parts = self.read("looking up positions", answer)?.into_iter();
+        Ok(parts.filter_map(|part| Some((part.place, part.offset?))).collect())
     }
 
     /// Where the group stands, where it does.
     fn committed(&self, places: &[Place]) -> Result<Offsets> {
-        let answer = self.consumer.committed_offsets(list(places), ASK_TIMEOUT);
-        self.read("looking up where the group stands", answer)
+        Ok(self.stand(places)?.into_iter().map(|(place, start)| (place, start.offset)).collect())
     }
 
-    fn read(&self, what: &str, answer: Result<TopicPartitionList, rdkafka::error::KafkaError>) -> Result<Offsets> {
+    fn read(&self, what: &str, answer: Result<TopicPartitionList, rdkafka::error::KafkaError>) -> Result<Vec<Part>> {
         let secrets = self.plan.config.secrets();
-        let list = answer.map_err(|error| of_call(what, &error, &secrets))?;
-        let mut offsets = Offsets::new();
-        for element in list.elements() {
-            let place = Place::new(element.topic(), element.partition());
-            if let Err(error) = element.error() {
-                return Err(of_call(&format!("{what} of {place}"), &error, &secrets));
-            }
-            if let Offset::Offset(offset) = element.offset() {
-                offsets.insert(place, offset);
-            }
+        let parts = parts(&answer.map_err(|error| of_call(what, &error, &secrets))?);
+        match parts.iter().find_map(|part| Some((&part.place, part.code?))) {
+            Some((place, code)) => Err(coded(&format!("{what} of {place}"), code, None)),
+            None => Ok(parts),
         }
-        Ok(offsets)
     }
 
     /// The offset of a position of one place.

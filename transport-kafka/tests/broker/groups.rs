@@ -21,8 +21,9 @@ pub(crate) async fn a_restart_goes_on_behind_what_was_settled() {
     first.settle(6..8);
     first.close().await;
     let mut second = Reader::new(&transport, spec).await;
-    second.until_count(6).await;
-    assert_eq!(second.numbers(), (4..10).collect::<Vec<_>>());
+    second.until_count(4).await;
+    second.quiet_for(Duration::from_millis(300)).await;
+    assert_eq!(second.numbers(), [4, 5, 8, 9], "what was settled above 4 and 5 does not come again");
     second.close().await;
 }
 
@@ -119,8 +120,8 @@ pub(crate) async fn a_paused_lane_that_moved_away_and_back_is_not_paused() {
         work(&mut one, &mut all).await;
         work(&mut two, &mut all).await;
     }
+    one.until("one lane", |it| it.open().len() == 1).await;
     let kept = one.open();
-    assert_eq!(kept.len(), 1);
     two.close().await;
     one.until("both lanes again", |it| it.open().len() == 2).await;
     publish(&transport, numbered(&topic, 0, 0..5)).await;
@@ -193,6 +194,23 @@ pub(crate) async fn a_group_that_starts_at_the_end_does_so_once() {
     second.until_count(3).await;
     assert_eq!(second.numbers(), [5, 6, 7]);
     second.close().await;
+}
+
+/// Not when the group has given the partition, which takes seconds.
+pub(crate) async fn a_group_that_starts_at_the_end_gets_what_is_published_from_its_subscription_on() {
+    let Some(place) = broker().await else { return };
+    let transport = transport(&place);
+    let topic = topic(&transport, "from-now", 1).await;
+    publish(&transport, numbered(&topic, 0, 0..5)).await;
+    let mut spec = eager(&unique("g"), &[&topic]);
+    spec.start = Position::Latest;
+    let publisher = transport.publisher().await.unwrap();
+    publisher.publish(numbered(&topic, 0, 5..6)).await.unwrap();
+    let mut reader = Reader::new(&transport, spec).await;
+    publisher.publish(numbered(&topic, 0, 6..9)).await.unwrap();
+    reader.until_count(3).await;
+    assert_eq!(reader.numbers(), [6, 7, 8]);
+    reader.close().await;
 }
 
 pub(crate) async fn a_pattern_matches_the_whole_name_and_topics_made_later() {

@@ -43,6 +43,7 @@ cases! {
     groups::a_paused_lane_that_moved_away_and_back_is_not_paused;
     groups::lanes_that_are_not_released_are_taken_at_the_deadline;
     groups::a_group_that_starts_at_the_end_does_so_once;
+    groups::a_group_that_starts_at_the_end_gets_what_is_published_from_its_subscription_on;
     groups::a_pattern_matches_the_whole_name_and_topics_made_later;
     groups::spec_errors_are_told_before_anything_begins;
     lanes::a_full_lane_is_held_back_alone;

@@ -70,6 +70,7 @@ fn what_an_earlier_owner_finished_is_not_handed_out_and_counts() {
     assert_eq!((ledger.arrive(6), ledger.arrive(8)), (None, None));
     assert_eq!(ledger.arrive(9), Some(1));
     assert_eq!(ledger.finished_above(), [Run { first: 6, last: 8 }, Run { first: 20, last: 20 }]);
+    assert_eq!(ledger.span(), 4, "what came again counts for the window");
     assert!(ledger.finish(0));
     assert_eq!((ledger.watermark(), ledger.span()), (Some(9), 1));
     assert_eq!(ledger.finished_above(), [Run { first: 20, last: 20 }]);
