@@ -60,11 +60,13 @@ impl Copier {
             buffer.extend_from_slice(bytes);
             buffer.split().freeze()
         };
+        let (key, payload) = (parts.key.map(&mut part), parts.payload.map(&mut part));
         Message {
             topic: topic.clone(),
-            key: parts.key.map(&mut part),
-            payload: parts.payload.map(&mut part),
-            headers: Headers::pack(buffer, parts.headers.iter()),
+            key,
+            payload,
+            // Never behind a large payload: its buffer would grow by as much again for them.
+            headers: Headers::pack(&mut self.chunk, parts.headers.iter()),
             timestamp: parts.timestamp.map(from_millis),
             send: Wishes::default(),
         }

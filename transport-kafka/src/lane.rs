@@ -98,10 +98,13 @@ impl OpenLane {
         if self.paused || self.draining || self.held {
             return None;
         }
-        let until = out.len() + most.min(window.saturating_sub(self.ledger.span()));
+        let until = out.len() + most;
         let Self { id, place, ledger, backlog, queue, .. } = self;
+        // Looked at again and again: what comes again and is finished counts for the window, and is not handed out.
+        let room =
+            |out: &VecDeque<Delivery>, ledger: &Ledger| (until - out.len()).min(window.saturating_sub(ledger.span()));
         // A repetition within one assignment gets no number and is not handed out again.
-        while out.len() < until
+        while room(out, ledger) > 0
             && let Some((offset, message)) = backlog.pop_front()
         {
             if let Some(seq) = ledger.arrive(offset) {
@@ -110,23 +113,22 @@ impl OpenLane {
         }
         let queue = queue.as_mut()?;
         let mut trouble = None;
-        let mut hand_out = |record: Record<'_>, out: &mut VecDeque<Delivery>| {
-            if let Some(seq) = ledger.arrive(record.offset()) {
-                let message = copier.copy(record, &place.topic);
-                out.push_back(delivery(Token { lane: *id, seq }, place, record.offset(), message));
-            }
-        };
-        while out.len() < until {
-            let taken = queue.take(until - out.len(), |record| match record {
-                Ok(record) => hand_out(record, out),
+        loop {
+            let most = room(out, ledger);
+            let hand_out = |record: Result<Record<'_>, Code>| match record {
+                Ok(record) => {
+                    if let Some(seq) = ledger.arrive(record.offset()) {
+                        let message = copier.copy(record, &place.topic);
+                        out.push_back(delivery(Token { lane: *id, seq }, place, record.offset(), message));
+                    }
+                }
                 Err(Code::PartitionEOF) => {}
                 Err(code) => trouble = Some(code),
-            });
-            if taken == 0 {
-                break;
+            };
+            if most == 0 || queue.take(most, hand_out) == 0 {
+                return trouble;
             }
         }
-        trouble
     }
 }
 
@@ -243,6 +245,26 @@ mod tests {
         assert!(take(lane, 3).is_empty());
         lane.ledger.finish(tokens[0].seq);
         assert_eq!(take(lane, 3).len(), 1);
+    }
+
+    #[test]
+    fn what_comes_twice_in_one_assignment_is_handed_out_once() {
+        let mut lanes = Lanes::default();
+        let lane = lanes.open(&Place::new("t", 3));
+        lane.backlog = [5, 5, 6].map(|at| (at, Message::new("t", "x"))).into();
+        assert_eq!(take(lane, 9).len(), 2);
+    }
+
+    #[test]
+    fn what_an_earlier_owner_finished_is_not_handed_out_and_fills_the_window() {
+        let mut lanes = Lanes::default();
+        let lane = lanes.open(&Place::new("t", 3));
+        lane.begin_at(0, vec![Run { first: 1, last: 3 }], false);
+        lane.backlog = (0..6).map(|at| (at, Message::new("t", "x"))).collect();
+        assert_eq!(take(lane, 4).len(), 1, "one is out, and three behind it are finished");
+        assert_eq!((lane.to_commit(), lane.backlog.len()), (None, 2));
+        lane.ledger.finish(0);
+        assert_eq!(take(lane, 4).len(), 2);
     }
 
     #[test]

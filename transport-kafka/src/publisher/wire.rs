@@ -134,9 +134,9 @@ impl ProducerContext for Sending {
 
 /// The producer. Its thread is the last to let go of it: dropping it waits for librdkafka.
 pub(super) struct Wire {
-    producer: BaseProducer<Sending>,
-    /// Wakes the thread.
+    /// Wakes the thread. Before the producer, for that is the order of their drops.
     alarm: Mutex<Option<Alarm>>,
+    producer: BaseProducer<Sending>,
 }
 
 impl Wire {
@@ -146,7 +146,7 @@ impl Wire {
         let made = tokio::task::spawn_blocking(move || settings.create_with_context(context)).await;
         let made = made.map_err(|error| Error::new(ErrorKind::Other, "no Kafka producer").source(error))?;
         let producer = made.map_err(|error| of_call("the producer", &error, &config.secrets()))?;
-        let wire = Arc::new(Self { producer, alarm: Mutex::default() });
+        let wire = Arc::new(Self { alarm: Mutex::default(), producer });
         let (ended, wait) = oneshot::channel();
         let (serving, publish_timeout) = (wire.clone(), config.publish_timeout);
         let serve = move || {
