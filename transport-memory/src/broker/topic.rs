@@ -87,11 +87,13 @@ impl State {
     /// Takes in a whole batch for one log, as most are; `false`, and nothing of it is taken, where each must be looked at.
     pub(crate) fn append_all(&mut self, config: &MemoryConfig, batch: &mut Vec<Message>, now: SystemTime) -> bool {
         let Some(name) = batch.first().map(|first| first.topic.clone()) else { return true };
-        let plain = |message: &Message| message.topic == name && message.send.partition.is_none();
+        let same = |topic: &Arc<str>| Arc::ptr_eq(topic, &name) || *topic == name;
+        let plain = |message: &Message| same(&message.topic) && message.send.partition.is_none();
         let topic = self.topics.get_mut(&name).filter(|_| config.shape == Shape::Log && batch.iter().all(plain));
         let Some(topic) = topic else { return false };
+        let now = whole_milliseconds(now);
         for mut message in batch.drain(..) {
-            message.timestamp = Some(whole_milliseconds(message.timestamp.unwrap_or(now)));
+            message.timestamp = Some(message.timestamp.map_or(now, whole_milliseconds));
             topic.append(message, None, config.retain);
         }
         true
