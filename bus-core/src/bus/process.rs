@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::bus::publishing::Publish;
 use crate::bus::report::Gauge;
 use crate::bus::subscription::Unhandled;
-use crate::dead_letter::{DeadLetter, Epitaph, Reason, To};
+use crate::dead_letter::{DeadLetter, Epitaph, Reason, To, topic_name};
 use crate::error::{Error, ErrorKind, shown};
 use crate::handler::{HandlerError, HandlerResult, Received, StateMap, Undecodable, handling};
 use crate::layer::Layer;
@@ -121,7 +121,7 @@ impl Processor {
         let mut attempt = match begun {
             Ok(Err(attempt)) => attempt,
             Ok(Ok(turn)) => return Ok(turn),
-            Err(panic) => return Ok(self.condemn_panicked(work, &*panic)),
+            Err(panic) => return Ok(self.condemn_panicked(work, panic)),
         };
         match self.poll(work, &mut attempt, cx) {
             Poll::Ready(turn) => Ok(turn),
@@ -134,7 +134,7 @@ impl Processor {
         let polled = handling(&work.received, || attempt.poll(cx));
         polled.map(|result| {
             let ended = catch_unwind(AssertUnwindSafe(|| self.conclude(work, attempt.handler, result)));
-            ended.unwrap_or_else(|panic| self.condemn_panicked(work, &*panic))
+            ended.unwrap_or_else(|panic| self.condemn_panicked(work, panic))
         })
     }
 
@@ -186,7 +186,7 @@ impl Processor {
     }
 
     /// Something panicked that is not the handler itself: an error's `Display`, say. Trying again would do it again.
-    fn condemn_panicked(&self, work: &mut Work, panic: &(dyn Any + Send)) -> Turn {
+    fn condemn_panicked(&self, work: &mut Work, panic: Box<dyn Any + Send>) -> Turn {
         let error = Error::new(ErrorKind::Other, attempt::panicked(panic).to_string());
         tracing::error!(group = %self.group, origin = %work.origin(), "{error}");
         self.condemn(work, Reason::Permanent, error)
@@ -198,7 +198,7 @@ impl Processor {
         let (message, origin) = (&work.received.delivery.message, &work.origin());
         let epitaph = Epitaph {
             group: &self.group,
-            topic: self.dead_letter.topic_for(&origin.topic, &self.group).unwrap_or_default(),
+            topic: self.letter_topic(&origin.topic),
             origin,
             reason,
             error: &error,
@@ -209,6 +209,17 @@ impl Processor {
         let (copy, cut) = (epitaph.copy(message), epitaph.cut_copy(message));
         work.failing().burial = Some(Burial { reason, cut, copy, error, wait: DEAD_LETTER_BACK_OFF.0 });
         Turn::Condemned
+    }
+
+    /// A naming of the user's own that panics must not end the group: the letter goes where it would go without one.
+    fn letter_topic(&self, topic: &Arc<str>) -> Arc<str> {
+        let named = catch_unwind(AssertUnwindSafe(|| self.dead_letter.topic_for(topic, &self.group)));
+        named
+            .unwrap_or_else(|panic| {
+                tracing::error!(group = %self.group, "naming a dead-letter topic: {}", attempt::panicked(panic));
+                Some(topic_name(topic, &self.group))
+            })
+            .unwrap_or_default()
     }
 
     /// Publishes the dead letter once. It is at its end only when that is confirmed; else it parks, unsettled, and health
@@ -249,9 +260,9 @@ impl Processor {
             To::Topic(_) => self.publisher.publish(vec![letter.clone()]).await.map_err(|unsent| Refusal::of(&unsent)),
             To::Discard => Ok(()),
             To::Custom(taker) => {
-                let taken = AssertUnwindSafe(taker(letter.clone())).catch_unwind().await;
+                let taken = AssertUnwindSafe(async { taker(letter.clone()).await }).catch_unwind().await;
                 let taken = taken
-                    .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Other, attempt::panicked(&*panic).to_string())));
+                    .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Other, attempt::panicked(panic).to_string())));
                 taken.map_err(|error| Refusal {
                     text: error.to_string(),
                     too_large: error.kind() == ErrorKind::TooLarge,

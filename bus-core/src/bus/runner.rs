@@ -8,7 +8,7 @@ mod survey;
 mod work;
 
 use std::collections::HashMap;
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -35,7 +35,7 @@ const BATCH: usize = 128;
 /// never wait could keep all of them out.
 const STRIDE: usize = 128;
 const MOMENT: Duration = Duration::from_millis(1);
-/// Begun between two looks at the clock.
+/// Begun between two looks at the clock at most.
 const UNTIMED: usize = 16;
 const RESUBSCRIBE_BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
@@ -131,6 +131,10 @@ impl Runner {
                 Poll::Ready(())
             })
             .await;
+            if self.may_begin_more() {
+                // Other tasks have their turn, whatever else is ready.
+                yield_now().await;
+            }
             let wake = self.next_wake().await;
             self.survey.note(&wake);
             let result = match wake {
@@ -143,7 +147,11 @@ impl Runner {
                     Ok(())
                 }
                 Wake::Received(Err(error)) => Err(error),
-                Wake::Stop | Wake::Survey => Ok(()),
+                Wake::Survey => {
+                    self.take_survey_now();
+                    Ok(())
+                }
+                Wake::Stop => Ok(()),
                 Wake::Time => {
                     self.go_on_with_what_waited();
                     Ok(())
@@ -212,8 +220,7 @@ impl Runner {
             () = at(deadline) => Wake::Time,
             () = self.survey.due() => Wake::Survey,
             result = self.source.recv(&mut self.inbox, room) => Wake::Received(result),
-            // Not at once: other tasks have their turn before.
-            () = yield_now(), if more => Wake::Time,
+            () = ready(()), if more => Wake::Time,
         }
     }
 

@@ -20,6 +20,8 @@ impl Bus {
     /// time, and where it resolves before the shutdown has ended, nothing more is waited for: what is in work is dropped, and
     /// comes again. What is finished still becomes durable, where that takes no longer than a second.
     ///
+    /// A signal that stays on, such as a cancelled token, ends everything at once: give one that resolves anew.
+    ///
     /// ```no_run
     /// # async fn run(bus: gulo_bus_core::bus::Bus) -> Result<(), Box<dyn std::error::Error>> {
     /// # mod tokio { pub mod signal { pub async fn ctrl_c() -> std::io::Result<()> { Ok(()) } } }

@@ -1,5 +1,6 @@
 //! One call of a handler, its panics caught.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ impl Attempt {
         work.received.is_taken_for(handler.event_type().unwrap_or_default());
         let future = match catch_unwind(AssertUnwindSafe(|| call(processor, handler, work))) {
             Ok(future) => future?,
-            Err(panic) => Box::pin(std::future::ready(Err(panicked(&*panic)))),
+            Err(panic) => Box::pin(std::future::ready(Err(panicked(panic)))),
         };
         Ok(Self { handler: handler.name(), future: Guarded::new(future) })
     }
@@ -36,7 +37,7 @@ impl Attempt {
     pub(super) fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<HandlerResult> {
         let future = Pin::new(&mut self.future);
         let polled = catch_unwind(AssertUnwindSafe(|| future.poll(cx)));
-        polled.unwrap_or_else(|panic| Poll::Ready(Err(panicked(&*panic))))
+        polled.unwrap_or_else(|panic| Poll::Ready(Err(panicked(panic))))
     }
 }
 
@@ -57,8 +58,12 @@ fn call(processor: &Processor, handler: &dyn ErasedHandler, work: &Work) -> Resu
     Ok(processor.layers.iter().rev().fold(future, |inner, layer| layer.wrap(&call, inner)))
 }
 
-/// A panic in words.
-pub(super) fn panicked(panic: &(dyn std::any::Any + Send)) -> HandlerError {
+/// A panic in words. What it carries may panic in turn when it is dropped.
+pub(super) fn panicked(panic: Box<dyn Any + Send>) -> HandlerError {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    HandlerError::new(format!("handler panicked: {}", text.unwrap_or("without a text")))
+    let error = HandlerError::new(format!("handler panicked: {}", text.unwrap_or("without a text")));
+    if catch_unwind(AssertUnwindSafe(|| drop(panic))).is_err() {
+        tracing::error!("what a panic carried panicked when it was dropped");
+    }
+    error
 }

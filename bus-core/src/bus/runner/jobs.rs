@@ -153,12 +153,15 @@ impl Jobs {
 
     /// Drops what was abandoned, before anything of the same key begins anew: what its future holds goes with it.
     pub(super) async fn reap(&mut self) {
-        while self.abandoned > 0 {
-            match poll_immediate(self.turns.next()).await.flatten() {
-                Some(turn) => self.note(turn),
-                None => self.abandoned = 0,
+        // Turns that wake themselves make a poll end early, with those abandoned still behind them: each poll goes further.
+        for _ in 0..=self.turns.len() {
+            while self.abandoned > 0
+                && let Some(turn) = poll_immediate(self.turns.next()).await.flatten()
+            {
+                self.note(turn);
             }
         }
+        self.abandoned = 0;
     }
 
     /// Turns under way that are worth waiting for.
