@@ -86,6 +86,13 @@ pub struct Wishes(Option<Box<SendOptions>>);
 
 static NONE: SendOptions = SendOptions { partition: None, deliver_at: None, expires: None, priority: None };
 
+impl Wishes {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.as_ref().is_none_or(|wishes| **wishes == NONE)
+    }
+}
+
 impl Deref for Wishes {
     type Target = SendOptions;
     fn deref(&self) -> &SendOptions {

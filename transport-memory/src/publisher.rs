@@ -180,6 +180,9 @@ fn not_sent(batch: Vec<Message>, mut refused: Refused, error: &Error) -> Vec<Fai
 }
 
 fn check(can: Capabilities, message: &Message) -> Result<()> {
+    if message.send.is_empty() && can.max_message_bytes.is_none() {
+        return Ok(());
+    }
     let wishes = &message.send;
     let asked = [
         (wishes.partition.is_some(), Capability::Partitions),
