@@ -69,7 +69,7 @@ impl OpenLane {
             true => self.initial = Some(offset),
             false => self.confirmed = Some(Mark { offset, finished: finished.clone() }),
         }
-        self.ledger = Ledger::inheriting(finished);
+        self.ledger = Ledger::inheriting(offset, finished);
     }
 
     /// The partition, and a position in it.

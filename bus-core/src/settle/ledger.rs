@@ -24,6 +24,8 @@ pub struct Ledger {
     last: Option<i64>,
     /// What an earlier owner finished, and has not come again yet: rising.
     inherited: VecDeque<Run>,
+    /// Where the lane begins that inherits.
+    from: i64,
     /// What has come again, above the first unfinished arrival: rising, each with its number of arrivals.
     known: VecDeque<(Run, usize)>,
     /// Arrivals in `known`.
@@ -36,9 +38,11 @@ impl Ledger {
         Self::default()
     }
 
-    /// A lane on which nothing has arrived, of which an earlier owner finished `runs`, rising. They are not handed out again.
-    pub fn inheriting(runs: impl IntoIterator<Item = Run>) -> Self {
-        Self { inherited: runs.into_iter().collect(), ..Self::default() }
+    /// A lane that begins at `from`, on which nothing has arrived, of which an earlier owner finished `runs`, rising. They are
+    /// not handed out again; unless something arrives from before `from`: then it is another log (a topic that was deleted and
+    /// made anew), of which nothing is finished.
+    pub fn inheriting(from: i64, runs: impl IntoIterator<Item = Run>) -> Self {
+        Self { inherited: runs.into_iter().collect(), from, ..Self::default() }
     }
 
     /// Takes in the arrival at `position` of the log and gives it the next sequence number.
@@ -60,6 +64,9 @@ impl Ledger {
 
     /// Whether an earlier owner has finished it; it is not waited for any more then.
     fn take_inherited(&mut self, position: i64) -> bool {
+        if position < self.from {
+            self.inherited.clear();
+        }
         // What lies before has never come: holes of the log, now.
         while self.inherited.front().is_some_and(|run| run.last < position) {
             self.inherited.pop_front();

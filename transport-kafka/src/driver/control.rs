@@ -160,7 +160,7 @@ impl Driver {
         if job.to.is_none() {
             // It goes on, but for what is unsettled.
             (lane.start, lane.confirmed) = (offset.or_else(|| ledger.watermark()).or(start), confirmed);
-            lane.ledger = Ledger::inheriting(ledger.finished_above());
+            lane.ledger = Ledger::inheriting(lane.start.unwrap_or(i64::MIN), ledger.finished_above());
         }
         if offset.is_none() {
             lane.backlog = backlog;

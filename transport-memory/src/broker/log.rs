@@ -90,7 +90,7 @@ pub(crate) enum Read<'a> {
 impl LogFeed {
     /// From `next` on, but for what is `finished`.
     pub(crate) fn at(next: i64, finished: Vec<Run>) -> Self {
-        Self { next, ledger: Ledger::inheriting(finished) }
+        Self { next, ledger: Ledger::inheriting(next, finished) }
     }
 
     /// Goes on by one message, or over a gap.

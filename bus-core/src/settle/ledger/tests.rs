@@ -65,7 +65,7 @@ proptest! {
 
 #[test]
 fn what_an_earlier_owner_finished_is_not_handed_out_and_counts() {
-    let mut ledger = Ledger::inheriting([Run { first: 6, last: 8 }, Run { first: 20, last: 20 }]);
+    let mut ledger = Ledger::inheriting(5, [Run { first: 6, last: 8 }, Run { first: 20, last: 20 }]);
     assert_eq!(ledger.arrive(5), Some(0));
     assert_eq!((ledger.arrive(6), ledger.arrive(8)), (None, None));
     assert_eq!(ledger.arrive(9), Some(1));
@@ -78,10 +78,18 @@ fn what_an_earlier_owner_finished_is_not_handed_out_and_counts() {
 
 #[test]
 fn what_came_again_first_moves_the_watermark_at_once() {
-    let mut ledger = Ledger::inheriting([Run { first: 5, last: 6 }]);
+    let mut ledger = Ledger::inheriting(5, [Run { first: 5, last: 6 }]);
     assert_eq!((ledger.arrive(5), ledger.watermark()), (None, Some(6)));
     assert_eq!((ledger.arrive(6), ledger.watermark()), (None, Some(7)));
     assert_eq!(ledger.arrive(7), Some(0));
+}
+
+#[test]
+fn what_was_finished_of_another_log_says_nothing_of_this_one() {
+    let mut ledger = Ledger::inheriting(5, [Run { first: 6, last: 8 }]);
+    assert_eq!(ledger.arrive(0), Some(0));
+    assert_eq!((ledger.arrive(6), ledger.arrive(7)), (Some(1), Some(2)));
+    assert_eq!(ledger.finished_above(), []);
 }
 
 proptest! {
@@ -98,7 +106,7 @@ proptest! {
         let mut done = BTreeSet::new();
         let (mut start, mut runs) = (0, Vec::new());
         for (fetched, picks) in owners {
-            let mut ledger = Ledger::inheriting(runs);
+            let mut ledger = Ledger::inheriting(start, runs);
             let fetch = log.iter().copied().filter(|at| *at >= start).take(fetched);
             let mut handed = Vec::new();
             for at in fetch {
