@@ -1,5 +1,6 @@
 //! Gulo, as its README has it.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use futures_util::stream::FuturesUnordered;
 use gulo::kafka::KafkaTransport;
 use gulo::message::Message;
 use gulo::prelude::*;
+use gulo::transport::Unsent;
 
 use super::producers::WINDOW;
 use super::{config, unique};
@@ -61,17 +63,7 @@ pub(crate) async fn send(topic: &str, count: u64) -> Result<Sample, Failure> {
     // Each is made anew, as by the peers.
     let message =
         |number: u64| Message::new(topic.clone(), payload.clone()).key(keys[number as usize % keys.len()].clone());
-    let clocks = Clocks::start();
-    let mut under_way = FuturesUnordered::new();
-    for first in (0..count).step_by(BATCH) {
-        under_way.push(bus.send((first..count.min(first + BATCH as u64)).map(message).collect()));
-        if under_way.len() >= WINDOW / BATCH {
-            under_way.next().await.transpose()?;
-        }
-    }
-    while under_way.next().await.transpose()?.is_some() {}
-    drop(under_way);
-    let sample = clocks.stop(count);
+    let sample = in_batches(count, |numbers| bus.send(numbers.map(message).collect())).await?;
     bus.shutdown(Duration::from_secs(20)).await?;
     Ok(sample)
 }
@@ -81,17 +73,24 @@ pub(crate) async fn publish(count: u64) -> Result<Sample, Failure> {
     let bus = publishing_bus(&Order::topic()).await?;
     let known: Vec<Order> = orders(WINDOW as u64).collect();
     let order = |number: u64| known[number as usize % known.len()].clone();
+    let sample = in_batches(count, |numbers| bus.publish_all(numbers.map(order))).await?;
+    bus.shutdown(Duration::from_secs(20)).await?;
+    Ok(sample)
+}
+
+/// Publishes by number, so many calls at a time that the window is full.
+async fn in_batches<F>(count: u64, publish: impl Fn(Range<u64>) -> F) -> Result<Sample, Failure>
+where
+    F: Future<Output = Result<(), Unsent>>,
+{
     let clocks = Clocks::start();
     let mut under_way = FuturesUnordered::new();
     for first in (0..count).step_by(BATCH) {
-        under_way.push(bus.publish_all((first..count.min(first + BATCH as u64)).map(order)));
+        under_way.push(publish(first..count.min(first + BATCH as u64)));
         if under_way.len() >= WINDOW / BATCH {
             under_way.next().await.transpose()?;
         }
     }
     while under_way.next().await.transpose()?.is_some() {}
-    drop(under_way);
-    let sample = clocks.stop(count);
-    bus.shutdown(Duration::from_secs(20)).await?;
-    Ok(sample)
+    Ok(clocks.stop(count))
 }
