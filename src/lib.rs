@@ -4,7 +4,7 @@ pub use gulo_bus_core::bus::{self, Bus, Subscription};
 pub use gulo_bus_core::event::{self, Aggregate, EventMeta, IntegrationEvent, Outgoing};
 pub use gulo_bus_core::handler::{self, Attempt, Event, HandlerError, Meta, Payload, State};
 pub use gulo_bus_core::retry::{self, Retry};
-pub use gulo_bus_core::{Error, ErrorKind, Result};
+pub use gulo_bus_core::{Error, ErrorKind, Result, ServiceConfig};
 pub use gulo_bus_core::{codec, dead_letter, envelope, headers, layer, message, settle, transport};
 
 #[cfg(feature = "kafka")]

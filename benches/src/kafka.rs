@@ -6,7 +6,7 @@ pub(crate) mod producers;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use gulo::kafka::KafkaConfig;
+use gulo::kafka::{Compression, KafkaConfig};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -22,15 +22,18 @@ const PARTITIONS: i32 = 8;
 /// The fetch settings that every arm has, unless it is there to show the defaults: those of Gulo.
 pub(crate) const FETCH: [(&str, &str); 2] = [("fetch.queue.backoff.ms", "2"), ("queued.max.messages.kbytes", "16384")];
 
-/// The same linger for every producer: their own defaults differ, and would be all that is measured.
+/// The same linger, batches and compression for every producer, librdkafka's own but for the linger: defaults differ, and would
+/// be all that is measured.
 pub(crate) const LINGER_MS: u64 = 5;
+const BATCH_BYTES: usize = 1_000_000;
 
 pub(crate) fn servers() -> Result<String, Failure> {
     std::env::var("KAFKA_BOOTSTRAP_SERVERS").map_err(|_| "KAFKA_BOOTSTRAP_SERVERS names no broker".into())
 }
 
 pub(crate) fn config() -> Result<KafkaConfig, Failure> {
-    Ok(KafkaConfig::new(servers()?).linger(Duration::from_millis(LINGER_MS)))
+    let config = KafkaConfig::new(servers()?).linger(Duration::from_millis(LINGER_MS));
+    Ok(config.batch_size(BATCH_BYTES).compression(Compression::None))
 }
 
 fn client() -> Result<ClientConfig, Failure> {

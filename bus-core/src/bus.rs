@@ -17,7 +17,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::error::Error;
+use crate::config::ServiceConfig;
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::Publishable;
 use crate::message::Message;
 use crate::transport::Unsent;
@@ -59,6 +60,19 @@ impl Bus {
     /// which a plain name is enough.
     pub fn builder(service: impl Into<Arc<str>>) -> BusBuilder {
         BusBuilder::new(service.into())
+    }
+
+    /// The same for the service that a configuration names.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](ErrorKind::Config) where it names none.
+    pub fn configured(config: &ServiceConfig) -> Result<BusBuilder> {
+        let Some(name) = &config.name else {
+            let help = "set `service_name`, or name it by `Bus::builder`";
+            return Err(Error::new(ErrorKind::Config, "the configuration names no service").help(help));
+        };
+        Ok(Self::builder(Arc::clone(name)))
     }
 
     /// Publishes one event. Resolves when the broker has confirmed it.

@@ -4,6 +4,7 @@
 
 pub mod bus;
 pub mod codec;
+pub mod config;
 pub mod dead_letter;
 mod dispatch;
 pub mod envelope;
@@ -18,4 +19,5 @@ pub mod settle;
 mod time;
 pub mod transport;
 
+pub use config::ServiceConfig;
 pub use error::{Error, ErrorKind, Result};

@@ -1,137 +1,205 @@
 //! Settings, and what becomes of them in librdkafka's own words.
 
+mod builder;
+mod check;
 mod clients;
+mod env;
+mod file;
+mod java;
+mod keys;
+mod known;
 mod redact;
+mod said;
+mod values;
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gulo_bus_core::{Error, ErrorKind, Result};
+use gulo_bus_core::{Result, ServiceConfig};
+
+use said::{By, Said, Sayings};
 
 pub(crate) use clients::REQUEST_TIMEOUT;
 pub(crate) use redact::{Secrets, is_harmless};
+pub(crate) use said::For;
+pub use values::{Compression, GroupProtocol, SaslMechanism, SecurityProtocol};
 
-/// The environment variable that names the brokers.
-const SERVERS: &str = "KAFKA_BOOTSTRAP_SERVERS";
-
-/// Settings of a [`KafkaTransport`](crate::KafkaTransport). What is wrong with them is said at the first use.
+/// Settings of a [`KafkaTransport`](crate::KafkaTransport): in code, out of the environment, or out of a file.
+///
+/// What is said later wins. So what code says after [`from_env`](Self::from_env) wins over the environment, and
+/// [`with_env`](Self::with_env) over a file that was read before it. What is said for producers or consumers wins over what is
+/// said for all clients. Nothing is read from the environment unless one of these two is called.
+///
+/// Wrong names and values are told when it is first used, at `start()`, all of them in one error, with the nearest right name
+/// or the values that would be right.
 ///
 /// `Debug` shows the values of no property but a few that are known to be harmless: passwords, keys and tokens never get
 /// into logs or errors.
 #[derive(Clone)]
 pub struct KafkaConfig {
     pub(crate) servers: String,
-    pub(crate) properties: Vec<(String, String)>,
-    pub(crate) client_id: Option<String>,
+    properties: Sayings,
     pub(crate) publish_timeout: Duration,
     pub(crate) connect_timeout: Duration,
-    pub(crate) session_timeout: Option<Duration>,
-    pub(crate) linger: Duration,
+    /// librdkafka's limit, which counts the framing of a message.
+    max_request_size: usize,
     pub(crate) max_message_bytes: usize,
+    pub(crate) max_poll_records: usize,
+    service: ServiceConfig,
+    /// What was wrong with what was said, to be told at the first use.
+    problems: Vec<String>,
+}
+
+/// The least that a limit of messages may be in librdkafka.
+const NO_LIMIT_BELOW: usize = 1000;
+
+/// What librdkafka counts on top of key, payload and headers: up to 36 bytes a record and 10 a header. With so much for them a
+/// message of the default limit fits into what a default broker takes; and what does not fit is refused here, not there.
+const FRAMING: usize = 48_576;
+
+impl Default for KafkaConfig {
+    /// A broker at `localhost:9092`.
+    fn default() -> Self {
+        let mut config = Self {
+            servers: "localhost:9092".into(),
+            properties: Sayings::default(),
+            publish_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            max_request_size: 0,
+            max_message_bytes: 0,
+            max_poll_records: 500,
+            service: ServiceConfig::default(),
+            problems: Vec::new(),
+        };
+        config.set_max_request_size(1 << 20);
+        config
+    }
 }
 
 impl KafkaConfig {
     /// The brokers to begin with, as `host:port`, several separated by commas.
     pub fn new(servers: impl Into<String>) -> Self {
-        Self {
-            servers: servers.into(),
-            properties: Vec::new(),
-            client_id: None,
-            publish_timeout: Duration::from_secs(30),
-            connect_timeout: Duration::from_secs(10),
-            session_timeout: None,
-            linger: Duration::ZERO,
-            max_message_bytes: 1_000_000,
-        }
+        Self { servers: servers.into(), ..Self::default() }
     }
 
-    /// The brokers named by `KAFKA_BOOTSTRAP_SERVERS`, else `localhost:9092`.
+    /// What the environment says: the variables listed in the guide (`docs/kafka.md`), and any property of librdkafka as
+    /// `KAFKA_` and its name in upper case with `_` for `.`; as `KAFKA_PRODUCER_` or `KAFKA_CONSUMER_` for one kind of client.
+    ///
+    /// Variables of that prefix that belong to broker images or that Kubernetes makes (`KAFKA_SERVICE_HOST`, ..) are ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](gulo_bus_core::ErrorKind::Config), naming all variables that cannot be right.
     pub fn from_env() -> Result<Self> {
-        match std::env::var(SERVERS) {
-            Ok(servers) if servers.trim().is_empty() => {
-                Err(Error::new(ErrorKind::Config, format!("{SERVERS} is empty"))
-                    .help("name a broker as host:port, or unset it for localhost:9092"))
-            }
-            Ok(servers) => Ok(Self::new(servers)),
-            Err(std::env::VarError::NotPresent) => Ok(Self::new("localhost:9092")),
-            Err(std::env::VarError::NotUnicode(_)) => {
-                Err(Error::new(ErrorKind::Config, format!("{SERVERS} is not text")))
+        Self::default().with_env()
+    }
+
+    /// The same over what has been said so far: where the environment says something, it wins.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env).
+    pub fn with_env(self) -> Result<Self> {
+        self.with_variables(std::env::vars_os())
+    }
+
+    /// The same with variables that are given: names with `KAFKA_`, and values.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env).
+    pub fn with_variables<K, V>(mut self, variables: impl IntoIterator<Item = (K, V)>) -> Result<Self>
+    where
+        K: Into<OsString>,
+        V: Into<OsString>,
+    {
+        env::read(&mut self, variables.into_iter().map(|(name, value)| (name.into(), value.into())));
+        check::problems(&self.problems)?;
+        Ok(self)
+    }
+
+    /// A property of librdkafka by its own name, for all clients that have it. It wins over the defaults of this crate. Those
+    /// that would break a promise (`enable.auto.commit=true`, `acks=1`, ..) and those that belong to the subscription
+    /// (`group.id`, ..) are refused at the first use.
+    #[must_use]
+    pub fn property(self, name: impl AsRef<str>, value: impl Into<String>) -> Self {
+        self.saying(For::All, name.as_ref(), value)
+    }
+
+    /// The same for producers only.
+    #[must_use]
+    pub fn producer_property(self, name: impl AsRef<str>, value: impl Into<String>) -> Self {
+        self.saying(For::Producers, name.as_ref(), value)
+    }
+
+    /// The same for consumers only.
+    #[must_use]
+    pub fn consumer_property(self, name: impl AsRef<str>, value: impl Into<String>) -> Self {
+        self.saying(For::Consumers, name.as_ref(), value)
+    }
+
+    /// What the configuration says of the service's bus, for [`Bus::configured`](gulo_bus_core::bus::Bus::configured) and
+    /// [`Subscription::configured`](gulo_bus_core::bus::Subscription::configured).
+    pub fn service(&self) -> &ServiceConfig {
+        &self.service
+    }
+
+    /// The properties that producers get, defaults included. Values that may be secret are `***`.
+    pub fn producer_properties(&self) -> BTreeMap<String, String> {
+        redact::shown(&self.producer())
+    }
+
+    /// The properties that consumers get, defaults included, but for their `group.id`, which the subscription names. Values
+    /// that may be secret are `***`.
+    pub fn consumer_properties(&self) -> BTreeMap<String, String> {
+        redact::shown(&self.consumer(""))
+    }
+
+    fn saying(mut self, audience: For, name: &str, value: impl Into<String>) -> Self {
+        self.say(Said::new(audience, name, value, By::Code));
+        self
+    }
+
+    /// Keeps a property. One that a setting of ours stands for is that setting.
+    fn say(&mut self, said: Said) {
+        let stands_for = |key: &&keys::Key| key.property.is_some_and(|(_, property)| property == said.name);
+        match keys::KEYS.iter().filter(|key| key.apply.is_some() && key.name != "BOOTSTRAP_SERVERS").find(stands_for) {
+            None => self.properties.say(said),
+            Some(key) => {
+                if let Err(wrong) = key.set(self, &said.value, said.by.clone()) {
+                    self.problems.push(format!("{} {wrong}", said.called()));
+                }
             }
         }
     }
 
-    /// A property of librdkafka by its own name, for all clients; one given again replaces the earlier. It wins over
-    /// the defaults of this crate. Those that would break a promise (`enable.auto.commit=true`, `acks=1`, ..) and those
-    /// that belong to the subscription (`group.id`, ..) are refused at the first use.
-    #[must_use]
-    pub fn property(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        let name = name.into();
-        self.properties.retain(|(have, _)| *have != name);
-        self.properties.push((name, value.into()));
-        self
-    }
-
-    /// The name under which the broker logs and meters this application.
-    #[must_use]
-    pub fn client_id(mut self, id: impl Into<String>) -> Self {
-        self.client_id = Some(id.into());
-        self
-    }
-
-    /// How long a publish may take, waiting for a broker and for room in the local queue included. 30 s unless said.
-    #[must_use]
-    pub fn publish_timeout(mut self, timeout: Duration) -> Self {
-        self.publish_timeout = timeout;
-        self
-    }
-
-    /// How long `ensure` and `subscribe` wait for a broker. 10 s unless said.
-    #[must_use]
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
-        self
-    }
-
-    /// After how long without a sign of life a member is taken for dead and its lanes go to others. librdkafka's
-    /// 45 s unless said.
-    #[must_use]
-    pub fn session_timeout(mut self, timeout: Duration) -> Self {
-        self.session_timeout = Some(timeout);
-        self
-    }
-
-    /// How long a message may wait for others to share a request with. None unless said: a publish that is awaited
-    /// alone should not wait.
-    #[must_use]
-    pub fn linger(mut self, linger: Duration) -> Self {
-        self.linger = linger;
-        self
-    }
-
-    /// The largest message (key, payload and headers) that a publish takes; larger ones are refused before the wire.
-    /// 1,000,000 unless said, which every broker and topic with Kafka's defaults takes.
-    #[must_use]
-    pub fn max_message_bytes(mut self, limit: usize) -> Self {
-        self.max_message_bytes = limit;
-        self
+    /// Sets both limits. What is left for a message gets smaller with small limits, so that something is left.
+    fn set_max_request_size(&mut self, bytes: usize) {
+        self.max_request_size = bytes;
+        self.max_message_bytes = bytes - FRAMING.min(bytes / 20);
     }
 
     /// What must not be seen in any text.
     pub(crate) fn secrets(&self) -> Secrets {
-        Secrets::of(&self.properties)
+        Secrets::of(self.properties.iter().map(|said| (said.name.as_str(), said.value.as_str())))
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        let found = self.properties.iter().find(|(have, _)| have == name);
-        found.map(|(_, value)| value.as_str())
+    fn said(&self, audience: For, name: &str) -> Option<&str> {
+        self.properties.of(audience, name).map(|said| said.value.as_str())
+    }
+
+    /// What a time is for these clients, where it is said.
+    fn time(&self, audience: For, name: &str) -> Option<Duration> {
+        let millis = self.said(audience, name)?.trim().parse().ok()?;
+        Some(Duration::from_millis(millis))
     }
 
     /// A member that does not poll for so long is thrown out of its group, and a rebalance waits for it as long.
     pub(crate) fn max_poll_interval(&self) -> Duration {
-        let set = self.get("max.poll.interval.ms");
-        let millis = set.and_then(|value| value.trim().parse().ok());
-        Duration::from_millis(millis.unwrap_or(300_000))
+        self.time(For::Consumers, "max.poll.interval.ms").unwrap_or(Duration::from_secs(300))
     }
 
     pub(crate) fn shared(self) -> Arc<Self> {
@@ -139,65 +207,25 @@ impl KafkaConfig {
     }
 }
 
+/// As a property has it, from `least` on.
+fn millis(duration: Duration, least: u128) -> String {
+    duration.as_millis().clamp(least, i32::MAX as u128).to_string()
+}
+
 impl fmt::Debug for KafkaConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KafkaConfig")
             // Refused when it is used; until then it may hold a password.
             .field("servers", if self.servers.contains('@') { &"***" } else { &self.servers })
-            .field("client_id", &self.client_id)
             .field("publish_timeout", &self.publish_timeout)
             .field("connect_timeout", &self.connect_timeout)
-            .field("session_timeout", &self.session_timeout)
-            .field("linger", &self.linger)
             .field("max_message_bytes", &self.max_message_bytes)
-            .field("properties", &redact::Shown(&self.properties))
-            .finish()
+            .field("max_poll_records", &self.max_poll_records)
+            .field("service", &self.service)
+            .field("properties", &self.properties)
+            .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn debug_shows_no_secret() {
-        let config = KafkaConfig::new("b:9092")
-            .property("sasl.password", "hunter2-hunter2")
-            .property("ssl.key.pem", "-----BEGIN")
-            .property("my.plugin.token", "abcdef")
-            .property("security.protocol", "sasl_ssl");
-        let text = format!("{config:?} {config:#?}");
-        for secret in ["hunter2", "BEGIN", "abcdef"] {
-            assert!(!text.contains(secret), "{text}");
-        }
-        assert!(text.contains("sasl.password") && text.contains("sasl_ssl"));
-    }
-
-    #[test]
-    fn an_address_with_a_password_is_refused_and_shown_nowhere() {
-        let config = KafkaConfig::new("me:hunter2@broker:9092");
-        let error = config.check().expect_err("refused");
-        assert!(!format!("{config:?} {error:?}").contains("hunter2"));
-    }
-
-    #[test]
-    fn a_password_of_digits_is_blotted_out_too() {
-        let secrets = KafkaConfig::new("b").property("sasl.password", "123").secrets();
-        assert!(!secrets.scrub("login with 123 failed").contains("123"));
-    }
-
-    #[test]
-    fn a_property_given_again_replaces_the_earlier() {
-        let config = KafkaConfig::new("b").property("a", "1").property("a", "2");
-        assert_eq!(config.get("a"), Some("2"));
-        assert_eq!(config.properties.len(), 1);
-    }
-
-    #[test]
-    fn the_poll_interval_is_read_from_the_property() {
-        let config = KafkaConfig::new("b");
-        assert_eq!(config.max_poll_interval(), Duration::from_secs(300));
-        let config = config.property("max.poll.interval.ms", "20000");
-        assert_eq!(config.max_poll_interval(), Duration::from_secs(20));
-    }
-}
+mod tests;

@@ -52,6 +52,8 @@ pub(crate) const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Handle {
     pub(crate) shared: Arc<Shared>,
     pub(crate) commit_every: usize,
+    /// Messages taken at a time.
+    pub(crate) at_a_time: usize,
     context: Arc<SourceContext>,
 }
 
@@ -123,14 +125,14 @@ impl Drop for LastWord {
 
 impl Driver {
     fn new(plan: Plan) -> Result<Self> {
-        let group = match &plan.spec.member {
-            Member::Group(group) => group.to_string(),
-            Member::Solo => lonely_group(),
-        };
         let secrets = plan.config.secrets();
         let observer = Observer::new(plan.health.clone(), secrets.clone());
         let context = SourceContext::new(observer);
-        let made = plan.config.consumer(&group).create_with_context(context);
+        let settings = match &plan.spec.member {
+            Member::Group(group) => plan.config.consumer(group),
+            Member::Solo => plan.config.solo(&lonely_group()),
+        };
+        let made = settings.create_with_context(context);
         let mut consumer: GroupConsumer = made.map_err(|error| of_call("the consumer", &error, &secrets))?;
         let shared = Arc::new(Shared::default());
         let this = thread::current();
@@ -156,6 +158,7 @@ impl Driver {
         Handle {
             shared: self.shared.clone(),
             commit_every: self.plan.spec.commit.every.max(1),
+            at_a_time: self.plan.config.max_poll_records.max(1),
             context: self.consumer.context().clone(),
         }
     }

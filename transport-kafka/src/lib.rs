@@ -33,7 +33,7 @@ mod source;
 mod topology;
 mod transport;
 
-pub use config::KafkaConfig;
+pub use config::{Compression, GroupProtocol, KafkaConfig, SaslMechanism, SecurityProtocol};
 pub use transport::KafkaTransport;
 
 /// The name of the transport, as OpenTelemetry has it.

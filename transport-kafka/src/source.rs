@@ -42,7 +42,7 @@ impl KafkaSource {
 
     fn look(&self, inbox: &mut Inbox, room: usize) -> Result<bool> {
         let trouble = |code| self.handle.trouble(code);
-        self.handle.shared.lock().look(inbox, room, self.window, trouble)
+        self.handle.shared.lock().look(inbox, room.min(self.handle.at_a_time), self.window, trouble)
     }
 
     fn leave(&mut self, leave: Leave) {

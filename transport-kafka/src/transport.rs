@@ -54,8 +54,9 @@ pub struct KafkaTransport {
 }
 
 impl KafkaTransport {
-    /// A transport with these settings.
+    /// A transport with these settings. Warns of what is not secure.
     pub fn new(config: KafkaConfig) -> Self {
+        config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         Self { config: config.shared(), health: Arc::default() }
     }
 

@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::ServiceConfig;
 use crate::dead_letter::DeadLetter;
 use crate::dispatch::Concurrency;
+use crate::error::{Error, ErrorKind, Result};
 use crate::handler::{self, ErasedHandler, Handler, RawHandler};
 use crate::layer::{Layer, TimeOut};
 use crate::retry::Retry;
@@ -62,6 +64,26 @@ impl Subscription {
             window: None,
             stall_after: STALL_AFTER,
         }
+    }
+
+    /// The group that a configuration names, with what it says of retries, dead letters and where a new group begins.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](ErrorKind::Config) where it names no group: members of one group share its messages, so a name that
+    /// several services fell back to would cost each of them what another one got.
+    pub fn configured(config: &ServiceConfig) -> Result<Self> {
+        let Some(group) = &config.group else {
+            let help = "set `consumer_group_id`, or name it by `Subscription::group`";
+            return Err(Error::new(ErrorKind::Config, "the configuration names no group").help(help));
+        };
+        let suffix = Arc::clone(&config.dead_letter_suffix);
+        let dead_letter = match config.dead_letters {
+            true => DeadLetter::topic_named(move |topic, group| format!("{topic}.{group}{suffix}")),
+            false => DeadLetter::discard(),
+        };
+        let retry = Retry::default().max_attempts(config.max_attempts);
+        Ok(Self::group(Arc::clone(group)).start(config.start).retry(retry).dead_letter(dead_letter))
     }
 
     /// Handles the event in the signature of `handler`. One handler for each type of event.

@@ -1,13 +1,18 @@
 //! Keeping secrets out of every text.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
+
+use rdkafka::ClientConfig;
 
 /// Properties whose values may be seen. All others may hold a secret, also those that nobody has thought of yet.
 const HARMLESS: &[&str] = &[
     "acks",
     "allow.auto.create.topics",
     "auto.offset.reset",
+    "batch.size",
+    "bootstrap.servers",
     "broker.address.family",
     "check.crcs",
     "client.dns.lookup",
@@ -38,6 +43,7 @@ const HARMLESS: &[&str] = &[
     "sasl.mechanism",
     "sasl.mechanisms",
     "security.protocol",
+    "socket.keepalive.enable",
     "ssl.ca.location",
     "ssl.certificate.location",
     "ssl.endpoint.identification.algorithm",
@@ -53,17 +59,13 @@ pub(crate) fn is_harmless(name: &str) -> bool {
     HARMLESS.contains(&name) || measure.iter().any(|end| name.ends_with(end))
 }
 
-/// Properties with the values that may be seen.
-pub(super) struct Shown<'a>(pub(super) &'a [(String, String)]);
-
-impl fmt::Debug for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.0.iter().map(|(name, value)| {
-            let value = if is_harmless(name) { value } else { "***" };
-            (name, value)
-        });
-        f.debug_map().entries(shown).finish()
-    }
+/// What a client gets, for people to see.
+pub(super) fn shown(config: &ClientConfig) -> BTreeMap<String, String> {
+    let shown = config.config_map().into_iter().map(|(name, value)| {
+        let value = if is_harmless(name) || value.is_empty() { value } else { "***" };
+        (name.to_owned(), value.to_owned())
+    });
+    shown.collect()
 }
 
 /// Values that are blotted out of the texts that come from librdkafka, which quotes what it does not like.
@@ -71,18 +73,17 @@ impl fmt::Debug for Shown<'_> {
 pub(crate) struct Secrets(Vec<String>);
 
 impl Secrets {
-    pub(super) fn of(properties: &[(String, String)]) -> Self {
-        let secret = |(name, value): &&(String, String)| {
+    pub(super) fn of<'a>(properties: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let secret = |(name, value): &(&str, &str)| {
             // A flag or a number is no secret, and blotting it out would spoil every text.
             let telling = value.len() >= 4
-                && value != "true"
-                && value != "false"
+                && *value != "true"
+                && *value != "false"
                 && !value.bytes().all(|byte| byte.is_ascii_digit());
             let named_so = ["password", "secret", "token"].iter().any(|word| name.contains(word)) && !value.is_empty();
             (telling || named_so) && !is_harmless(name)
         };
-        let values = properties.iter().filter(secret);
-        let mut values: Vec<String> = values.map(|(_, value)| value.clone()).collect();
+        let mut values: Vec<String> = properties.filter(secret).map(|(_, value)| value.to_owned()).collect();
         // A value that contains another goes first, or its rest would stay.
         values.sort_by_key(|value| std::cmp::Reverse(value.len()));
         Self(values)
@@ -115,12 +116,8 @@ mod tests {
 
     #[test]
     fn a_secret_is_blotted_out_of_foreign_text() {
-        let properties = [
-            ("sasl.password".to_owned(), "s3cr3t".to_owned()),
-            ("sasl.username".to_owned(), "s3cr3t-user".to_owned()),
-            ("some.flag".to_owned(), "true".to_owned()),
-        ];
-        let secrets = Secrets::of(&properties);
+        let properties = [("sasl.password", "s3cr3t"), ("sasl.username", "s3cr3t-user"), ("some.flag", "true")];
+        let secrets = Secrets::of(properties.into_iter());
         let text = "bad \"s3cr3t-user\" with s3cr3t\n is true\n";
         assert_eq!(secrets.scrub(text), "bad \"***\" with ***  is true");
         assert!(!format!("{secrets:?}").contains("s3cr3t"));

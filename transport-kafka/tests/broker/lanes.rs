@@ -3,13 +3,11 @@ use std::time::Duration;
 use gulo_bus_core::ErrorKind;
 use gulo_bus_core::settle::{Settlement, Verdict};
 use gulo_bus_core::transport::{Control, LaneEvent, Position};
+use gulo_transport_kafka::KafkaTransport;
 
 use crate::support::*;
 
-async fn ten(
-    what: &str,
-    window: usize,
-) -> Option<(gulo_transport_kafka::KafkaTransport, std::sync::Arc<str>, Reader, String)> {
+async fn ten(what: &str, window: usize) -> Option<(KafkaTransport, std::sync::Arc<str>, Reader, String)> {
     let place = broker().await?;
     let transport = transport(&place);
     let topic = topic(&transport, what, 1).await;
@@ -145,5 +143,22 @@ pub(crate) async fn verdicts_that_come_too_late_or_that_kafka_lacks_do_nothing()
     reader.source.control(Control::Pause(stale.lane)).unwrap();
     reader.quiet_for(Duration::from_millis(300)).await;
     assert_eq!((reader.deliveries.len(), reader.open().len()), (10, 1));
+    reader.close().await;
+}
+
+pub(crate) async fn no_more_are_taken_at_a_time_than_is_said() {
+    let Some(place) = broker().await else { return };
+    let transport = KafkaTransport::new(config(&place.servers()).max_poll_records(3));
+    let topic = topic(&transport, "few", 2).await;
+    publish(&transport, numbered(&topic, 0, 0..50)).await;
+    publish(&transport, numbered(&topic, 1, 50..100)).await;
+    let mut reader = Reader::new(&transport, eager(&unique("g"), &[&topic])).await;
+    let (mut before, mut most) = (0, 0);
+    while before < 100 {
+        reader.step(PATIENCE).await;
+        most = most.max(reader.deliveries.len() - before);
+        before = reader.deliveries.len();
+    }
+    assert_eq!(most, 3);
     reader.close().await;
 }

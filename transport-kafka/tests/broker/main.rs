@@ -47,6 +47,7 @@ cases! {
     groups::a_pattern_matches_the_whole_name_and_topics_made_later;
     groups::spec_errors_are_told_before_anything_begins;
     lanes::a_full_lane_is_held_back_alone;
+    lanes::no_more_are_taken_at_a_time_than_is_said;
     lanes::a_released_lane_opens_again_with_what_was_unsettled;
     lanes::a_released_lane_is_durable_when_it_says_so;
     lanes::seeks_go_where_they_are_told;

@@ -1,0 +1,38 @@
+//! What the configuration of a service says of its bus, whatever the broker is. Transports that are configured from the
+//! environment or a file read it there; [`Bus::configured`](crate::bus::Bus::configured) and
+//! [`Subscription::configured`](crate::bus::Subscription::configured) take it.
+
+use std::sync::Arc;
+
+use crate::transport::Position;
+
+/// Settings of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServiceConfig {
+    /// The service: the source of its events.
+    pub name: Option<Arc<str>>,
+    /// Its group.
+    pub group: Option<Arc<str>>,
+    /// Where the group begins when it is new. [`Position::Earliest`] unless said.
+    pub start: Position,
+    /// How often a message is handled before it is a dead letter, the first time included. 3 unless said.
+    pub max_attempts: u32,
+    /// Whether what cannot be handled is kept as a dead letter. Where not, it is discarded: logged, counted, gone.
+    pub dead_letters: bool,
+    /// Dead letters go to `<topic>.<group><suffix>`. `.dlq` unless said.
+    pub dead_letter_suffix: Arc<str>,
+}
+
+impl Default for ServiceConfig {
+    fn default() -> Self {
+        Self {
+            name: None,
+            group: None,
+            start: Position::Earliest,
+            max_attempts: 3,
+            dead_letters: true,
+            dead_letter_suffix: ".dlq".into(),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Settings in code, for those that have a type.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Compression, FRAMING, GroupProtocol, KafkaConfig, SaslMechanism, SecurityProtocol, millis};
+
+impl KafkaConfig {
+    /// How to talk to brokers. [`Plaintext`](SecurityProtocol::Plaintext) unless said.
+    #[must_use]
+    pub fn security_protocol(self, protocol: SecurityProtocol) -> Self {
+        self.property("security.protocol", protocol.name())
+    }
+
+    /// Logs in with a user name and a password. Needs a `Sasl..` protocol.
+    #[must_use]
+    pub fn sasl(self, mechanism: SaslMechanism, username: impl Into<String>, password: impl Into<String>) -> Self {
+        self.sasl_mechanism(mechanism).property("sasl.username", username).property("sasl.password", password)
+    }
+
+    /// How to log in. Needs a `Sasl..` protocol.
+    #[must_use]
+    pub fn sasl_mechanism(self, mechanism: SaslMechanism) -> Self {
+        self.property("sasl.mechanism", mechanism.name())
+    }
+
+    /// The file with the certificates of the CAs that are trusted, PEM. The system's unless said.
+    #[must_use]
+    pub fn ssl_ca(self, file: impl AsRef<Path>) -> Self {
+        self.property("ssl.ca.location", text(file.as_ref()))
+    }
+
+    /// The files with the client's certificate and its key, PEM, for mutual TLS.
+    #[must_use]
+    pub fn ssl_certificate(self, certificate: impl AsRef<Path>, key: impl AsRef<Path>) -> Self {
+        let certificate = self.property("ssl.certificate.location", text(certificate.as_ref()));
+        certificate.property("ssl.key.location", text(key.as_ref()))
+    }
+
+    /// The name under which the broker logs and meters this application. `gulo` unless said.
+    #[must_use]
+    pub fn client_id(self, id: impl Into<String>) -> Self {
+        self.property("client.id", id)
+    }
+
+    /// How long a publish may take, waiting for a broker and for room in the local queue included. 30 s unless said.
+    #[must_use]
+    pub fn publish_timeout(mut self, timeout: Duration) -> Self {
+        self.publish_timeout = timeout;
+        self
+    }
+
+    /// How long `ensure` and `subscribe` wait for a broker. 10 s unless said.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// After how long without a sign of life a member is taken for dead and its lanes go to others. 30 s unless said. It gives
+    /// three signs in that time at least.
+    #[must_use]
+    pub fn session_timeout(self, timeout: Duration) -> Self {
+        self.consumer_property("session.timeout.ms", millis(timeout, 1))
+    }
+
+    /// How often a member gives a sign of life, and with it how soon it hears of a rebalance. 10 s unless said, and unless said
+    /// at most a third of the session time-out.
+    #[must_use]
+    pub fn heartbeat_interval(self, interval: Duration) -> Self {
+        self.consumer_property("heartbeat.interval.ms", millis(interval, 1))
+    }
+
+    /// Static membership: a name that each process of the group has for itself (a pod of a stateful set, say). A process that
+    /// comes back under its name within the session time-out gets its lanes back without a rebalance; one that stops keeps
+    /// them until that time is over.
+    #[must_use]
+    pub fn group_instance_id(self, name: impl Into<String>) -> Self {
+        self.consumer_property("group.instance.id", name)
+    }
+
+    /// Which protocol the members of groups speak. [`Classic`](GroupProtocol::Classic) unless said.
+    #[must_use]
+    pub fn group_protocol(self, protocol: GroupProtocol) -> Self {
+        self.consumer_property("group.protocol", protocol.name())
+    }
+
+    /// How many messages are taken from the client at a time at most. 500 unless said.
+    #[must_use]
+    pub fn max_poll_records(mut self, messages: usize) -> Self {
+        self.max_poll_records = messages.max(1);
+        self
+    }
+
+    /// How long a message may wait for others to share a batch with. 10 ms unless said; zero for publishes that are awaited one
+    /// by one.
+    #[must_use]
+    pub fn linger(self, linger: Duration) -> Self {
+        self.producer_property("linger.ms", millis(linger, 0))
+    }
+
+    /// How large a batch for one partition may be, in bytes. 16,384 unless said; more for many small messages at a time.
+    #[must_use]
+    pub fn batch_size(self, bytes: usize) -> Self {
+        self.producer_property("batch.size", bytes.to_string())
+    }
+
+    /// How batches are compressed. [`Gzip`](Compression::Gzip) unless said.
+    #[must_use]
+    pub fn compression(self, compression: Compression) -> Self {
+        self.producer_property("compression.type", compression.name())
+    }
+
+    /// The largest message (key, payload and headers) that a publish takes; larger ones are refused before the wire.
+    /// 1,000,000 unless said, which every broker and topic with Kafka's defaults takes.
+    #[must_use]
+    pub fn max_message_bytes(mut self, limit: usize) -> Self {
+        self.max_message_bytes = limit;
+        self.max_request_size = limit.saturating_add(FRAMING);
+        self
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
