@@ -6,6 +6,7 @@
 mod faults;
 mod groups;
 mod lanes;
+mod members;
 mod publishing;
 #[path = "../support/mod.rs"]
 #[allow(dead_code)]
@@ -54,6 +55,10 @@ cases! {
     lanes::a_seek_behind_the_newest_gets_only_what_comes;
     lanes::a_paused_lane_delivers_nothing_until_it_is_resumed;
     lanes::verdicts_that_come_too_late_or_that_kafka_lacks_do_nothing;
+    members::a_static_member_that_comes_back_in_time_moves_nothing;
+    members::lanes_of_a_static_member_that_stays_away_move_after_its_session;
+    members::a_second_member_of_the_same_name_ends_the_first_by_name;
+    members::a_solo_reader_of_a_static_member_disturbs_nobody;
     publishing::every_field_comes_back_as_it_was_sent;
     publishing::what_cannot_be_sent_comes_back_and_the_rest_is_sent;
     publishing::a_message_of_the_very_limit_is_taken;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use gulo_bus_core::message::Message;
 use gulo_bus_core::settle::{Lane, Settlement};
 use gulo_bus_core::transport::{
-    CommitPolicy, Delivery, Inbox, LaneEvent, Publisher, Source, SubscribeSpec, TopicSpec, Topology, TopologyMode,
-    Transport,
+    CommitPolicy, Control, Delivery, Inbox, LaneEvent, Publisher, Source, SubscribeSpec, TopicSpec, Topology,
+    TopologyMode, Transport,
 };
 use gulo_transport_kafka::{KafkaConfig, KafkaTransport};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -166,6 +166,17 @@ impl Reader {
             }
         }
         lanes
+    }
+
+    /// Gives back the lanes that are called back and open still.
+    pub(crate) fn give_back_what_is_draining(&mut self) {
+        let open = self.open();
+        for event in &self.events {
+            if let LaneEvent::Draining { lanes, .. } = event {
+                let lanes = lanes.iter().copied().filter(|lane| open.contains(lane)).collect();
+                self.source.control(Control::Release(lanes)).unwrap();
+            }
+        }
     }
 
     pub(crate) async fn close(&mut self) {
