@@ -69,7 +69,7 @@ impl Bus {
     /// [`Config`](ErrorKind::Config) where it names none.
     pub fn configured(config: &ServiceConfig) -> Result<BusBuilder> {
         let Some(name) = &config.name else {
-            let help = "set `service_name`, or name it by `Bus::builder`";
+            let help = "set `service_name` (in the environment: in upper case, with the prefix), or use `Bus::builder`";
             return Err(Error::new(ErrorKind::Config, "the configuration names no service").help(help));
         };
         Ok(Self::builder(Arc::clone(name)))

@@ -74,7 +74,7 @@ impl Subscription {
     /// several services fell back to would cost each of them what another one got.
     pub fn configured(config: &ServiceConfig) -> Result<Self> {
         let Some(group) = &config.group else {
-            let help = "set `consumer_group_id`, or name it by `Subscription::group`";
+            let help = "set `consumer_group_id` (in the environment: in upper case, with the prefix), or use `Subscription::group`";
             return Err(Error::new(ErrorKind::Config, "the configuration names no group").help(help));
         };
         let suffix = Arc::clone(&config.dead_letter_suffix);

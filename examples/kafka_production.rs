@@ -1,0 +1,174 @@
+//! A service as it runs in production: TLS and a login from the environment, a tuned client, health over HTTP, a stop by
+//! signal, logs.
+//!
+//! ```text
+//! scripts/brokers up kafka-secure
+//! set -a; . target/brokers/kafka-secure/client.env; set +a
+//! cargo run --features kafka --example kafka_production
+//!
+//! curl -i localhost:8080/readyz
+//! curl -i -X POST localhost:8080/orders -H 'content-type: application/json' -d '{"customer": "ann", "cents": 1999}'
+//! kill -TERM PID          # or ctrl-c: handlers finish, what is finished is committed; a second one ends it at once
+//! ```
+//!
+//! `client.env` is what a deployment would set: KAFKA_BOOTSTRAP_SERVERS, KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_MECHANISM,
+//! KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD, KAFKA_SSL_CAFILE, KAFKA_SERVICE_NAME and KAFKA_CONSUMER_GROUP_ID. `docs/kafka.md`
+//! lists all there are.
+
+use std::error::Error;
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State as Shared;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use gulo::bus::{Health, Monitor};
+use gulo::kafka::Compression;
+use gulo::prelude::*;
+use gulo::transport::CommitPolicy;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use uuid::Uuid;
+
+/// Longer than handlers ordinarily take, shorter than what an orchestrator waits before it kills (30 s in Kubernetes).
+const STOP_WITHIN: Duration = Duration::from_secs(20);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct OrderPlaced {
+    order: Uuid,
+    customer: String,
+    cents: u64,
+}
+
+impl IntegrationEvent for OrderPlaced {
+    const TYPE: &'static str = "order.placed";
+    const TOPIC: Option<&'static str> = Some("orders");
+
+    // Orders of one customer are handled one after the other, in the order in which they were placed.
+    fn key(&self) -> Option<String> {
+        Some(self.customer.clone())
+    }
+}
+
+async fn charge(Event(order): Event<OrderPlaced>, Attempt(attempt): Attempt) -> Result<(), HandlerError> {
+    if order.cents == 0 {
+        // Trying again is of no use: it goes to the dead letters, and the customer's next order is handled.
+        return Err(HandlerError::new("an order of nothing").permanent());
+    }
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    // The customer and the amount are nobody's business in a log.
+    tracing::info!(order = %order.order, attempt, "charged");
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stdout().is_terminal()).init();
+
+    let config = config()?;
+    // Passwords are `***` here, as everywhere.
+    tracing::debug!(producer = ?config.producer_properties(), consumer = ?config.consumer_properties(), "settings");
+    let billing = Subscription::configured(config.service())?
+        .concurrency(Concurrency::per_key(64))
+        .retry(Retry::exponential(Duration::from_millis(200)).max_attempts(5).jitter())
+        .deadline(Duration::from_secs(10))
+        // What a kill repeats at most.
+        .commit(CommitPolicy { every: 1000, interval: Duration::from_secs(1) })
+        .on(charge);
+    let bus = Bus::configured(config.service())?
+        .transport(KafkaTransport::new(config))
+        .topic("orders", |topic| topic.partitions(12))
+        .subscribe(billing)
+        .start()
+        .await?;
+
+    let bus = Arc::new(bus);
+    let address = std::env::var("HTTP_ADDRESS").unwrap_or_else(|_| "127.0.0.1:8080".into());
+    let listener = TcpListener::bind(&address).await.map_err(|error| format!("HTTP_ADDRESS={address}: {error}"))?;
+    tracing::info!("listening on http://{}", listener.local_addr()?);
+    let (stop_http, stopping) = tokio::sync::oneshot::channel::<()>();
+    let serving = axum::serve(listener, face(&bus)).with_graceful_shutdown(async move { drop(stopping.await) });
+    let serving = tokio::spawn(serving.into_future());
+
+    stop_signal().await?;
+    tracing::info!("stopping");
+    // No new orders first; then the handlers have until the deadline.
+    drop(stop_http);
+    serving.await??;
+    let bus = Arc::into_inner(bus).ok_or("the HTTP face still holds the bus")?;
+    tokio::select! {
+        report = bus.shutdown(STOP_WITHIN) => tracing::info!("{}", report?),
+        second = stop_signal() => second?,
+    }
+    Ok(())
+}
+
+/// The environment wins over what stands here, so an operator can tune without a build.
+fn config() -> gulo::Result<KafkaConfig> {
+    KafkaConfig::default()
+        .client_id("orders")
+        // Batches of up to 256 KiB, waited for 5 ms at most: fewer requests for the brokers, and a publish that is quick still.
+        .compression(Compression::Zstd)
+        .batch_size(256 * 1024)
+        .linger(Duration::from_millis(5))
+        // A member that died is noticed after 15 s, a rebalance within 3.
+        .session_timeout(Duration::from_secs(15))
+        .heartbeat_interval(Duration::from_secs(3))
+        // Fetches wait for 64 KiB or 100 ms: fewer, and still quick.
+        .consumer_property("fetch.min.bytes", "65536")
+        .consumer_property("fetch.wait.max.ms", "100")
+        .with_env()
+}
+
+/// What is served over HTTP.
+fn face(bus: &Arc<Bus>) -> Router {
+    let health = Router::new()
+        // That it answers is all: a restart only repeats what a slow handler has begun.
+        .route("/livez", get(async || "alive\n"))
+        .route("/readyz", get(ready))
+        .with_state(bus.monitor());
+    let orders = Router::new().route("/orders", post(place_order)).with_state(Arc::clone(bus));
+    health.merge(orders)
+}
+
+/// 200 while all is well, else 503; the body says what is not.
+async fn ready(Shared(monitor): Shared<Monitor>) -> impl IntoResponse {
+    let health: Health = monitor.health();
+    let status = if health.is_up() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, [(header::CONTENT_TYPE, "application/json")], health.to_json() + "\n")
+}
+
+#[derive(Deserialize)]
+struct NewOrder {
+    customer: String,
+    cents: u64,
+}
+
+/// 202 when the broker has confirmed the event, and not before.
+async fn place_order(
+    Shared(bus): Shared<Arc<Bus>>,
+    Json(new): Json<NewOrder>,
+) -> Result<impl IntoResponse, StatusCode> {
+    let order = Uuid::now_v7();
+    match bus.publish(OrderPlaced { order, customer: new.customer, cents: new.cents }).await {
+        Ok(()) => Ok((StatusCode::ACCEPTED, format!("{order}\n"))),
+        Err(unsent) => {
+            tracing::warn!(%order, "not placed: {unsent}");
+            Err(StatusCode::SERVICE_UNAVAILABLE)
+        }
+    }
+}
+
+/// What an orchestrator sends, or who sits in front of it.
+async fn stop_signal() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+    }
+}
