@@ -9,7 +9,7 @@ use tokio::process::Command;
 use crate::kafka::producers::Content;
 use crate::kafka::{ours, peers, producers};
 use crate::measure::Sample;
-use crate::{Failure, load, memory};
+use crate::{Failure, kafka, load, memory};
 
 /// Which arm, over which messages.
 #[derive(Debug, Clone)]
@@ -72,9 +72,11 @@ pub(crate) async fn run_here(args: &[String]) -> Result<(), Failure> {
         "stream-defaults" => peers::sequential(topic, count, false, false).await?,
         "lanes" => peers::lanes(topic, count, work).await?,
         "ours-send" => ours::send(topic, count).await?,
-        "ours-publish" => ours::publish(count).await?,
+        "ours-publish" => ours::publish(count, kafka::config()?).await?,
+        "ours-publish-defaults" => ours::publish(count, kafka::defaults()?).await?,
         "base-raw" => producers::base(topic, count, &Content::new(false))?,
         "base-typed" => producers::base(topic, count, &Content::new(true))?,
+        "base-typed-defaults" => producers::base(topic, count, &Content::new(true).with(&kafka::DEFAULTS))?,
         "future-raw" => producers::future(topic, count, &Content::new(false)).await?,
         "future-typed" => producers::future(topic, count, &Content::new(true)).await?,
         "memory-raw" => memory::raw(count).await?,

@@ -31,6 +31,15 @@ pub(crate) fn servers() -> Result<String, Failure> {
     std::env::var("KAFKA_BOOTSTRAP_SERVERS").map_err(|_| "KAFKA_BOOTSTRAP_SERVERS names no broker".into())
 }
 
+/// What Gulo's producers have unless somebody says otherwise, in librdkafka's words.
+pub(crate) const DEFAULTS: [(&str, &str); 3] =
+    [("compression.type", "gzip"), ("batch.size", "16384"), ("linger.ms", "10")];
+
+/// As Gulo comes.
+pub(crate) fn defaults() -> Result<KafkaConfig, Failure> {
+    Ok(KafkaConfig::new(servers()?))
+}
+
 pub(crate) fn config() -> Result<KafkaConfig, Failure> {
     let config = KafkaConfig::new(servers()?).linger(Duration::from_millis(LINGER_MS));
     Ok(config.batch_size(BATCH_BYTES).compression(Compression::None))

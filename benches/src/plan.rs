@@ -128,11 +128,14 @@ async fn publish(size: Size, topic: &str) -> Result<Vec<Row>, Failure> {
         ("publish_all", cell("ours-publish")),
         ("BaseProducer, typed", cell("base-typed")),
         ("FutureProducer, typed", cell("future-typed")),
+        ("publish_all, defaults", cell("ours-publish-defaults")),
+        ("BaseProducer, typed, the same", cell("base-typed-defaults")),
     ];
     let results = interleave(&cells, size.repeats).await?;
     let of = |name| of(&results, name);
     let (send, base, future) = (of("send"), of("BaseProducer"), of("FutureProducer"));
     let (typed, base_typed, future_typed) = (of("publish_all"), of("BaseProducer, typed"), of("FutureProducer, typed"));
+    let (defaults, base_defaults) = (of("publish_all, defaults"), of("BaseProducer, typed, the same"));
     Ok(vec![
         Row::cpu("batches of 100 bytes | BaseProducer", send, base),
         Row::cpu("batches of 100 bytes | FutureProducer", send, future),
@@ -142,6 +145,13 @@ async fn publish(size: Size, topic: &str) -> Result<Vec<Row>, Failure> {
         Row::rate("batches of 100 bytes | FutureProducer", send, future),
         Row::rate("batches of events, JSON, 7 headers | BaseProducer, the same", typed, base_typed),
         Row::rate("batches of events, JSON, 7 headers | FutureProducer, the same", typed, future_typed),
+        Row::cpu("the same with our defaults (gzip, 16 KiB, 10 ms) | BaseProducer with those", defaults, base_defaults),
+        Row::rate(
+            "the same with our defaults (gzip, 16 KiB, 10 ms) | BaseProducer with those",
+            defaults,
+            base_defaults,
+        ),
+        Row::cpu("the same with our defaults | without compression, 1 MB, 5 ms", defaults, typed),
     ])
 }
 

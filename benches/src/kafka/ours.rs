@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use gulo::kafka::KafkaTransport;
 use gulo::message::Message;
 use gulo::prelude::*;
 use gulo::transport::Unsent;
@@ -51,13 +50,13 @@ pub(crate) async fn consume(count: u64, concurrency: Concurrency, work: Duration
     Ok(sample)
 }
 
-async fn publishing_bus(topic: &str) -> Result<Bus, Failure> {
-    Ok(Bus::builder("bench").transport(KafkaTransport::new(config()?)).topic(topic, |topic| topic).start().await?)
+async fn publishing_bus(topic: &str, config: KafkaConfig) -> Result<Bus, Failure> {
+    Ok(Bus::builder("bench").transport(KafkaTransport::new(config)).topic(topic, |topic| topic).start().await?)
 }
 
 /// Batches of 100 bytes each.
 pub(crate) async fn send(topic: &str, count: u64) -> Result<Sample, Failure> {
-    let bus = publishing_bus(topic).await?;
+    let bus = publishing_bus(topic, config()?).await?;
     let keys: Vec<String> = orders(WINDOW as u64).map(|order| order.customer).collect();
     let (topic, payload): (Arc<str>, _) = (topic.into(), vec![b'x'; 100]);
     // Each is made anew, as by the peers.
@@ -69,8 +68,8 @@ pub(crate) async fn send(topic: &str, count: u64) -> Result<Sample, Failure> {
 }
 
 /// Batches of events: JSON with our envelope.
-pub(crate) async fn publish(count: u64) -> Result<Sample, Failure> {
-    let bus = publishing_bus(&Order::topic()).await?;
+pub(crate) async fn publish(count: u64, config: KafkaConfig) -> Result<Sample, Failure> {
+    let bus = publishing_bus(&Order::topic(), config).await?;
     let known: Vec<Order> = orders(WINDOW as u64).collect();
     let order = |number: u64| known[number as usize % known.len()].clone();
     let sample = in_batches(count, |numbers| bus.publish_all(numbers.map(order))).await?;

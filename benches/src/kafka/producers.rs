@@ -16,13 +16,14 @@ use crate::measure::{Clocks, Sample};
 /// Futures of the `FutureProducer` under way at a time; Gulo has as many messages.
 pub(crate) const WINDOW: usize = 10_000;
 
-fn producer() -> Result<ClientConfig, Failure> {
+fn producer(settings: &Settings) -> Result<ClientConfig, Failure> {
     let mut config = client()?;
     config
         .set("enable.idempotence", "true")
         .set("acks", "all")
         .set("partitioner", "murmur2_random")
         .set("linger.ms", LINGER_MS.to_string());
+    config.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     Ok(config)
 }
 
@@ -31,11 +32,20 @@ pub(crate) struct Content {
     typed: bool,
     raw: Vec<u8>,
     orders: Vec<Order>,
+    settings: &'static Settings,
 }
+
+/// Of the producer, beside what all have.
+type Settings = [(&'static str, &'static str)];
 
 impl Content {
     pub(crate) fn new(typed: bool) -> Self {
-        Self { typed, raw: vec![b'x'; 100], orders: orders(WINDOW as u64).collect() }
+        Self { typed, raw: vec![b'x'; 100], orders: orders(WINDOW as u64).collect(), settings: &[] }
+    }
+
+    /// By a producer with these settings.
+    pub(crate) fn with(self, settings: &'static Settings) -> Self {
+        Self { settings, ..self }
     }
 
     fn order(&self, number: u64) -> &Order {
@@ -50,7 +60,7 @@ impl Content {
 
 /// Hands over as fast as the queue takes, and waits for all reports at the end.
 pub(crate) fn base(topic: &str, count: u64, content: &Content) -> Result<Sample, Failure> {
-    let producer: BaseProducer = producer()?.create()?;
+    let producer: BaseProducer = producer(content.settings)?.create()?;
     producer.client().fetch_metadata(Some(topic), Duration::from_secs(10))?;
     let clocks = Clocks::start();
     for number in 0..count {
@@ -80,7 +90,7 @@ pub(crate) fn base(topic: &str, count: u64, content: &Content) -> Result<Sample,
 
 /// A window of futures.
 pub(crate) async fn future(topic: &str, count: u64, content: &Content) -> Result<Sample, Failure> {
-    let producer: FutureProducer = producer()?.create()?;
+    let producer: FutureProducer = producer(content.settings)?.create()?;
     producer.client().fetch_metadata(Some(topic), Duration::from_secs(10))?;
     let clocks = Clocks::start();
     let mut under_way = FuturesUnordered::new();
