@@ -22,6 +22,8 @@ use gulo_bus_core::{Result, ServiceConfig};
 
 use said::{By, Said, Sayings};
 
+use crate::token::Tokens;
+
 pub(crate) use clients::REQUEST_TIMEOUT;
 pub(crate) use redact::{Secrets, is_harmless};
 pub(crate) use said::For;
@@ -49,6 +51,7 @@ pub struct KafkaConfig {
     pub(crate) max_message_bytes: usize,
     pub(crate) max_poll_records: usize,
     service: ServiceConfig,
+    pub(crate) tokens: Option<Tokens>,
     /// What was wrong with what was said, to be told at the first use.
     problems: Vec<String>,
 }
@@ -72,6 +75,7 @@ impl Default for KafkaConfig {
             max_message_bytes: 0,
             max_poll_records: 500,
             service: ServiceConfig::default(),
+            tokens: None,
             problems: Vec::new(),
         };
         config.set_max_request_size(1 << 20);
@@ -189,6 +193,11 @@ impl KafkaConfig {
 
     fn said(&self, audience: For, name: &str) -> Option<&str> {
         self.properties.of(audience, name).map(|said| said.value.as_str())
+    }
+
+    /// The file or folder with the CAs that are trusted, where one is named.
+    pub(crate) fn ca(&self) -> Option<&str> {
+        self.said(For::All, "ssl.ca.location")
     }
 
     /// What a time is for these clients, where it is said.

@@ -31,7 +31,7 @@ struct Trouble {
 
 impl Health {
     /// Keeps the first cause. "All brokers down" follows every cause and says nothing, so it gives way to a real one.
-    fn bad(&self, code: Code, reason: &str) {
+    pub(crate) fn bad(&self, code: Code, reason: &str) {
         let mut trouble = lock(&self.0);
         let known = trouble.as_ref();
         if known.is_some_and(|known| known.code != Code::AllBrokersDown || code == Code::AllBrokersDown) {

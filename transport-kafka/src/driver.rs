@@ -33,6 +33,7 @@ use crate::convert::Copier;
 use crate::error::of_call;
 use crate::rebalance::{Change, GroupConsumer, Place, SourceContext};
 use crate::shared::{Command, Shared};
+use crate::token::Login;
 
 use commits::Commits;
 use control::Job;
@@ -90,26 +91,30 @@ pub(crate) struct Driver {
     /// Where a reader that commits nothing stood when its partitions were taken.
     left_at: HashMap<Place, i64>,
     troubles: Troubles,
+    login: Login,
     leaving: Option<Leaving>,
 }
 
 /// Makes the consumer on a thread of its own and begins to receive.
 pub(crate) async fn start(plan: Plan) -> Result<Handle> {
+    let deadline = tokio::time::Instant::now() + plan.config.connect_timeout;
+    let login = Login::ready(&plan.config, &plan.health, deadline).await?;
     let (ready, started) = oneshot::channel();
-    let spawned = thread::Builder::new().name("gulo-kafka-source".into()).spawn(move || match Driver::new(plan) {
-        Ok(mut driver) => {
-            let begun = driver.begin().map(|()| driver.handle());
-            if begun.is_err() {
-                driver.give_up();
+    let spawned =
+        thread::Builder::new().name("gulo-kafka-source".into()).spawn(move || match Driver::new(plan, login) {
+            Ok(mut driver) => {
+                let begun = driver.begin().map(|()| driver.handle());
+                if begun.is_err() {
+                    driver.give_up();
+                }
+                // Where nobody waits any more, nobody will ever tell the driver to leave.
+                if ready.send(begun).is_err() {
+                    driver.give_up();
+                }
+                driver.run();
             }
-            // Where nobody waits any more, nobody will ever tell the driver to leave.
-            if ready.send(begun).is_err() {
-                driver.give_up();
-            }
-            driver.run();
-        }
-        Err(error) => drop(ready.send(Err(error))),
-    });
+            Err(error) => drop(ready.send(Err(error))),
+        });
     spawned.map_err(|error| Error::new(ErrorKind::Other, "no thread for the Kafka source").source(error))?;
     started.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Other, "the thread of the Kafka source ended")))
 }
@@ -124,7 +129,7 @@ impl Drop for LastWord {
 }
 
 impl Driver {
-    fn new(plan: Plan) -> Result<Self> {
+    fn new(plan: Plan, mut login: Login) -> Result<Self> {
         let secrets = plan.config.secrets();
         let observer = Observer::new(plan.health.clone(), secrets.clone());
         let context = SourceContext::new(observer);
@@ -134,6 +139,7 @@ impl Driver {
         };
         let made = settings.create_with_context(context);
         let mut consumer: GroupConsumer = made.map_err(|error| of_call("the consumer", &error, &secrets))?;
+        login.renew(consumer.client());
         let shared = Arc::new(Shared::default());
         let this = thread::current();
         shared.set_driver(this.clone());
@@ -150,6 +156,7 @@ impl Driver {
             ends: Offsets::new(),
             left_at: HashMap::new(),
             troubles: Troubles::default(),
+            login,
             leaving: None,
         })
     }
@@ -202,6 +209,9 @@ impl Driver {
     fn run(mut self) {
         let last_word = LastWord(self.shared.clone());
         while !self.ready_to_leave() {
+            if let Some(trouble) = self.login.renew(self.consumer.client()) {
+                self.alarmed(Code::Authentication, &trouble);
+            }
             self.serve();
             self.obey();
             self.go_on();

@@ -18,6 +18,7 @@
 //! - A thread of its own serves each source's group membership, so no handler, however slow, costs the membership.
 //! - Lanes that move to another member drain first, are committed, and only then are given up.
 
+mod certificate;
 mod config;
 mod context;
 mod convert;
@@ -30,10 +31,12 @@ mod publisher;
 mod rebalance;
 mod shared;
 mod source;
+mod token;
 mod topology;
 mod transport;
 
 pub use config::{Compression, GroupProtocol, KafkaConfig, SaslMechanism, SecurityProtocol};
+pub use token::OauthToken;
 pub use transport::KafkaTransport;
 
 /// The name of the transport, as OpenTelemetry has it.

@@ -11,13 +11,17 @@ use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::Arc;
 
+use rdkafka::ClientContext;
 use rdkafka::TopicPartitionList;
 use rdkafka::bindings as native;
+use rdkafka::client::Client;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::message::BorrowedHeaders;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+
+use crate::token::OauthToken;
 
 /// Sends a commit of `offsets`, each the next one to read. Its answer comes as a call of
 /// [`ConsumerContext::commit_callback`] out of `poll`.
@@ -41,6 +45,35 @@ pub(crate) fn commit<C: ConsumerContext>(consumer: &BaseConsumer<C>, offsets: &T
     match Code::from(err) {
         Code::NoError => Ok(()),
         code => Err(code),
+    }
+}
+
+/// Gives a client the token that it logs in with. rdkafka can only be asked for one, from `poll`, and knows no extensions.
+pub(crate) fn give_token<C: ClientContext>(client: &Client<C>, token: &OauthToken) -> Result<(), String> {
+    let text = |text: &str| CString::new(text).map_err(|_| "it contains a NUL".to_owned());
+    let (value, principal) = (text(&token.token)?, text(&token.principal)?);
+    let extensions = token.extensions.iter().flat_map(|(name, value)| [name, value]);
+    let extensions = extensions.map(|part| text(part)).collect::<Result<Vec<_>, _>>()?;
+    let mut parts: Vec<_> = extensions.iter().map(|part| part.as_ptr()).collect();
+    let mut said = [0; 512];
+    // SAFETY: the client is alive while it is borrowed. All texts end with a NUL and live until the call returns, which copies
+    // them; `parts` has as many pointers as are said, and `said` as many bytes.
+    let err = unsafe {
+        native::rd_kafka_oauthbearer_set_token(
+            client.native_ptr(),
+            value.as_ptr(),
+            token.expires_millis(),
+            principal.as_ptr(),
+            parts.as_mut_ptr(),
+            parts.len(),
+            said.as_mut_ptr(),
+            said.len(),
+        )
+    };
+    match Code::from(err) {
+        Code::NoError => Ok(()),
+        // SAFETY: librdkafka ends what it says with a NUL inside of `said`.
+        _ => Err(unsafe { CStr::from_ptr(said.as_ptr()) }.to_string_lossy().into_owned()),
     }
 }
 

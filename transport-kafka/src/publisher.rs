@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::config::KafkaConfig;
 use crate::context::{Health, Observer, lock};
+use crate::token::Login;
 use crate::transport::CAPABILITIES;
 
 use receipt::{Failures, Receipts, Ticket};
@@ -39,8 +40,9 @@ pub(crate) struct KafkaPublisher {
 
 impl KafkaPublisher {
     pub(crate) async fn start(config: Arc<KafkaConfig>, health: Arc<Health>) -> Result<Self> {
+        let login = Login::ready(&config, &health, Instant::now() + config.connect_timeout).await?;
         let desk = Arc::new(Desk::new(Observer::new(health, config.secrets())));
-        let (wire, ended) = Wire::open(&config, desk.clone()).await?;
+        let (wire, ended) = Wire::open(&config, desk.clone(), login).await?;
         let mut capabilities = CAPABILITIES;
         capabilities.max_message_bytes = Some(config.max_message_bytes);
         Ok(Self { desk, wire: Mutex::new(Some(wire)), ended: Mutex::new(Some(ended)), config, capabilities })

@@ -16,9 +16,11 @@ use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::certificate;
 use crate::config::KafkaConfig;
 use crate::context::{Asking, Health, Observer};
 use crate::error::{IS_IT_RUNNING, coded, is_hopeless, of_call};
+use crate::token::Login;
 
 type Client = BaseConsumer<Asking>;
 
@@ -44,10 +46,11 @@ impl Inquiry {
         let deadline = Instant::now() + config.connect_timeout;
         let observer = Observer::new(health.clone(), config.secrets());
         let settings = config.admin();
+        let login = Login::ready(&config, &health, deadline).await?;
         let made = in_background(move || settings.create_with_context(Asking::new(observer))).await?;
         let client: Client = made.map_err(|error| of_call("a Kafka client", &error, &config.secrets()))?;
         let (client, over) = (Arc::new(client), Arc::new(AtomicBool::new(false)));
-        serve(client.clone(), over.clone())?;
+        serve(client.clone(), over.clone(), login)?;
         Ok(Self { client, config, health, deadline, over })
     }
 
@@ -67,15 +70,29 @@ impl Inquiry {
                 }
                 Err(error) => Err(self.unreachable(error.rdkafka_error_code())),
             },
-            () = self.hopeless() => Err(self.unreachable(None)),
+            () = self.hopeless() => Err(self.refused().await),
         }
     }
 
     /// Resolves when librdkafka named a cause that waiting does not mend; it would try for ever.
     async fn hopeless(&self) {
         let context = self.client.context();
-        while !context.cause().is_some_and(|(code, _)| is_hopeless(code)) {
+        while !context.cause().is_some_and(|(code, text)| is_hopeless(code) || certificate::is_refused(&text)) {
             context.heard.notified().await;
+        }
+    }
+
+    /// The same as [`unreachable`](Self::unreachable), with what is wrong with the broker's certificate, if it is that.
+    async fn refused(&self) -> Error {
+        let Some((_, said)) = self.client.context().cause() else { return self.unreachable(None) };
+        let ca = self.config.ca().map(str::to_owned);
+        match in_background(move || certificate::complaint(&said, ca.as_deref())).await {
+            Ok(Some(complaint)) => {
+                let what = format!("Kafka at {} cannot be trusted: {complaint}", self.config.servers);
+                let help = "ssl.ca.location (KAFKA_SSL_CAFILE) names the CAs to trust; the broker needs a valid certificate of one of them, for the host that is connected to";
+                Error::new(ErrorKind::Unavailable, what).help(help)
+            }
+            _ => self.unreachable(None),
         }
     }
 
@@ -102,11 +119,13 @@ impl Drop for Inquiry {
     }
 }
 
-fn serve(client: Arc<Client>, over: Arc<AtomicBool>) -> Result<()> {
+fn serve(client: Arc<Client>, over: Arc<AtomicBool>, mut login: Login) -> Result<()> {
+    login.renew(client.client());
     let serve = move || {
         while !over.load(Relaxed) || Arc::strong_count(&client) > 1 {
             // Errors have gone to the context.
             drop(client.poll(LOOK_AGAIN));
+            login.renew(client.client());
         }
     };
     let spawned = thread::Builder::new().name("gulo-kafka-inquiry".into()).spawn(serve);
@@ -154,6 +173,7 @@ pub(crate) async fn ensure(config: &Arc<KafkaConfig>, health: &Arc<Health>, topo
 }
 
 async fn create(config: &Arc<KafkaConfig>, health: &Arc<Health>, topics: Vec<TopicSpec>) -> Result<()> {
+    let mut login = Login::ready(config, health, Instant::now() + config.connect_timeout).await?;
     let (config, runtime) = (config.clone(), Handle::current());
     let observer = Observer::new(health.clone(), config.secrets());
     in_background(move || {
@@ -162,6 +182,7 @@ async fn create(config: &Arc<KafkaConfig>, health: &Arc<Health>, topics: Vec<Top
             .admin()
             .create_with_context(Asking::new(observer))
             .map_err(|error| of_call("a Kafka client", &error, &secrets))?;
+        login.renew(admin.inner());
         let new: Vec<NewTopic<'_>> = topics.iter().map(new_topic).collect::<Result<_>>()?;
         let options = AdminOptions::new()
             .request_timeout(Some(config.connect_timeout))

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::token::{OauthToken, Tokens};
+
 use super::{Compression, FRAMING, GroupProtocol, KafkaConfig, SaslMechanism, SecurityProtocol, millis};
 
 impl KafkaConfig {
@@ -22,6 +24,33 @@ impl KafkaConfig {
     #[must_use]
     pub fn sasl_mechanism(self, mechanism: SaslMechanism) -> Self {
         self.property("sasl.mechanism", mechanism.name())
+    }
+
+    /// Logs in with tokens that `provider` gives (mechanism OAUTHBEARER). Needs a `Sasl..` protocol.
+    ///
+    /// It is asked by a task of ours: at the first use, then when a quarter of a token's time is left, and again with back-off
+    /// while it fails. It may take its time, up to 30 s; nothing waits for it but the first use. While it fails and the last
+    /// token has ended, the transport's status says so.
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use gulo_transport_kafka::{KafkaConfig, OauthToken, SecurityProtocol};
+    /// # async fn fetch() -> Result<String, std::io::Error> { Ok("..".into()) }
+    /// let config = KafkaConfig::new("kafka:9093").security_protocol(SecurityProtocol::SaslSsl).token_provider(async || {
+    ///     let token = fetch().await?;
+    ///     Ok::<_, std::io::Error>(OauthToken::new(token, "orders", SystemTime::now() + Duration::from_secs(3600)))
+    /// });
+    /// ```
+    #[must_use]
+    pub fn token_provider<F, Fut, E>(self, provider: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<OauthToken, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        let mut config = self.sasl_mechanism(SaslMechanism::OauthBearer);
+        config.tokens = Some(Tokens::new(provider));
+        config
     }
 
     /// The file with the certificates of the CAs that are trusted, PEM. The system's unless said.

@@ -96,7 +96,14 @@ impl KafkaConfig {
                     let absent = ["sasl.username", "sasl.password"].into_iter().filter(|name| said(name).is_none());
                     wrong.extend(absent.map(|name| format!("`sasl.mechanism` needs `{name}`")));
                 }
+                Some("OAUTHBEARER") if self.has_no_tokens() => wrong.push(
+                    "`sasl.mechanism` OAUTHBEARER needs KafkaConfig::token_provider, or librdkafka's own ways to get a token: `sasl.oauthbearer.method`, `enable.sasl.oauthbearer.unsecure.jwt`"
+                        .into(),
+                ),
                 _ => {}
+            }
+            if self.tokens.is_some() && mechanism.as_deref() != Some("OAUTHBEARER") {
+                wrong.push("the token provider would not be used: `sasl.mechanism` is not OAUTHBEARER".into());
             }
         } else if let Some(unused) =
             ["sasl.mechanism", "sasl.username", "sasl.password"].into_iter().find(|name| said(name).is_some())
@@ -119,6 +126,13 @@ impl KafkaConfig {
             }
         }
         wrong
+    }
+
+    fn has_no_tokens(&self) -> bool {
+        let is =
+            |name, value: &str| self.said(For::All, name).is_some_and(|said| said.trim().eq_ignore_ascii_case(value));
+        let by_itself = is("sasl.oauthbearer.method", "oidc") || is("enable.sasl.oauthbearer.unsecure.jwt", "true");
+        self.tokens.is_none() && !by_itself
     }
 
     /// Times that cannot go together.

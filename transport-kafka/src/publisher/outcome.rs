@@ -30,7 +30,8 @@ pub(super) fn check(can: Capabilities, message: &Message) -> Result<()> {
 pub(super) fn too_large(message: &Message, limit: usize) -> Error {
     let (size, topic) = (message.size(), &message.topic);
     let text = format!("a message of {size} bytes for topic `{topic}` is over the limit of {limit} bytes");
-    let help = "KafkaConfig::max_message_bytes (KAFKA_PRODUCER_MAX_REQUEST_SIZE) sets it; brokers and topics have limits too";
+    let help =
+        "KafkaConfig::max_message_bytes (KAFKA_PRODUCER_MAX_REQUEST_SIZE) sets it; brokers and topics have limits too";
     Error::new(ErrorKind::TooLarge, text).help(help)
 }
 

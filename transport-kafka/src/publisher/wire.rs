@@ -20,6 +20,7 @@ use crate::context::{Observer, lock};
 use crate::convert::{to_millis, to_native};
 use crate::error::of_call;
 use crate::native::Alarm;
+use crate::token::Login;
 
 /// How long the thread sleeps where nothing happens, and so how long it may take to see that it is over.
 const NAP: Duration = Duration::from_millis(50);
@@ -141,7 +142,11 @@ pub(super) struct Wire {
 
 impl Wire {
     /// Makes the producer and begins to serve it. The receiver hears when it is gone.
-    pub(super) async fn open(config: &KafkaConfig, desk: Arc<Desk>) -> Result<(Arc<Self>, oneshot::Receiver<()>)> {
+    pub(super) async fn open(
+        config: &KafkaConfig,
+        desk: Arc<Desk>,
+        mut login: Login,
+    ) -> Result<(Arc<Self>, oneshot::Receiver<()>)> {
         let (settings, context) = (config.producer(), Sending(desk.clone()));
         let made = tokio::task::spawn_blocking(move || settings.create_with_context(context)).await;
         let made = made.map_err(|error| Error::new(ErrorKind::Other, "no Kafka producer").source(error))?;
@@ -152,7 +157,7 @@ impl Wire {
         let serve = move || {
             let this = thread::current();
             *lock(&serving.alarm) = Alarm::set(&serving.producer, move || this.unpark());
-            serving.serve(&desk, publish_timeout);
+            serving.serve(&desk, publish_timeout, &mut login);
             // Rings no more, before the producer goes.
             lock(&serving.alarm).take();
             // Purges what is left, which reports it.
@@ -180,9 +185,10 @@ impl Wire {
 
     /// Serves delivery reports until nobody publishes any more. What was handed over before a publisher was dropped has
     /// its time-out; where it was closed, `close` has waited already.
-    fn serve(self: &Arc<Self>, desk: &Desk, publish_timeout: Duration) {
+    fn serve(self: &Arc<Self>, desk: &Desk, publish_timeout: Duration, login: &mut Login) {
         let mut next_probe = Instant::now();
         while desk.is_open() {
+            login.renew(self.producer.client());
             self.poll(desk);
             if desk.observer.health.is_down() && !desk.receipts.are_open() && next_probe <= Instant::now() {
                 next_probe = Instant::now() + PROBE;
@@ -192,6 +198,7 @@ impl Wire {
         let until = Instant::now() + publish_timeout + NAP;
         let under_way = || self.is_held() || desk.receipts.are_open();
         while *desk.phase.borrow() == Phase::Closing && under_way() && Instant::now() < until {
+            login.renew(self.producer.client());
             self.poll(desk);
         }
         while self.is_held() {

@@ -1,0 +1,127 @@
+//! Why a broker's certificate is refused. librdkafka says the same words for a foreign CA, for one that has expired and for
+//! another host's. So once it has said them, the broker is asked for its certificate once more, by ourselves, and nothing else is
+//! said to it.
+
+use std::net::{IpAddr, TcpStream, ToSocketAddrs};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
+use openssl::x509::{X509Ref, X509StoreContextRef};
+
+use crate::context::lock;
+
+/// For each step. Whoever waits has waited already.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+// OpenSSL's numbers, X509_V_ERR_..
+const NOT_YET_VALID: i32 = 9;
+const HAS_EXPIRED: i32 = 10;
+const OF_NO_KNOWN_CA: [i32; 4] = [18, 19, 20, 21];
+const REVOKED: i32 = 23;
+const OF_ANOTHER_HOST: [i32; 2] = [62, 64];
+
+/// What is wrong with the certificate of the broker that librdkafka complained of in `said`, in words; `ca` is the file or folder
+/// with the CAs that are trusted. `None` where that cannot be found out. Blocks, for some seconds at most.
+pub(crate) fn complaint(said: &str, ca: Option<&str>) -> Option<String> {
+    if !is_refused(said) {
+        return None;
+    }
+    let (host, port) = address(said)?;
+    let found = Arc::new(Mutex::new(None));
+    let mut builder = SslConnector::builder(SslMethod::tls_client()).ok()?;
+    match ca.filter(|ca| *ca != "probe") {
+        Some(file) => builder.set_ca_file(file).ok()?,
+        None => builder.set_default_verify_paths().ok()?,
+    }
+    let (keep, expected) = (found.clone(), host.clone());
+    let trusted = ca.map_or_else(|| "the system's store".to_owned(), str::to_owned);
+    builder.set_verify_callback(SslVerifyMode::PEER, move |fine, context| {
+        if !fine {
+            lock(&keep).get_or_insert_with(|| in_words(context, &expected, &trusted));
+        }
+        fine
+    });
+    let stream = connect(&host, port)?;
+    // That it fails is what we are here for; what counts is what the callback was told.
+    drop(builder.build().connect(&host, stream));
+    lock(&found).take()
+}
+
+/// Whether librdkafka complains of a certificate. It says so under more than one code.
+pub(crate) fn is_refused(said: &str) -> bool {
+    said.contains("certificate verify failed")
+}
+
+/// `ssl://host:9093/bootstrap: SSL handshake failed: ..`
+fn address(said: &str) -> Option<(String, u16)> {
+    let (_, rest) = said.split_once("ssl://")?;
+    let (host, port) = rest.split_once('/')?.0.rsplit_once(':')?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    Some((host.to_owned(), port.parse().ok()?))
+}
+
+fn connect(host: &str, port: u16) -> Option<TcpStream> {
+    let addresses = (host, port).to_socket_addrs().ok()?;
+    let stream = addresses.take(4).find_map(|address| TcpStream::connect_timeout(&address, PATIENCE).ok())?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    stream.set_write_timeout(Some(PATIENCE)).ok()?;
+    Some(stream)
+}
+
+fn in_words(context: &X509StoreContextRef, host: &str, trusted: &str) -> String {
+    let error = context.error();
+    let certificate = context.current_cert();
+    match error.as_raw() {
+        HAS_EXPIRED => match certificate {
+            Some(certificate) => format!("its certificate has expired: {}", certificate.not_after()),
+            None => "its certificate has expired".into(),
+        },
+        NOT_YET_VALID => "its certificate is not valid yet: is the clock of this machine right?".into(),
+        code if OF_NO_KNOWN_CA.contains(&code) => format!("its certificate is of no CA in {trusted}"),
+        code if OF_ANOTHER_HOST.contains(&code) => match certificate.map(names) {
+            Some(names) if !names.is_empty() => format!("its certificate is for {}, not for {host}", names.join(", ")),
+            _ => format!("its certificate is not for {host}"),
+        },
+        REVOKED => "its certificate was revoked".into(),
+        _ => error.error_string().to_owned(),
+    }
+}
+
+/// The hosts and addresses that a certificate is for.
+fn names(certificate: &X509Ref) -> Vec<String> {
+    let Some(names) = certificate.subject_alt_names() else { return Vec::new() };
+    let address = |bytes: &[u8]| match bytes.len() {
+        4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
+        _ => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
+    };
+    let name = |name: &openssl::x509::GeneralNameRef| {
+        let host = name.dnsname().map(str::to_owned);
+        host.or_else(|| name.ipaddress().and_then(address).map(|address| address.to_string()))
+    };
+    names.iter().filter_map(|entry| name(entry)).take(8).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_read_out_of_what_librdkafka_says() {
+        for (said, expected) in [
+            ("ssl://127.0.0.1:9093/bootstrap: SSL handshake failed: error", Some(("127.0.0.1", 9093))),
+            ("sasl_ssl://kafka-1.example:9094/1: SSL handshake failed", Some(("kafka-1.example", 9094))),
+            ("sasl_ssl://[::1]:9094/1: SSL handshake failed", Some(("::1", 9094))),
+            ("1/1 brokers are down", None),
+            ("ssl://nonsense", None),
+        ] {
+            assert_eq!(address(said), expected.map(|(host, port)| (host.to_owned(), port)), "{said}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_asked_about_other_failures() {
+        assert_eq!(complaint("ssl://127.0.0.1:1/bootstrap: Connect failed: Connection refused", None), None);
+        assert_eq!(complaint("ssl://127.0.0.1:1/bootstrap: certificate verify failed", None), None);
+    }
+}

@@ -1,0 +1,247 @@
+//! Tokens for OAUTHBEARER: asked for by a task of ours before the old one ends, and given to the clients by the threads that
+//! serve them. librdkafka asks for one too, on a thread that polls and must not wait; that question is not answered: a client
+//! always has been given what there is.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use gulo_bus_core::{Error, ErrorKind, Result};
+use rdkafka::ClientContext;
+use rdkafka::client::Client;
+use rdkafka::error::RDKafkaErrorCode as Code;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use crate::config::KafkaConfig;
+use crate::context::{Health, lock};
+use crate::native;
+
+/// A token that a broker takes for a login: [RFC 7628](https://www.rfc-editor.org/rfc/rfc7628).
+///
+/// Shown nowhere: `Debug` has the principal and when it ends.
+#[derive(Clone)]
+pub struct OauthToken {
+    pub(crate) token: String,
+    pub(crate) principal: String,
+    pub(crate) expires: SystemTime,
+    pub(crate) extensions: Vec<(String, String)>,
+}
+
+impl OauthToken {
+    /// The token (a JWT, as a rule), the principal it is for, and when it ends.
+    pub fn new(token: impl Into<String>, principal: impl Into<String>, expires: SystemTime) -> Self {
+        Self { token: token.into(), principal: principal.into(), expires, extensions: Vec::new() }
+    }
+
+    /// Adds a SASL extension, which some brokers want: `logicalCluster`, ..
+    #[must_use]
+    pub fn extension(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.extensions.push((name.into(), value.into()));
+        self
+    }
+
+    /// Milliseconds since 1970, as librdkafka has it.
+    pub(crate) fn expires_millis(&self) -> i64 {
+        let since = self.expires.duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    fn left(&self) -> Duration {
+        self.expires.duration_since(SystemTime::now()).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for OauthToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (principal, expires) = (&self.principal, &self.expires);
+        f.debug_struct("OauthToken").field("principal", principal).field("expires", expires).finish_non_exhaustive()
+    }
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<OauthToken, Box<dyn StdError + Send + Sync>>> + Send>>;
+type Provider = dyn Fn() -> Answer + Send + Sync;
+
+/// How long a provider may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// A new token is asked for when this part of the old one's time is left.
+const LEFT_TO_RENEW: u32 = 4;
+/// Between two attempts, doubled each time.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
+
+/// The tokens of all clients that are made with one configuration.
+#[derive(Clone)]
+pub(crate) struct Tokens(Arc<Keeper>);
+
+struct Keeper {
+    provider: Box<Provider>,
+    /// What clients are given.
+    current: Mutex<Option<OauthToken>>,
+    /// Counts tokens: a client that was given an earlier one gets the next.
+    version: AtomicU64,
+    /// What the provider said last: nothing, that it failed, or that there is a token.
+    said: watch::Sender<Option<Result<(), String>>>,
+    runs: AtomicBool,
+}
+
+impl Tokens {
+    pub(crate) fn new<F, Fut, E>(provider: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<OauthToken, E>> + Send + 'static,
+        E: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let provider = Box::new(move || -> Answer {
+            let answer = provider();
+            Box::pin(async move { answer.await.map_err(Into::into) })
+        });
+        let said = watch::Sender::new(None);
+        let (current, version, runs) = (Mutex::default(), AtomicU64::new(0), AtomicBool::new(false));
+        Self(Arc::new(Keeper { provider, current, version, said, runs }))
+    }
+
+    /// Waits for a token that is valid, and has it renewed from now on.
+    pub(crate) async fn ready(&self, deadline: Instant) -> Result<()> {
+        if !self.0.runs.swap(true, Ordering::AcqRel) {
+            tokio::spawn(keep(Arc::downgrade(&self.0)));
+        }
+        let mut said = self.0.said.subscribe();
+        let valid = said.wait_for(|said| matches!(said, Some(Ok(()))));
+        if timeout_at(deadline, valid).await.is_ok() {
+            return Ok(());
+        }
+        let text = match &*self.0.said.borrow() {
+            Some(Err(said)) => format!("no token to log in to Kafka: {said}"),
+            _ => "no token to log in to Kafka: the provider has not answered in time".into(),
+        };
+        Err(Error::new(ErrorKind::Unavailable, text).help("see what KafkaConfig::token_provider was given"))
+    }
+
+    /// The token, where a client that was given number `given` has not got it; `given` is its number then.
+    pub(crate) fn newer_than(&self, given: &mut u64) -> Option<OauthToken> {
+        let version = self.0.version.load(Ordering::Acquire);
+        if version == *given {
+            return None;
+        }
+        *given = version;
+        lock(&self.0.current).clone()
+    }
+
+    /// Why there is no valid token, where there is none.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        match &*self.0.said.borrow() {
+            Some(Err(said)) if lock(&self.0.current).as_ref().is_none_or(|token| token.left().is_zero()) => {
+                Some(format!("no valid token: {said}"))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// One client's part: what it was given.
+#[derive(Debug)]
+pub(crate) struct Login {
+    tokens: Option<Tokens>,
+    given: u64,
+    health: Arc<Health>,
+    told: bool,
+}
+
+impl Login {
+    /// Waits for the first token, where clients log in with tokens.
+    pub(crate) async fn ready(config: &KafkaConfig, health: &Arc<Health>, deadline: Instant) -> Result<Self> {
+        if let Some(tokens) = &config.tokens {
+            tokens.ready(deadline).await?;
+        }
+        Ok(Self { tokens: config.tokens.clone(), given: 0, health: health.clone(), told: false })
+    }
+
+    /// Gives the client the newest token. Called by the thread that serves it, right after it was made and then again and
+    /// again. Says once why there is none any more.
+    pub(crate) fn renew<C: ClientContext>(&mut self, client: &Client<C>) -> Option<String> {
+        let tokens = self.tokens.as_ref()?;
+        if let Some(token) = tokens.newer_than(&mut self.given)
+            && let Err(said) = native::give_token(client, &token)
+        {
+            tracing::warn!("the token to log in to Kafka was not taken: {said}");
+        }
+        let trouble = tokens.trouble();
+        let told = std::mem::replace(&mut self.told, trouble.is_some());
+        let trouble = trouble.filter(|_| !told)?;
+        self.health.bad(Code::Authentication, &trouble);
+        Some(trouble)
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tokens")
+    }
+}
+
+/// Asks for tokens for as long as somebody has the keeper.
+async fn keep(keeper: Weak<Keeper>) {
+    let mut back_off = BACK_OFF.0;
+    loop {
+        let Some(asked) = keeper.upgrade().map(|keeper| ask(&keeper)) else { return };
+        let answer = asked.await;
+        let Some(keeper) = keeper.upgrade() else { return };
+        let wait = match answer {
+            Ok(token) => {
+                back_off = BACK_OFF.0;
+                keeper.take(token)
+            }
+            Err(said) => {
+                tracing::warn!("the token provider failed, asking again in {back_off:?}: {said}");
+                keeper.said.send_replace(Some(Err(said)));
+                let wait = back_off;
+                back_off = (back_off * 2).min(BACK_OFF.1);
+                wait
+            }
+        };
+        drop(keeper);
+        sleep(wait).await;
+    }
+}
+
+/// In a task of its own, so that a provider that panics is one that failed.
+fn ask(keeper: &Keeper) -> impl Future<Output = Result<OauthToken, String>> + use<> {
+    let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (keeper.provider)()));
+    async move {
+        let answer = asked.map_err(|_| "it panicked".to_owned())?;
+        let answer = tokio::spawn(timeout(ANSWER_WITHIN, answer)).await.map_err(|_| "it panicked".to_owned())?;
+        let token =
+            answer.map_err(|_| format!("no answer within {ANSWER_WITHIN:?}"))?.map_err(|error| error.to_string())?;
+        check(&token)?;
+        Ok(token)
+    }
+}
+
+/// What librdkafka would refuse, and it would say so to nobody.
+fn check(token: &OauthToken) -> Result<(), String> {
+    let extensions = token.extensions.iter().flat_map(|(name, value)| [name, value]);
+    if [&token.token, &token.principal].into_iter().chain(extensions).any(|text| text.contains('\0')) {
+        return Err("the token contains a NUL".into());
+    }
+    if token.token.is_empty() || token.left().is_zero() {
+        return Err(if token.token.is_empty() { "the token is empty" } else { "the token has expired already" }.into());
+    }
+    Ok(())
+}
+
+impl Keeper {
+    /// When to ask for the next.
+    fn take(&self, token: OauthToken) -> Duration {
+        let left = token.left();
+        *lock(&self.current) = Some(token);
+        self.version.fetch_add(1, Ordering::AcqRel);
+        self.said.send_replace(Some(Ok(())));
+        (left - left / LEFT_TO_RENEW).max(BACK_OFF.0)
+    }
+}
+
+#[cfg(test)]
+mod tests;
