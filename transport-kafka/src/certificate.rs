@@ -48,6 +48,31 @@ pub(crate) fn complaint(said: &str, ca: Option<&str>) -> Option<String> {
     lock(&found).take()
 }
 
+/// Whether the first of these addresses that takes a connection speaks TLS. Blocks, for some seconds at most.
+pub(crate) fn is_asked_for_by(servers: &str) -> bool {
+    let addresses = servers.split(',').filter_map(|server| {
+        let (host, port) = server.trim().rsplit_once(':')?;
+        let host = host.rsplit("://").next()?.trim_start_matches('[').trim_end_matches(']');
+        Some((host.to_owned(), port.parse().ok()?))
+    });
+    let Some((host, stream)) = addresses
+        .filter_map(|(host, port)| Some((connect(&host, port)?, host)))
+        .map(|(stream, host)| (host, stream))
+        .next()
+    else {
+        return false;
+    };
+    let Ok(mut builder) = SslConnector::builder(SslMethod::tls_client()) else { return false };
+    // Nothing is said to it but hello, so who it is does not matter.
+    builder.set_verify(SslVerifyMode::NONE);
+    match builder.build().connect(&host, stream) {
+        Ok(_) => true,
+        // It has shown a certificate and wants ours.
+        Err(openssl::ssl::HandshakeError::Failure(half)) => half.ssl().peer_certificate().is_some(),
+        Err(_) => false,
+    }
+}
+
 /// Whether librdkafka complains of a certificate. It says so under more than one code.
 pub(crate) fn is_refused(said: &str) -> bool {
     said.contains("certificate verify failed")
@@ -99,7 +124,7 @@ fn names(certificate: &X509Ref) -> Vec<String> {
         let host = name.dnsname().map(str::to_owned);
         host.or_else(|| name.ipaddress().and_then(address).map(|address| address.to_string()))
     };
-    names.iter().filter_map(|entry| name(entry)).take(8).collect()
+    names.iter().filter_map(name).take(8).collect()
 }
 
 #[cfg(test)]

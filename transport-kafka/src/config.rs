@@ -195,6 +195,11 @@ impl KafkaConfig {
         self.properties.of(audience, name).map(|said| said.value.as_str())
     }
 
+    /// Whether clients speak TLS.
+    pub(crate) fn speaks_tls(&self) -> bool {
+        self.said(For::All, "security.protocol").is_some_and(|said| said.trim().to_ascii_lowercase().ends_with("ssl"))
+    }
+
     /// The file or folder with the CAs that are trusted, where one is named.
     pub(crate) fn ca(&self) -> Option<&str> {
         self.said(For::All, "ssl.ca.location")

@@ -30,7 +30,7 @@ use tokio::sync::oneshot;
 use crate::config::KafkaConfig;
 use crate::context::{Health, Observer};
 use crate::convert::Copier;
-use crate::error::of_call;
+use crate::error::{coded, of_call};
 use crate::rebalance::{Change, GroupConsumer, Place, SourceContext};
 use crate::shared::{Command, Shared};
 use crate::token::Login;
@@ -44,6 +44,9 @@ use trouble::Troubles;
 
 /// The longest sleep: a rebalance of the group waits for a member that polls seldom.
 const NAP: Duration = Duration::from_millis(100);
+
+/// How long the group's coordinator is waited for before the group is joined.
+const GROUP_ANSWERS: Duration = Duration::from_secs(3);
 
 /// How long a question to the broker about positions may take.
 pub(crate) const ASK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -179,6 +182,7 @@ impl Driver {
         let subscribed = match &self.plan.spec.topics {
             Topics::Named(_) if self.is_solo() => return self.take_all(),
             Topics::Named(names) => {
+                self.ask_group()?;
                 if self.start_position() == Position::Latest {
                     // "From now on" is now, and not when the group has given us the partition.
                     self.ends = self.resolve(&self.all_places(), Position::Latest)?;
@@ -191,6 +195,23 @@ impl Driver {
         };
         subscribed
             .map_err(|error| Error::new(ErrorKind::Config, format!("Kafka did not take the subscription: {error}")))
+    }
+
+    /// Fails where the group is not for us. librdkafka says so once, in passing, and then tries for ever. The group's
+    /// coordinator has to be found in any case, so this costs one short request; one that takes its time is not waited for.
+    fn ask_group(&self) -> Result<()> {
+        let Some(place) = self.all_places().into_iter().next() else { return Ok(()) };
+        let until = Instant::now() + GROUP_ANSWERS;
+        while self.consumer.committed_offsets(crate::rebalance::list([&place]), NAP / 2).is_err()
+            && Instant::now() < until
+        {
+            // Causes are told to whoever polls. Nothing is subscribed to yet, so nothing else comes.
+            drop(self.consumer.poll(Duration::ZERO));
+            if let Some((code, said)) = self.consumer.context().heard_of(Code::GroupAuthorizationFailed) {
+                return Err(coded("joining it", code, Some(&said)));
+            }
+        }
+        Ok(())
     }
 
     fn take_all(&mut self) -> Result<()> {
@@ -304,7 +325,7 @@ impl Driver {
         let said = self.consumer.client().fatal_error().map(|(_, text)| text);
         let secrets = self.plan.config.secrets();
         let said = said.map(|said| secrets.scrub(&said).into_owned());
-        self.end(&crate::error::coded("the Kafka consumer ended", code, said.as_deref()));
+        self.end(&coded("the Kafka consumer ended", code, said.as_deref()));
     }
 
     fn start_position(&self) -> Position {

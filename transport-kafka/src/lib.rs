@@ -22,6 +22,7 @@ mod certificate;
 mod config;
 mod context;
 mod convert;
+mod diagnosis;
 mod driver;
 mod error;
 mod lane;

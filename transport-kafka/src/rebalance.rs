@@ -111,6 +111,11 @@ impl SourceContext {
         lock(&self.heard).errors.push((code, text));
     }
 
+    /// The error of this code, where it was heard and not acted on yet.
+    pub(crate) fn heard_of(&self, code: Code) -> Option<(Code, String)> {
+        lock(&self.heard).errors.iter().find(|(heard, _)| *heard == code).cloned()
+    }
+
     fn count(&self) {
         self.served.fetch_add(1, Relaxed);
     }

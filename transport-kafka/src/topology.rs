@@ -13,13 +13,14 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::metadata::Metadata;
 use tokio::runtime::Handle;
-use tokio::task::spawn_blocking;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::certificate;
 use crate::config::KafkaConfig;
 use crate::context::{Asking, Health, Observer};
-use crate::error::{IS_IT_RUNNING, coded, is_hopeless, of_call};
+use crate::diagnosis;
+use crate::error::{IS_IT_RUNNING, coded, of_call};
 use crate::token::Login;
 
 type Client = BaseConsumer<Asking>;
@@ -28,6 +29,9 @@ type Client = BaseConsumer<Asking>;
 pub(crate) type Found = BTreeMap<String, i32>;
 
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// After so long without any cause but that "all brokers are down", the broker is asked whether it speaks TLS.
+const HANGS_UP: Duration = Duration::from_millis(500);
 
 /// A connection that only asks. librdkafka tells the cause of a failure to whoever polls, and only meanwhile, so a thread
 /// does that until this is dropped. That thread drops the client too, which may block.
@@ -54,7 +58,8 @@ impl Inquiry {
         Ok(Self { client, config, health, deadline, over })
     }
 
-    /// All topics, asked for in one request. Fails with the first cause that librdkafka names.
+    /// All topics that may be seen, asked for in one request. Fails with the first cause that librdkafka names, at once where
+    /// waiting does not mend it.
     pub(crate) async fn topics(&self) -> Result<Found> {
         let (client, left) = (self.client.clone(), self.deadline - Instant::now());
         let asked = in_background(move || {
@@ -70,40 +75,77 @@ impl Inquiry {
                 }
                 Err(error) => Err(self.unreachable(error.rdkafka_error_code())),
             },
-            () = self.hopeless() => Err(self.refused().await),
+            () = self.hopeless() => Err(self.hopeless_because().await),
+            () = self.is_plain_on_tls() => {
+                let text = format!("Kafka at {} cannot be reached: the listener wants TLS", self.config.servers);
+                let help = "set security.protocol (KAFKA_SECURITY_PROTOCOL) to SSL or SASL_SSL";
+                Err(Error::new(ErrorKind::Config, text).help(help))
+            }
+        }
+    }
+
+    /// All of `absent` in one error: those that there are, but not for us, or those that there are not.
+    pub(crate) async fn why_absent(&self, absent: &[&str]) -> Error {
+        let (client, names) = (self.client.clone(), absent.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        let left = self.deadline.saturating_duration_since(Instant::now()).min(Duration::from_secs(2));
+        let is_denied = move |name: &String| {
+            let asked = client.fetch_metadata(Some(name), left);
+            asked.is_ok_and(|metadata| {
+                metadata
+                    .topics()
+                    .iter()
+                    .any(|topic| topic.error().map(Code::from) == Some(Code::TopicAuthorizationFailed))
+            })
+        };
+        let denied = in_background(move || names.into_iter().filter(is_denied).collect::<Vec<_>>()).await;
+        match denied {
+            Ok(denied) if !denied.is_empty() => {
+                let names: Vec<String> = denied.iter().map(|name| format!("`{name}`")).collect();
+                let text = format!("no right to read or describe topic {}", names.join(", "));
+                Error::new(ErrorKind::Refused, text)
+                    .help("the broker's ACLs do not allow it: Describe, and Read or Write")
+            }
+            _ => missing(absent),
         }
     }
 
     /// Resolves when librdkafka named a cause that waiting does not mend; it would try for ever.
     async fn hopeless(&self) {
         let context = self.client.context();
-        while !context.cause().is_some_and(|(code, text)| is_hopeless(code) || certificate::is_refused(&text)) {
+        while context.cause().is_none_or(|(code, said)| diagnosis::of(code, &said).passes) {
             context.heard.notified().await;
         }
     }
 
-    /// The same as [`unreachable`](Self::unreachable), with what is wrong with the broker's certificate, if it is that.
-    async fn refused(&self) -> Error {
-        let Some((_, said)) = self.client.context().cause() else { return self.unreachable(None) };
-        let ca = self.config.ca().map(str::to_owned);
-        match in_background(move || certificate::complaint(&said, ca.as_deref())).await {
+    async fn hopeless_because(&self) -> Error {
+        let Some((code, said)) = self.client.context().cause() else { return self.unreachable(None) };
+        let (ca, asked) = (self.config.ca().map(str::to_owned), said.clone());
+        match in_background(move || certificate::complaint(&asked, ca.as_deref())).await {
             Ok(Some(complaint)) => {
                 let what = format!("Kafka at {} cannot be trusted: {complaint}", self.config.servers);
-                let help = "ssl.ca.location (KAFKA_SSL_CAFILE) names the CAs to trust; the broker needs a valid certificate of one of them, for the host that is connected to";
-                Error::new(ErrorKind::Unavailable, what).help(help)
+                diagnosis::of(code, &said).error(what)
             }
             _ => self.unreachable(None),
         }
     }
 
+    /// Resolves when a broker that just hangs up turns out to speak TLS, and we do not. librdkafka names no cause then.
+    async fn is_plain_on_tls(&self) {
+        sleep(HANGS_UP).await;
+        let hung_up = self.client.context().cause().is_some_and(|(code, _)| code == Code::AllBrokersDown);
+        if hung_up && !self.config.speaks_tls() {
+            let servers = self.config.servers.clone();
+            if in_background(move || certificate::is_asked_for_by(&servers)).await.is_ok_and(|tls| tls) {
+                return;
+            }
+        }
+        std::future::pending().await
+    }
+
     fn unreachable(&self, code: Option<Code>) -> Error {
         let what = format!("Kafka at {} cannot be reached", self.config.servers);
         match (self.client.context().cause(), code) {
-            (Some((Code::AllBrokersDown, text)), _) => {
-                let help = "does the listener want TLS (security.protocol)? is it running? set KAFKA_BOOTSTRAP_SERVERS";
-                Error::new(ErrorKind::Unavailable, format!("{what}: {text}")).help(help)
-            }
-            (Some((code, text)), _) => coded(&what, code, Some(&text)),
+            (Some((code, said)), _) => diagnosis::of(code, &said).error(format!("{what}: {said}")),
             (None, Some(code)) if code != Code::BrokerTransportFailure => coded(&what, code, None),
             _ => {
                 let text = format!("{what}: no answer within {:?}", self.config.connect_timeout);
@@ -137,9 +179,14 @@ fn found(metadata: &Metadata) -> Found {
     there.map(|topic| (topic.name().to_owned(), topic.partitions().len() as i32)).collect()
 }
 
+/// On a thread of its own, and not on one of the runtime's: a runtime that is dropped would wait for it, and so would a program
+/// that ends because it was refused.
 async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    let done = spawn_blocking(work).await;
-    done.map_err(|error| Error::new(ErrorKind::Other, "asking Kafka was broken off").source(error))
+    let (done, answer) = oneshot::channel();
+    let work = move || drop(done.send(work()));
+    let spawned = thread::Builder::new().name("gulo-kafka-asking".into()).spawn(work);
+    spawned.map_err(|error| Error::new(ErrorKind::Other, "no thread to ask Kafka").source(error))?;
+    answer.await.map_err(|error| Error::new(ErrorKind::Other, "asking Kafka was broken off").source(error))
 }
 
 /// Names all of `missing` in one error.
@@ -164,7 +211,7 @@ pub(crate) async fn ensure(config: &Arc<KafkaConfig>, health: &Arc<Health>, topo
     }
     let names: Vec<&str> = absent.iter().map(|topic| &*topic.name).collect();
     match topology.mode {
-        TopologyMode::Check => Err(missing(&names)),
+        TopologyMode::Check => Err(inquiry.why_absent(&names).await),
         TopologyMode::Create => {
             create(config, health, absent.clone()).await?;
             until_there(&inquiry, &names).await

@@ -17,7 +17,7 @@ use crate::context::Health;
 use crate::driver::{self, Plan};
 use crate::publisher::KafkaPublisher;
 use crate::source::{KafkaSource, nothing_committed};
-use crate::topology::{self, Found, Inquiry, missing};
+use crate::topology::{self, Found, Inquiry};
 
 /// What Kafka can do, as far as it does not depend on the configuration.
 pub(crate) const CAPABILITIES: Capabilities = {
@@ -84,11 +84,12 @@ impl KafkaTransport {
 
     /// The named topics with their partitions; all that is missing is named.
     async fn named_topics(&self, topics: &Topics) -> Result<Vec<(Arc<str>, i32)>> {
-        let found: Found = Inquiry::open(&self.config, &self.health).await?.topics().await?;
+        let inquiry = Inquiry::open(&self.config, &self.health).await?;
+        let found: Found = inquiry.topics().await?;
         let Topics::Named(names) = topics else { return Ok(Vec::new()) };
         let absent: Vec<&str> = names.iter().map(|name| &**name).filter(|name| !found.contains_key(*name)).collect();
         if !absent.is_empty() {
-            return Err(missing(&absent));
+            return Err(inquiry.why_absent(&absent).await);
         }
         let mut named: Vec<(Arc<str>, i32)> = Vec::new();
         for name in names {
