@@ -11,6 +11,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use tokio::sync::Notify;
 
 use crate::config::Secrets;
+use crate::diagnosis;
 use crate::error::is_connection;
 
 /// Locks, whatever a thread that held it did: the states behind our locks are whole after every statement.
@@ -25,21 +26,51 @@ pub(crate) struct Health(Mutex<Option<Trouble>>);
 #[derive(Debug)]
 struct Trouble {
     since: SystemTime,
+    weight: Weight,
     code: Code,
     reason: String,
 }
 
+/// How much a cause tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// "All brokers down" follows every cause.
+    Nothing,
+    /// A broker that is restarting, say.
+    Passes,
+    /// A password that is wrong stays so; when connections have to be made anew, their end is heard of first.
+    Lasts,
+    Ours,
+}
+
+impl Weight {
+    fn of(code: Code, reason: &str) -> Self {
+        match code {
+            Code::AllBrokersDown => Self::Nothing,
+            _ if diagnosis::of(code, reason).passes => Self::Passes,
+            _ => Self::Lasts,
+        }
+    }
+}
+
 impl Health {
-    /// Keeps the first cause. "All brokers down" follows every cause and says nothing, so it gives way to a real one.
-    pub(crate) fn bad(&self, code: Code, reason: &str) {
+    /// Keeps the first cause, unless another one tells more.
+    fn bad(&self, code: Code, reason: &str) {
+        self.set(Weight::of(code, reason), code, reason);
+    }
+
+    /// There is no token to log in with: whatever librdkafka says besides follows from that.
+    pub(crate) fn no_token(&self, reason: &str) {
+        self.set(Weight::Ours, Code::Authentication, reason);
+    }
+
+    fn set(&self, weight: Weight, code: Code, reason: &str) {
         let mut trouble = lock(&self.0);
         let known = trouble.as_ref();
-        if known.is_some_and(|known| known.code != Code::AllBrokersDown || code == Code::AllBrokersDown) {
-            return;
+        if known.is_none_or(|known| known.weight < weight) {
+            let since = known.map_or_else(SystemTime::now, |known| known.since);
+            *trouble = Some(Trouble { since, weight, code, reason: reason.to_owned() });
         }
-        let since = known.map_or_else(SystemTime::now, |known| known.since);
-        let reason = reason.to_owned();
-        *trouble = Some(Trouble { since, code, reason });
     }
 
     /// A broker has answered just now.
@@ -162,8 +193,14 @@ mod tests {
         health.bad(Code::BrokerTransportFailure, "b:9092: refused");
         health.bad(Code::Resolve, "later");
         health.bad(Code::AllBrokersDown, "1/1 brokers are down");
-        let Status::Down { reason, .. } = health.status() else { panic!("up") };
-        assert_eq!(reason, "b:9092: refused");
+        let reason = |health: &Health| health.cause().map(|(_, reason)| reason).unwrap_or_default();
+        assert_eq!(reason(&health), "b:9092: refused");
+        health.bad(Code::Authentication, "wrong password");
+        health.bad(Code::BrokerTransportFailure, "b:9092: refused");
+        assert_eq!(reason(&health), "wrong password", "what lasts tells more");
+        health.no_token("no token");
+        health.bad(Code::Authentication, "wrong token");
+        assert_eq!(reason(&health), "no token");
         health.good();
         assert_eq!(health.status(), Status::Up);
     }

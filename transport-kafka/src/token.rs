@@ -12,7 +12,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use gulo_bus_core::{Error, ErrorKind, Result};
 use rdkafka::ClientContext;
 use rdkafka::client::Client;
-use rdkafka::error::RDKafkaErrorCode as Code;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -171,7 +170,7 @@ impl Login {
         let trouble = tokens.trouble();
         let told = std::mem::replace(&mut self.told, trouble.is_some());
         let trouble = trouble.filter(|_| !told)?;
-        self.health.bad(Code::Authentication, &trouble);
+        self.health.no_token(&trouble);
         Some(trouble)
     }
 }

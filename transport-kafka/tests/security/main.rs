@@ -1,0 +1,88 @@
+//! Logins, rights and certificates on a real secured broker: `scripts/brokers up kafka-secure`. Without it these cases are shown
+//! as ignored, with the reason, and fail where `GULO_REQUIRE` names `kafka`.
+
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod later;
+mod mechanisms;
+mod place;
+mod refusals;
+#[path = "../support/mod.rs"]
+#[allow(dead_code)]
+mod rig;
+mod rights;
+#[path = "../broker/support.rs"]
+#[allow(dead_code)]
+mod support;
+mod tokens;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+type Body = fn() -> std::pin::Pin<Box<dyn Future<Output = ()>>>;
+
+macro_rules! cases {
+    ($($module:ident::$name:ident;)*) => {
+        const CASES: &[(&str, Body)] = &[$((
+            concat!(stringify!($module), "::", stringify!($name)),
+            || Box::pin($module::$name()),
+        ),)*];
+    };
+}
+
+cases! {
+    mechanisms::tls_with_a_certificate_of_ours_from_files;
+    mechanisms::tls_with_a_certificate_of_ours_as_text;
+    mechanisms::sasl_plain;
+    mechanisms::scram_sha_256;
+    mechanisms::scram_sha_512;
+    mechanisms::scram_in_the_open;
+    mechanisms::what_a_deployment_sets_in_its_environment;
+    refusals::a_wrong_password;
+    refusals::a_mechanism_that_the_broker_has_not;
+    refusals::a_ca_that_is_not_ours;
+    refusals::a_certificate_that_has_expired;
+    refusals::a_certificate_of_another_host;
+    refusals::no_certificate_of_ours_where_one_is_wanted;
+    refusals::no_tls_where_it_is_wanted;
+    refusals::tls_where_there_is_none;
+    refusals::a_broker_that_is_not_there;
+    refusals::a_host_that_is_not_there;
+    refusals::a_topic_that_is_not_there;
+    rights::a_topic_that_is_not_for_us_is_refused_to_who_publishes;
+    rights::a_topic_that_is_not_for_us_is_refused_to_who_reads;
+    rights::a_group_that_is_not_for_us_is_refused_at_once;
+    rights::a_topic_that_we_may_not_make_is_named;
+    later::a_new_password_is_wanted_from_the_next_connection_on;
+    later::a_login_that_fails_after_the_start_shows_and_heals;
+    later::a_right_that_is_taken_away_shows_and_its_return_heals;
+    tokens::a_provider_logs_in_and_is_asked_again_before_its_token_ends;
+    tokens::a_provider_that_fails_at_first_fails_the_start_in_its_deadline;
+    tokens::a_token_that_the_broker_does_not_take_is_a_clear_error;
+    tokens::a_provider_that_fails_later_shows_and_heals;
+    tokens::a_slow_provider_keeps_nothing_waiting;
+}
+
+fn main() -> ExitCode {
+    let place = place::place();
+    let absent = place.unavailable();
+    let required = std::env::var("GULO_REQUIRE").unwrap_or_default();
+    let required = required.split(',').any(|name| name.trim() == "kafka");
+    let kind = absent.clone().unwrap_or_else(|| place.title());
+    let trial = |(name, body): &(&str, Body)| {
+        let (body, absent) = (*body, absent.clone());
+        let ignored = absent.is_some() && !required;
+        let case = move || match absent {
+            Some(why) => Err(format!("GULO_REQUIRE names kafka: {why}").into()),
+            None => {
+                let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+                runtime.block_on(body());
+                runtime.shutdown_background();
+                Ok(())
+            }
+        };
+        Trial::test(*name, case).with_kind(kind.clone()).with_ignored_flag(ignored)
+    };
+    libtest_mimic::run(&Arguments::from_args(), CASES.iter().map(trial).collect()).exit_code()
+}
