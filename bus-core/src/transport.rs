@@ -8,6 +8,7 @@ mod capability;
 mod event;
 mod spec;
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -71,10 +72,10 @@ pub trait Publisher: Send + Sync + 'static {
 
 /// Receives messages, as a member of a group or alone.
 ///
-/// One task owns it. All of what it hands out between [`LaneEvent::Opened`] and the end of the lane carries that
+/// One task owns it. It is [`Any`], so that a [`Transaction`] of its transport can take part in it. All of what it hands out between [`LaneEvent::Opened`] and the end of the lane carries that
 /// lane's epoch; verdicts and commands for another epoch do nothing.
 #[async_trait]
-pub trait Source: Send + 'static {
+pub trait Source: Any + Send {
     /// Waits for at least one delivery or event and adds it to `inbox`, at most `room` deliveries. With `room` 0 it
     /// still yields events. At most [`SubscribeSpec::window`] deliveries of a lane are ever out and unsettled,
     /// counted from the oldest unsettled one; a lane that is full is held back alone.

@@ -13,8 +13,8 @@ mod positions;
 mod trouble;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -52,12 +52,12 @@ const GROUP_ANSWERS: Duration = Duration::from_secs(3);
 pub(crate) const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The source's end of a driver.
-#[derive(Debug)]
 pub(crate) struct Handle {
     pub(crate) shared: Arc<Shared>,
     pub(crate) commit_every: usize,
     /// Messages taken at a time.
     pub(crate) at_a_time: usize,
+    pub(crate) consumer: Weak<GroupConsumer>,
     context: Arc<SourceContext>,
 }
 
@@ -169,6 +169,7 @@ impl Driver {
             shared: self.shared.clone(),
             commit_every: self.plan.spec.commit.every.max(1),
             at_a_time: self.plan.config.max_poll_records.max(1),
+            consumer: Arc::downgrade(&self.consumer),
             context: self.consumer.context().clone(),
         }
     }

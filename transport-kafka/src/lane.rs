@@ -29,6 +29,8 @@ pub(crate) struct OpenLane {
     pub(crate) held: bool,
     /// Verdicts come too late for it.
     pub(crate) frozen: bool,
+    /// A transaction is about to commit it, and nobody else may meanwhile.
+    pub(crate) bound: bool,
     /// A position to commit although nothing has been finished here yet.
     pub(crate) initial: Option<i64>,
     /// Where it was told to begin, where that is known.
@@ -56,6 +58,7 @@ impl OpenLane {
             draining: false,
             held: false,
             frozen: false,
+            bound: false,
             initial: None,
             start: None,
             confirmed: None,
@@ -77,12 +80,28 @@ impl OpenLane {
         Origin { topic: self.place.topic.clone(), partition: u32::try_from(self.place.partition).ok(), offset }
     }
 
-    /// Where a successor must read on, unless the broker has confirmed it already.
+    /// Where a successor must read on, unless the broker has confirmed it already, or a transaction is about to.
     pub(crate) fn to_commit(&self) -> Option<Mark> {
-        let finished = self.ledger.finished_above();
+        if self.bound {
+            return None;
+        }
+        self.mark(&self.ledger)
+    }
+
+    /// The same, as it will be when these are finished too.
+    pub(crate) fn mark_with(&self, finished: &[u64]) -> Option<Mark> {
+        let mut ledger = self.ledger.clone();
+        for seq in finished {
+            ledger.finish(*seq);
+        }
+        self.mark(&ledger)
+    }
+
+    fn mark(&self, ledger: &Ledger) -> Option<Mark> {
+        let finished = ledger.finished_above();
         // Where nothing is finished from the start on, something may be finished above.
-        let begin = || self.start.or_else(|| self.ledger.first_unfinished()).filter(|_| !finished.is_empty());
-        let offset = self.ledger.watermark().or(self.initial).or_else(begin)?;
+        let begin = || self.start.or_else(|| ledger.first_unfinished()).filter(|_| !finished.is_empty());
+        let offset = ledger.watermark().or(self.initial).or_else(begin)?;
         Some(Mark { offset, finished }).filter(|mark| self.confirmed.as_ref() != Some(mark))
     }
 

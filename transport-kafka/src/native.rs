@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::TopicPartitionList;
@@ -22,6 +23,7 @@ use rdkafka::message::BorrowedHeaders;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 
 use crate::token::OauthToken;
+use crate::transaction::Failure;
 
 /// Sends a commit of `offsets`, each the next one to read. Its answer comes as a call of
 /// [`ConsumerContext::commit_callback`] out of `poll`.
@@ -45,6 +47,30 @@ pub(crate) fn commit<C: ConsumerContext>(consumer: &BaseConsumer<C>, offsets: &T
     match Code::from(err) {
         Code::NoError => Ok(()),
         code => Err(code),
+    }
+}
+
+/// Commits the open transaction of a producer that somebody polls. `Producer::commit_transaction` flushes first, which takes
+/// 100 ms whether there is anything or not; librdkafka's own call waits for what is on its way by itself.
+pub(crate) fn commit_transaction<C: ProducerContext>(
+    producer: &BaseProducer<C>,
+    timeout: Duration,
+) -> Result<(), Failure> {
+    let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the client is alive while it is borrowed. The error, if there is one, is ours, read and then destroyed.
+    unsafe {
+        let error = native::rd_kafka_commit_transaction(producer.client().native_ptr(), millis);
+        if error.is_null() {
+            return Ok(());
+        }
+        let failure = Failure {
+            code: native::rd_kafka_error_code(error).into(),
+            said: CStr::from_ptr(native::rd_kafka_error_string(error)).to_string_lossy().into_owned(),
+            retriable: native::rd_kafka_error_is_retriable(error) != 0,
+            aborts: native::rd_kafka_error_txn_requires_abort(error) != 0,
+        };
+        native::rd_kafka_error_destroy(error);
+        Err(failure)
     }
 }
 

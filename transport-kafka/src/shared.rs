@@ -50,6 +50,9 @@ pub(crate) struct State {
     /// Verdicts since the last commit was put together, and since when.
     pub(crate) settled: usize,
     pub(crate) settled_since: Option<Instant>,
+    /// A commit is on its way, or was given up and may still be carried out.
+    pub(crate) committing: bool,
+    pub(crate) in_doubt: bool,
     /// Messages came since the driver last looked.
     pub(crate) received: bool,
     copier: Copier,
@@ -96,6 +99,11 @@ impl Shared {
 }
 
 impl State {
+    /// Whether a commit may still be carried out that was sent before.
+    pub(crate) fn commit_is_open(&self) -> bool {
+        self.committing || self.in_doubt
+    }
+
     /// Moves events and at most `room` deliveries to `inbox`; `false` where there was nothing. What went wrong in a
     /// lane's queue goes to `trouble`.
     pub(crate) fn look(

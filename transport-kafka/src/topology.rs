@@ -13,9 +13,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::metadata::Metadata;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::background::in_background;
 use crate::certificate;
 use crate::config::KafkaConfig;
 use crate::context::{Asking, Health, Observer};
@@ -177,16 +177,6 @@ fn serve(client: Arc<Client>, over: Arc<AtomicBool>, mut login: Login) -> Result
 fn found(metadata: &Metadata) -> Found {
     let there = metadata.topics().iter().filter(|topic| topic.error().is_none());
     there.map(|topic| (topic.name().to_owned(), topic.partitions().len() as i32)).collect()
-}
-
-/// On a thread of its own, and not on one of the runtime's: a runtime that is dropped would wait for it, and so would a program
-/// that ends because it was refused.
-async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    let (done, answer) = oneshot::channel();
-    let work = move || drop(done.send(work()));
-    let spawned = thread::Builder::new().name("gulo-kafka-asking".into()).spawn(work);
-    spawned.map_err(|error| Error::new(ErrorKind::Other, "no thread to ask Kafka").source(error))?;
-    answer.await.map_err(|error| Error::new(ErrorKind::Other, "asking Kafka was broken off").source(error))
 }
 
 /// Names all of `missing` in one error.

@@ -12,7 +12,7 @@ pub use runs::Run;
 /// It counts arrivals and never computes `offset + 1` over a gap: transaction markers, aborted records and compaction
 /// leave holes in a Kafka log that never arrive. Cost per message is constant (amortised); memory is one entry per
 /// arrival above the watermark.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Ledger {
     /// Arrivals from the first unfinished one on: position and whether it is finished.
     open: VecDeque<(i64, bool)>,

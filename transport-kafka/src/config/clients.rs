@@ -35,6 +35,16 @@ impl KafkaConfig {
         self.finish(config, For::Producers)
     }
 
+    /// A client that sends in transactions of `id`.
+    pub(crate) fn transactional(&self, id: &str) -> ClientConfig {
+        let mut config = self.producer();
+        config.set("transactional.id", id);
+        // A message that is given up later than its transaction would be given up by nobody.
+        let transaction = self.time(For::Producers, "transaction.timeout.ms").unwrap_or(Duration::from_secs(60));
+        config.set("delivery.timeout.ms", millis(self.publish_timeout.min(transaction), 1));
+        config
+    }
+
     /// A client that receives for `group`.
     pub(crate) fn consumer(&self, group: &str) -> ClientConfig {
         let mut config = self.base(For::Consumers);

@@ -103,6 +103,8 @@ impl Driver {
         let offset = |lane: &crate::lane::OpenLane| Some((lane.id, lane.place.clone(), lane.to_commit()?));
         let marks: Vec<_> = state.lanes.iter().filter_map(offset).collect();
         (state.settled, state.settled_since) = (0, None);
+        // Under the lock that binds lanes: who binds one sees what was sent before.
+        state.committing = !marks.is_empty();
         drop(state);
         if marks.is_empty() {
             return;
@@ -110,7 +112,10 @@ impl Driver {
         let list = list_of_marks(marks.iter().map(|(_, place, mark)| (place, mark)));
         match native::commit(&self.consumer, &list) {
             Ok(()) => self.commits.in_flight = Some(InFlight { sent: now, marks }),
-            Err(code) => self.commit_failed(now, code),
+            Err(code) => {
+                self.shared.lock().committing = false;
+                self.commit_failed(now, code);
+            }
         }
     }
 
@@ -123,6 +128,7 @@ impl Driver {
         let own = answer.parts.iter().find_map(|part| part.code);
         let none = answer.overall.is_some() && own.is_none();
         let mut state = self.shared.lock();
+        state.committing = false;
         for (lane, place, mark) in asked.marks {
             let refused = answer.parts.iter().any(|part| part.place == place && part.code.is_some());
             // A lane of another epoch is another lane.
@@ -139,6 +145,8 @@ impl Driver {
 
     fn commit_succeeded(&mut self) {
         self.commits.succeeded();
+        // The coordinator has gone through all that was sent before.
+        self.shared.lock().in_doubt = false;
         self.plan.health.good();
         self.recovered_by_commit();
     }
@@ -162,6 +170,7 @@ impl Driver {
         if let Some(lost) = lost {
             // It may be carried out yet, and set the group back: what is confirmed is not known any more.
             let mut state = self.shared.lock();
+            (state.committing, state.in_doubt) = (false, true);
             for (lane, _, _) in &lost.marks {
                 if let Some(lane) = state.lanes.get_mut(*lane) {
                     lane.confirmed = None;
