@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Headers as _};
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -81,6 +81,9 @@ impl Eye {
                 Some(Ok(message)) if message.key() == Some(PROBE.as_bytes()) => {}
                 Some(Ok(message)) => records.push(record(&message)),
                 Some(Err(KafkaError::PartitionEOF(_))) => open -= 1,
+                // One of several brokers may be away.
+                Some(Err(KafkaError::MessageConsumption(Code::BrokerTransportFailure)))
+                    if Instant::now() < deadline => {}
                 Some(Err(error)) => return Err(error.into()),
                 None if Instant::now() > deadline => return Err(format!("{topic} could not be read in time").into()),
                 None => {}
@@ -113,13 +116,49 @@ impl Eye {
         Ok(found.groups().first().map(|group| group.state().to_owned()).unwrap_or_default())
     }
 
+    /// The node that leads a partition.
+    pub(crate) fn leader(&self, topic: &str, partition: i32) -> Result<i32, Trouble> {
+        let found = self.client("prove-eye")?.fetch_metadata(Some(topic), PATIENCE)?;
+        let partitions = found.topics().iter().flat_map(|topic| topic.partitions());
+        let leader = partitions.filter(|found| found.id() == partition).map(|found| found.leader()).next();
+        leader.filter(|id| *id > 0).ok_or_else(|| format!("nobody leads {topic}[{partition}]").into())
+    }
+
+    /// Puts a group that has no members somewhere else.
+    pub(crate) fn put(&self, topic: &str, group: &str, to: &Positions) -> Result<(), Trouble> {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in to {
+            list.add_partition_offset(topic, *partition, Offset::Offset(*offset))?;
+        }
+        Ok(self.client(group)?.commit(&list, CommitMode::Sync)?)
+    }
+
+    /// Deletes a group, and with it all that it has committed.
+    pub(crate) async fn delete_group(&self, group: &str) -> Result<(), Trouble> {
+        for answer in self.admin()?.delete_groups(&[group], &AdminOptions::new()).await? {
+            answer.map_err(|(name, code)| format!("{name}: {code}"))?;
+        }
+        Ok(())
+    }
+
+    /// Gives `topic` so many partitions in all.
+    pub(crate) async fn grow(&self, topic: &str, partitions: usize) -> Result<(), Trouble> {
+        for answer in
+            self.admin()?.create_partitions(&[NewPartitions::new(topic, partitions)], &AdminOptions::new()).await?
+        {
+            answer.map_err(|(name, code)| format!("{name}: {code}"))?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn admin(&self) -> Result<AdminClient<DefaultClientContext>, Trouble> {
         Ok(self.config().create()?)
     }
 
-    /// Changes a setting of `topic`. All others go back to their defaults.
-    pub(crate) async fn set(&self, topic: &str, name: &str, value: &str) -> Result<(), Trouble> {
-        let wish = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(name, value);
+    /// Changes settings of `topic`. All others go back to their defaults.
+    pub(crate) async fn set(&self, topic: &str, settings: &[(&str, &str)]) -> Result<(), Trouble> {
+        let wish = AlterConfig::new(ResourceSpecifier::Topic(topic));
+        let wish = settings.iter().fold(wish, |wish, (name, value)| wish.set(name, value));
         for answer in self.admin()?.alter_configs([&wish], &AdminOptions::new()).await? {
             answer.map_err(|(_, code)| code.to_string())?;
         }
@@ -129,7 +168,7 @@ impl Eye {
     /// Lets `topic` take messages of the usual size, and returns when it does: a broker takes its time. One message more stands
     /// there then, which [`read`] passes over.
     pub(crate) async fn let_in(&self, topic: &str) -> Result<(), Trouble> {
-        self.set(topic, LARGEST, "1048588").await?;
+        self.set(topic, &[(LARGEST, "1048588")]).await?;
         let producer: FutureProducer = self.config().create()?;
         let (payload, deadline) = (vec![b'x'; 10_000], Instant::now() + PATIENCE);
         loop {

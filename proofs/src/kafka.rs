@@ -3,21 +3,31 @@
 //! A scenario has a room of its own: a topic, a group, a ledger, a load that goes on through the fault, members that are
 //! processes, and a watch that asks for the committed offsets from outside all the time.
 
+mod broker;
 mod cluster;
 mod group;
+mod members;
+// The tests of the transport have more use for it, and another root.
+#[allow(dead_code, unreachable_pub)]
+#[path = "../../transport-kafka/tests/support/proxy.rs"]
+mod proxy;
 mod room;
 mod rows;
+mod topics;
 mod traffic;
 mod verdict;
 mod watch;
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::Trouble;
 
 use cluster::Cluster;
+use members::{named, new_protocol};
+use proxy::Proxy;
 use room::options;
 use rows::{Row, Table};
 
@@ -28,6 +38,7 @@ pub(crate) struct World {
     folder: PathBuf,
     one: Option<Cluster>,
     three: Option<Cluster>,
+    proxy: Option<Arc<Proxy>>,
 }
 
 impl World {
@@ -37,6 +48,15 @@ impl World {
 
     async fn three(&mut self) -> Result<&mut Cluster, Trouble> {
         start(&mut self.three, &self.folder, 3).await
+    }
+
+    /// The way to the one broker that can be cut.
+    async fn proxy(&mut self) -> Result<Arc<Proxy>, Trouble> {
+        if let Some(proxy) = &self.proxy {
+            return Ok(proxy.clone());
+        }
+        let (upstream, listens) = self.one().await?.faulty();
+        Ok(self.proxy.insert(Proxy::start(listens, upstream)?).clone())
     }
 }
 
@@ -82,6 +102,80 @@ const ALL: &[Scenario] = &[
     scenario("group-parked", true, "a hand-over, a stop and a restart with keys parked", |w, n| {
         Box::pin(group::parked(w, n))
     }),
+    scenario("broker-killed", true, "the only broker is killed and started again", |w, n| {
+        Box::pin(broker::restart(w, n, [options(), options()]))
+    }),
+    scenario("broker-paused", true, "the only broker stands still for less than a session", |w, n| {
+        Box::pin(broker::frozen(w, n, 2.0))
+    }),
+    scenario("broker-frozen", false, "the only broker stands still for longer than a session", |w, n| {
+        Box::pin(broker::frozen(w, n, 7.0))
+    }),
+    scenario(
+        "broker-one-of-three",
+        false,
+        "one of three brokers is killed, two in-sync replicas are enough",
+        |w, n| Box::pin(broker::one_of_three(w, n)),
+    ),
+    scenario("broker-leader", false, "a leader goes in peace, and comes back", |w, n| {
+        Box::pin(broker::leader_moves(w, n))
+    }),
+    scenario("cut-produce", true, "the publisher's connections are cut in the middle", |w, n| {
+        Box::pin(broker::cut_produce(w, n))
+    }),
+    scenario("cut-commit", true, "a member's connections are cut while it commits", |w, n| {
+        Box::pin(broker::cut_commit(w, n))
+    }),
+    scenario("cut-member", false, "one member hears nothing for longer than its session", |w, n| {
+        Box::pin(broker::isolated(w, n))
+    }),
+    scenario("topic-letters", true, "the topic of the dead letters is deleted and made again", |w, n| {
+        Box::pin(topics::letters_again(w, n))
+    }),
+    scenario("topic-offsets", true, "a group is put back, then loses its positions", |w, n| {
+        Box::pin(topics::offsets(w, n))
+    }),
+    scenario("topic-again", false, "the topic is deleted, and made again after a while", |w, n| {
+        Box::pin(topics::again(w, n, false))
+    }),
+    scenario("topic-again-at-once", true, "the topic is deleted, and made again at once", |w, n| {
+        Box::pin(topics::again(w, n, true))
+    }),
+    scenario("topic-grown", true, "partitions are added", |w, n| Box::pin(topics::grown(w, n))),
+    scenario("topic-holes", false, "transactions, aborted ones too, and compaction; a member is killed", |w, n| {
+        Box::pin(topics::holes(w, n))
+    }),
+    scenario("refused-writes", false, "two of three brokers refuse all writes for 4 s", |w, n| {
+        Box::pin(broker::refused(w, n))
+    }),
+    scenario("refused-commits", false, "two of three brokers refuse all commits for 5 s", |w, n| {
+        Box::pin(broker::refused_commits(w, n))
+    }),
+    scenario("dynamic-back", false, "the only member is killed and started at once", |w, n| {
+        Box::pin(members::kill_and_restart(w, n, options()))
+    }),
+    scenario("static-back", false, "the same with group.instance.id", |w, n| {
+        Box::pin(members::kill_and_restart(w, n, named("one")))
+    }),
+    scenario("static-killed", true, "a named member is killed and comes back within its session", |w, n| {
+        Box::pin(members::comes_back(w, n, true))
+    }),
+    scenario("static-stopped", false, "a named member stops and comes back within its session", |w, n| {
+        Box::pin(members::comes_back(w, n, false))
+    }),
+    scenario("static-broker", false, "the broker is killed and started again under named members", |w, n| {
+        Box::pin(broker::restart(w, n, [named("one"), named("two")]))
+    }),
+    scenario("new-join", false, "KIP-848: a second member joins", |w, n| Box::pin(group::join(w, n, new_protocol()))),
+    scenario("new-leave", false, "KIP-848: one of two members stops", |w, n| {
+        Box::pin(group::leave(w, n, new_protocol()))
+    }),
+    scenario("new-kill", false, "KIP-848: one of two members is killed", |w, n| {
+        Box::pin(group::kill(w, n, new_protocol()))
+    }),
+    scenario("new-zombie", false, "KIP-848: one of two members sleeps for longer than its session", |w, n| {
+        Box::pin(group::zombie(w, n, new_protocol()))
+    }),
 ];
 
 /// Every scenario, a line each.
@@ -98,7 +192,7 @@ pub(crate) async fn prove(words: &[&str]) -> Result<bool, Trouble> {
     let chosen = choose(words)?;
     let folder = Path::new(FOLDER).join(format!("kafka-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    let mut world = World { folder: folder.clone(), one: None, three: None };
+    let mut world = World { folder: folder.clone(), one: None, three: None, proxy: None };
     let mut rows = Vec::new();
     for scenario in chosen {
         rows.push(play(&mut world, scenario).await);

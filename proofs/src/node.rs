@@ -55,6 +55,13 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    pub(crate) fn with(mut self, property: &str, value: &str) -> Self {
+        self.properties.push((property.to_owned(), value.to_owned()));
+        self
+    }
+}
+
 /// Whether steps that bring trouble do so, or the cause is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Health {

@@ -125,10 +125,6 @@ impl Cluster {
         Ok(cluster)
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.nodes.len()
-    }
-
     /// The addresses of all of them.
     pub(super) fn servers(&self) -> String {
         self.nodes.iter().map(|node| node.ports.direct()).collect::<Vec<_>>().join(",")

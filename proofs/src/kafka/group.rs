@@ -70,9 +70,19 @@ pub(super) async fn kill(world: &mut World, name: &str, options: Options) -> Res
 }
 
 /// Stopped for longer than its session, and woken when others have its partitions.
+///
+/// Every handler takes most of the time between two messages of its key, so that when it falls asleep much is in work, and
+/// more waits behind.
 pub(super) async fn zombie(world: &mut World, name: &str, options: Options) -> Result<Row, Trouble> {
-    let (mut room, first, mut second) = busy_two(world, name, &options).await?;
-    room.a_while(0.3).await;
+    let servers = world.one().await?.servers();
+    let mut setup = Setup::default();
+    setup.pace.script = |id| super::traffic::some_fail(id).or(Some(Brings::Takes(45)));
+    let mut room = Room::open(&world.folder, &servers, name, setup).await?;
+    let (mut first, mut second) = (room.member_with(&options)?, room.member_with(&options)?);
+    room.traffic.begin();
+    room.at_work(&mut first).await?;
+    room.at_work(&mut second).await?;
+    room.a_while(1.0).await;
     room.healed();
     room.freeze(&second)?;
     room.caught_up().await?;
@@ -82,7 +92,9 @@ pub(super) async fn zombie(world: &mut World, name: &str, options: Options) -> R
     room.at_work(&mut second).await?;
     room.a_while(1.5).await;
     room.caught_up().await?;
-    let (mut row, evidence) = room.finish(vec![second, first], DEATH).await?;
+    // Two rebalances, and the second sleeper lies in between.
+    let bounds = Bounds { recovery: 2.0 * DEATH.recovery, ..DEATH };
+    let (mut row, evidence) = room.finish(vec![second, first], bounds).await?;
     let undead = verdict::begun_by_the_undead(&evidence.entries);
     row.none("handlers that the woken member began for what others had", undead.len());
     row.shown("undead", undead.into_iter());
@@ -102,7 +114,7 @@ pub(super) async fn five(world: &mut World, name: &str) -> Result<Row, Trouble> 
     room.at_work(&mut fourth).await?;
     room.stop(third)?;
     room.caught_up().await?;
-    Ok(room.finish(vec![fourth, first], PEACE).await?.0)
+    Ok(room.finish(vec![fourth, first], Bounds { recovery: 12.0, ..PEACE }).await?.0)
 }
 
 /// Told to stop while the group rebalances: handlers take long, so the drain of the one that gives partitions up does too.
@@ -153,8 +165,7 @@ pub(super) async fn slow(world: &mut World, name: &str) -> Result<Row, Trouble> 
         id => super::traffic::some_fail(id),
     };
     let mut room = Room::open(&world.folder, &servers, name, setup).await?;
-    let mut options = options();
-    options.properties.push(("max.poll.interval.ms".into(), "4000".into()));
+    let options = options().with("max.poll.interval.ms", "4000").with("session.timeout.ms", "3000");
     let (mut first, mut second) = (room.member_with(&options)?, room.member_with(&options)?);
     room.traffic.begin();
     room.at_work(&mut first).await?;
@@ -188,7 +199,7 @@ pub(super) async fn parked(world: &mut World, name: &str) -> Result<Row, Trouble
     room.a_while(0.5).await;
     room.stop(second)?;
     let refused = room.letters_taken()?;
-    room.eye.set(&room.letters, crate::eye::LARGEST, "1048588").await?;
+    room.eye.set(&room.letters, &[(crate::eye::LARGEST, "1048588")]).await?;
     room.healed();
     let mut third = room.member()?;
     room.at_work(&mut third).await?;

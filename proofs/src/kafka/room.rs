@@ -135,6 +135,29 @@ impl Room {
         make(&self.servers, &self.topics).await
     }
 
+    /// The same while the old one is still being deleted.
+    pub(super) async fn make_topics_until_there(&mut self) -> Result<(), Trouble> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            // A topic that is on its way out passes for one that is there.
+            self.make_topics().await?;
+            sleep(LOOK_AGAIN).await;
+            let empty = self.eye.ends(&self.topic).is_ok_and(|ends| ends.values().all(|end| *end == 0));
+            if empty {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err("the topic was not made again".into());
+            }
+        }
+    }
+
+    /// One that knows the topic as it is now.
+    pub(super) async fn new_publisher(&mut self) -> Result<(), Trouble> {
+        self.traffic.publisher = KafkaTransport::new(KafkaConfig::new(&self.servers)).publisher().await?;
+        Ok(())
+    }
+
     // --- members
 
     pub(super) fn member(&self) -> Result<Member, Trouble> {
@@ -210,6 +233,10 @@ impl Room {
         .await
     }
 
+    pub(super) fn handled_count(&self) -> usize {
+        self.handled().len()
+    }
+
     fn handled(&self) -> std::collections::HashSet<(usize, usize)> {
         crate::judge::effects(&self.reader.entries).map(crate::judge::step).collect()
     }
@@ -269,7 +296,8 @@ impl Room {
         if let Err(trouble) = came {
             row.claim("all is handled", trouble.to_string(), "in time", false);
         }
-        let left = self.uncommitted()?;
+        let committed = self.eye.committed(&self.topic, &self.group)?;
+        let left = evidence.uncommitted(&committed, &self.eye.ends(&self.topic)?);
         let stop = format!("{}, {left} uncommitted", if self.clean { "in peace" } else { "not in peace" });
         row.claim("stop", stop, "in peace, 0 uncommitted", self.clean && left == 0);
         Ok((row, evidence))
@@ -286,12 +314,6 @@ impl Room {
 
     pub(super) fn letters_taken(&self) -> Result<i64, Trouble> {
         Ok(self.eye.ends(&self.letters)?.values().sum())
-    }
-
-    /// Messages behind the committed positions, or positions behind the end of the log: neither should be.
-    fn uncommitted(&self) -> Result<i64, Trouble> {
-        let (ends, committed) = (self.eye.ends(&self.topic)?, self.eye.committed(&self.topic, &self.group)?);
-        Ok(ends.iter().map(|(at, end)| (end - committed.get(at).copied().unwrap_or(0)).abs()).sum())
     }
 
     fn row(&self, evidence: &Evidence, bounds: Bounds) -> Row {

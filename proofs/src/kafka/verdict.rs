@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::traffic::{Id, Sent};
 use super::watch::Sample;
-use crate::eye::Record;
+use crate::eye::{Positions, Record};
 use crate::judge::{effects, step};
 use crate::ledger::{Entry, Kind};
 use crate::step::Step;
@@ -107,10 +107,28 @@ impl Evidence {
     }
 
     pub(super) fn disorder(&self) -> Vec<String> {
-        let logged = self.logged();
-        // A log that was made anew begins at 0 again: there the numbers say what comes after what.
-        let rank = |entry: &Entry| logged.get(&step(entry)).map_or(entry.number as i64, |(_, offset)| *offset);
-        disorder(&self.entries, &self.dead(), &rank)
+        let order = self.order();
+        disorder(&self.entries, &self.dead(), &|entry| order.get(&step(entry)).copied().unwrap_or(entry.number as i64))
+    }
+
+    /// What comes after what, for keys whose steps all stand in one partition: the log says that, where a message that timed
+    /// out arrived behind a later one. Elsewhere, in a topic that was made anew or has grown, the numbers do.
+    fn order(&self) -> HashMap<Id, i64> {
+        let (logged, handled) = (self.logged(), effects(&self.entries).map(step));
+        let mut homes: BTreeMap<usize, BTreeSet<Option<u32>>> = BTreeMap::new();
+        for id in handled.chain(logged.keys().copied()) {
+            homes.entry(id.0).or_default().insert(logged.get(&id).map(|(partition, _)| *partition));
+        }
+        let at_home = |id: &Id| homes.get(&id.0).is_some_and(|homes| homes.len() == 1);
+        logged.into_iter().filter(|(id, _)| at_home(id)).map(|(id, (_, offset))| (id, offset)).collect()
+    }
+
+    /// Messages that stand behind the committed positions, and positions behind the end: neither should be there in peace.
+    /// Offsets without a message do not count.
+    pub(super) fn uncommitted(&self, committed: &Positions, ends: &Positions) -> usize {
+        let behind = |record: &&Record| record.offset >= committed.get(&record.partition).copied().unwrap_or(0);
+        let beyond = |(at, end): &(&i32, &i64)| **end > ends.get(at).copied().unwrap_or(0);
+        self.log.iter().filter(behind).count() + committed.iter().filter(beyond).count()
     }
 
     /// The longest time in which a partition had no effect although the load went on.
@@ -134,7 +152,8 @@ impl Evidence {
     pub(super) fn recovery(&self, from: u64) -> u64 {
         let mut known = HashSet::new();
         let firsts = effects(&self.entries).filter(|effect| known.insert(step(effect)));
-        let late = |effect: &&Entry| effect.at > self.sent.at[effect.key][effect.number] + LATE;
+        let sent = |effect: &Entry| self.sent.at.get(effect.key)?.get(effect.number).copied();
+        let late = |effect: &&Entry| sent(effect).is_some_and(|sent| effect.at > sent + LATE);
         firsts.filter(late).map(|effect| effect.at.saturating_sub(from)).max().unwrap_or_default()
     }
 }

@@ -1,5 +1,4 @@
 use super::*;
-use crate::eye::Positions;
 
 /// `B0 E0 b1 e1`: one key, one partition; capitals of process 1, small letters of process 2. `X`, `S` and `W` have no number.
 fn ledger(text: &str) -> Vec<Entry> {
@@ -71,6 +70,23 @@ fn the_log_says_what_comes_first() {
     assert_eq!(evidence.disorder().len(), 2);
     evidence.log = vec![record(0, 0, 0), record(2, 1, 0), record(1, 2, 0)];
     assert_eq!(evidence.disorder(), Vec::<String>::new());
+}
+
+#[test]
+fn a_log_that_was_made_anew_says_nothing_of_what_was_in_the_old_one() {
+    let mut evidence = evidence("B0 E0 B1 E1 B2 E2", &[]);
+    evidence.log = vec![record(2, 0, 0)];
+    assert_eq!(evidence.disorder(), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_not_committed_counts_by_messages() {
+    let evidence = evidence("", &[0, 1, 5]);
+    let at = |offset| Positions::from([(0, offset)]);
+    assert_eq!(evidence.uncommitted(&at(6), &at(9)), 0);
+    assert_eq!(evidence.uncommitted(&at(1), &at(9)), 2);
+    assert_eq!(evidence.uncommitted(&Positions::new(), &at(9)), 3);
+    assert_eq!(evidence.uncommitted(&at(10), &at(9)), 1);
 }
 
 #[test]
