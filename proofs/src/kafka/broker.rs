@@ -170,6 +170,7 @@ pub(super) async fn refused(world: &mut World, name: &str) -> Result<Row, Troubl
     world.three().await?.kill(other)?;
     room.at_work(&mut first).await?;
     room.caught_up().await?;
+    room.a_while(4.0).await;
     room.eye.set(&room.topic, &[("min.insync.replicas", "3")]).await?;
     room.a_while(1.0).await;
     let at_rest = room.eye.ends(&room.topic)?;
@@ -197,6 +198,8 @@ pub(super) async fn refused_commits(world: &mut World, name: &str) -> Result<Row
     world.three().await?.kill(other)?;
     room.at_work(&mut first).await?;
     room.caught_up().await?;
+    // Until it is out of the in-sync replicas.
+    room.a_while(4.0).await;
     room.eye.set(OFFSETS, &of_topic("3")).await?;
     room.a_while(1.0).await;
     let before = room.eye.committed(&room.topic, &room.group);

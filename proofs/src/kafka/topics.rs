@@ -102,10 +102,13 @@ pub(super) async fn again(world: &mut World, name: &str, at_once: bool) -> Resul
         room.a_while(3.0).await;
     }
     room.make_topics_until_there().await?;
-    room.forget_commits();
     room.healed();
     room.traffic.begin();
     room.caught_up().await?;
+    // Until then the broker may show what was committed of the old one.
+    room.a_while(1.2).await;
+    room.forget_commits();
+    room.a_while(1.0).await;
     let (row, _) = room.finish(vec![only], Bounds { stall: 8.0, recovery: 10.0, ..QUIET }).await?;
     Ok(row)
 }
