@@ -16,6 +16,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::context::lock;
 use crate::convert::Copier;
+use crate::driver::Lease;
 use crate::lane::{Lanes, OpenLane};
 use crate::native::BATCH;
 
@@ -61,6 +62,8 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// Told when `recv` should look again. Partition queues tell it from librdkafka's threads.
     pub(crate) wake: Arc<Notify>,
+    /// Until when what was handed out may be begun.
+    pub(crate) lease: Lease,
     driver: OnceLock<Thread>,
 }
 
