@@ -76,7 +76,7 @@ pub(super) async fn kill(world: &mut World, name: &str, options: Options) -> Res
 pub(super) async fn zombie(world: &mut World, name: &str, options: Options) -> Result<Row, Trouble> {
     let servers = world.one().await?.servers();
     let mut setup = Setup::default();
-    setup.pace.script = |id| super::traffic::some_fail(id).or(Some(Brings::Takes(45)));
+    setup.pace.script = |id| super::traffic::some_fail(id).or(Some(Brings::Takes(25)));
     let mut room = Room::open(&world.folder, &servers, name, setup).await?;
     let (mut first, mut second) = (room.member_with(&options)?, room.member_with(&options)?);
     room.traffic.begin();
@@ -160,21 +160,21 @@ pub(super) async fn slow(world: &mut World, name: &str) -> Result<Row, Trouble> 
     let servers = world.one().await?.servers();
     let mut setup = Setup::default();
     setup.pace.script = |(key, number)| match (key, number) {
-        (0, 3) => Some(Brings::Takes(7000)),
-        (1, 40) => Some(Brings::Blocks(5500)),
+        (0, 3) => Some(Brings::Takes(20_000)),
+        (1, 40) => Some(Brings::Blocks(19_000)),
         id => super::traffic::some_fail(id),
     };
     let mut room = Room::open(&world.folder, &servers, name, setup).await?;
-    let options = options().with("max.poll.interval.ms", "4000").with("session.timeout.ms", "3000");
+    let options = options().with("max.poll.interval.ms", "18000").with("session.timeout.ms", "3000");
     let (mut first, mut second) = (room.member_with(&options)?, room.member_with(&options)?);
     room.traffic.begin();
     room.at_work(&mut first).await?;
     room.at_work(&mut second).await?;
     room.healed();
-    room.a_while(9.0).await;
+    room.a_while(22.0).await;
     room.caught_up().await?;
     // The one that blocks keeps the partitions of its member waiting; all of it was said so.
-    let bounds = Bounds { stall: 7.0, recovery: 15.0, ..PEACE };
+    let bounds = Bounds { stall: 21.0, recovery: 30.0, ..PEACE };
     Ok(room.finish(vec![second, first], bounds).await?.0)
 }
 
