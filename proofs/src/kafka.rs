@@ -170,7 +170,7 @@ const ALL: &[Scenario] = &[
     scenario("new-leave", false, "KIP-848: one of two members stops", |w, n| {
         Box::pin(group::leave(w, n, new_protocol()))
     }),
-    scenario("new-kill", false, "KIP-848: one of two members is killed", |w, n| {
+    scenario("new-kill", true, "KIP-848: one of two members is killed", |w, n| {
         Box::pin(group::kill(w, n, new_protocol()))
     }),
     scenario("new-zombie", false, "KIP-848: one of two members sleeps for longer than its session", |w, n| {

@@ -111,7 +111,7 @@ pub(super) async fn cut_produce(world: &mut World, name: &str) -> Result<Row, Tr
     }
     room.healed();
     room.caught_up().await?;
-    let bounds = Bounds { duplicates: 0, because: "", stall: 4.0, recovery: 4.0 };
+    let bounds = Bounds { duplicates: 0, because: "", stall: 5.0, recovery: 5.0 };
     Ok(room.finish(vec![only], bounds).await?.0)
 }
 
@@ -133,7 +133,7 @@ pub(super) async fn cut_commit(world: &mut World, name: &str) -> Result<Row, Tro
     room.healed();
     room.caught_up().await?;
     // The member stays one, so it keeps its partitions.
-    let bounds = Bounds { duplicates: 0, because: "", stall: 4.0, recovery: 4.0 };
+    let bounds = Bounds { duplicates: 0, because: "", stall: 5.0, recovery: 5.0 };
     Ok(room.finish(vec![only], bounds).await?.0)
 }
 
@@ -157,8 +157,8 @@ pub(super) async fn isolated(world: &mut World, name: &str) -> Result<Row, Troub
     let bounds = Bounds {
         duplicates: CRASH,
         because: "200 finished since the last commit, 16 in work",
-        stall: SESSION.as_secs_f64() + 3.0,
-        recovery: 12.0,
+        stall: SESSION.as_secs_f64() + 5.0,
+        recovery: 15.0,
     };
     Ok(room.finish(vec![second, first], bounds).await?.0)
 }

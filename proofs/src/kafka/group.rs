@@ -10,13 +10,13 @@ use crate::node::Options;
 use crate::step::Brings;
 
 /// A hand-over: nothing is repeated, and nobody waits for long.
-const PEACE: Bounds = Bounds { duplicates: 0, because: "", stall: 3.0, recovery: 3.0 };
+const PEACE: Bounds = Bounds { duplicates: 0, because: "", stall: 5.0, recovery: 8.0 };
 /// A member dies: the group waits for its session.
 const DEATH: Bounds = Bounds {
     duplicates: CRASH,
     because: "200 finished since the last commit, 16 in work",
-    stall: SESSION.as_secs() as f64 + 3.0,
-    recovery: SESSION.as_secs() as f64 + 3.0,
+    stall: SESSION.as_secs() as f64 + 5.0,
+    recovery: SESSION.as_secs() as f64 + 7.0,
 };
 
 /// A room in which one member handles a load.
@@ -93,7 +93,7 @@ pub(super) async fn zombie(world: &mut World, name: &str, options: Options) -> R
     room.a_while(1.5).await;
     room.caught_up().await?;
     // Two rebalances, and the second sleeper lies in between.
-    let bounds = Bounds { recovery: 2.0 * DEATH.recovery, ..DEATH };
+    let bounds = Bounds { recovery: 25.0, ..DEATH };
     let (mut row, evidence) = room.finish(vec![second, first], bounds).await?;
     let undead = verdict::begun_by_the_undead(&evidence.entries);
     row.none("handlers that the woken member began for what others had", undead.len());
@@ -114,7 +114,7 @@ pub(super) async fn five(world: &mut World, name: &str) -> Result<Row, Trouble> 
     room.at_work(&mut fourth).await?;
     room.stop(third)?;
     room.caught_up().await?;
-    Ok(room.finish(vec![fourth, first], Bounds { recovery: 12.0, ..PEACE }).await?.0)
+    Ok(room.finish(vec![fourth, first], Bounds { recovery: 20.0, ..PEACE }).await?.0)
 }
 
 /// Told to stop while the group rebalances: handlers take long, so the drain of the one that gives partitions up does too.
@@ -138,7 +138,7 @@ pub(super) async fn stop_in_rebalance(world: &mut World, name: &str) -> Result<R
     room.stop(second)?;
     room.at_work(&mut third).await?;
     // Keys whose step takes 1.5 s are behind again and again.
-    let bounds = Bounds { stall: 6.0, recovery: 10.0, ..PEACE };
+    let bounds = Bounds { stall: 8.0, recovery: 15.0, ..PEACE };
     Ok(room.finish(vec![third, first], bounds).await?.0)
 }
 

@@ -41,8 +41,8 @@ pub(super) async fn comes_back(world: &mut World, name: &str, kill: bool) -> Res
     let bounds = Bounds {
         duplicates: if kill { CRASH } else { 0 },
         because: if kill { "200 finished since the last commit, 16 in work" } else { "" },
-        stall: SESSION.as_secs_f64(),
-        recovery: SESSION.as_secs_f64(),
+        stall: SESSION.as_secs_f64() + 2.0,
+        recovery: SESSION.as_secs_f64() + 2.0,
     };
     room.traffic.end().await?;
     room.all_handled().await?;
@@ -69,8 +69,8 @@ pub(super) async fn kill_and_restart(world: &mut World, name: &str, options: Opt
     let bounds = Bounds {
         duplicates: CRASH,
         because: "200 finished since the last commit, 16 in work",
-        stall: SESSION.as_secs_f64() + 3.0,
-        recovery: SESSION.as_secs_f64() + 3.0,
+        stall: SESSION.as_secs_f64() + 5.0,
+        recovery: SESSION.as_secs_f64() + 7.0,
     };
     Ok(room.finish(vec![again], bounds).await?.0)
 }

@@ -16,7 +16,7 @@ use crate::member::Member;
 use crate::node::Options;
 use crate::step::{Brings, Step};
 
-const QUIET: Bounds = Bounds { duplicates: 0, because: "", stall: 4.0, recovery: 8.0 };
+const QUIET: Bounds = Bounds { duplicates: 0, because: "", stall: 6.0, recovery: 10.0 };
 /// Members hear of new and deleted topics with this; five minutes by default.
 const REFRESH: (&str, &str) = ("topic.metadata.refresh.interval.ms", "500");
 
@@ -194,9 +194,10 @@ async fn fill(room: &Room, rounds: usize) -> Result<(), Trouble> {
 
 async fn send(producer: &FutureProducer, room: &Room, step: &Step) -> Result<(), Trouble> {
     let message = step.message(&room.topic);
-    let headers = message.headers.iter().fold(OwnedHeaders::new(), |headers, (name, value)| {
-        headers.insert(Header { key: name, value: value.map(|value| &value[..]) })
-    });
+    let headers = message
+        .headers
+        .iter()
+        .fold(OwnedHeaders::new(), |headers, (name, value)| headers.insert(Header { key: name, value }));
     let key = crate::step::key_name(step.key);
     let partition = (step.key % 6) as i32;
     let record = FutureRecord::to(&room.topic).key(&key).headers(headers).partition(partition);

@@ -41,7 +41,9 @@ impl Watch {
     ) -> Result<Self, Trouble> {
         let (client, reader) = (eye.client(group)?, Reader::open(ledger)?);
         let mut asked = TopicPartitionList::new();
-        (0..partitions as i32).for_each(|partition| drop(asked.add_partition(topic, partition)));
+        for partition in 0..partitions as i32 {
+            asked.add_partition(topic, partition);
+        }
         let (end, samples) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
         let look = Look { client, asked, reader, end: end.clone(), samples: samples.clone() };
         let thread = thread::Builder::new().name("watch".into()).spawn(move || look.go_on())?;
