@@ -30,7 +30,10 @@ impl Member {
             command.env("KAFKA_BOOTSTRAP_SERVERS", servers);
         }
         command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
-        Ok(Self(command.spawn()?))
+        let member = Self(command.spawn()?);
+        // For whoever cleans up after us: one that is stopped does not see that we are gone.
+        std::fs::write(folder.join(format!("member-{}.pid", member.pid())), member.pid().to_string())?;
+        Ok(member)
     }
 
     /// `kill -9`, to this process alone.

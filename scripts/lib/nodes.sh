@@ -4,7 +4,7 @@
 NODES_RECIPE=target/prove/recipe
 
 # nodes_recipe: jars, an archive of classes, a formatted folder and a configuration, and the environment that names them.
-# The program changes ports and what faults need.
+# The program changes ports, and what faults need otherwise.
 nodes_recipe() {
   local archive
   [ -r /proc/self/cmdline ] || die "brokers of our own need Linux"
@@ -21,13 +21,18 @@ nodes_recipe() {
   export GULO_NODE_JVM GULO_NODE_CLASS_PATH GULO_NODE_FORMATTED GULO_NODE_RECIPE
 }
 
-# nodes_down: ends those whose program could not do so itself
+# nodes_down: ends brokers and members whose program was killed and could not do so itself. Its pid is in the folder's name.
 nodes_down() {
-  local file pid
-  for file in target/prove/kafka-*/broker-*/pid; do
+  local file folder owner pid
+  for file in target/prove/kafka-*/*/*pid; do
     [ -f "$file" ] || continue
-    pid=$(cat "$file")
-    # A stopped one takes no other signal.
-    if runs_in "$pid" "$(dirname "$file")" kafka.Kafka; then kill -KILL "$pid" 2>/dev/null || true; fi
+    folder=$(dirname "$file") pid=$(cat "$file")
+    owner=${folder#target/prove/kafka-} owner=${owner%%/*}
+    gone "$owner" || continue
+    # One that was stopped (SIGSTOP) takes no other signal.
+    if runs_in "$pid" "$folder" kafka.Kafka || writes_to "$pid" "$folder"; then kill -KILL "$pid" 2>/dev/null || true; fi
   done
 }
+
+# writes_to PID FOLDER: a member with its ledger there
+writes_to() { tr '\0' '\n' 2>/dev/null <"/proc/$1/cmdline" | grep -qxF -- "$2/ledger"; } 2>/dev/null

@@ -10,6 +10,7 @@ use super::rows::{Bounds, Row};
 use crate::Trouble;
 use crate::member::Member;
 use crate::node::Options;
+use crate::step::Brings;
 
 /// Nobody can commit while the broker is away, and a member loses its partitions when its session ends meanwhile.
 const AWAY: Bounds = Bounds {
@@ -137,16 +138,21 @@ pub(super) async fn cut_commit(world: &mut World, name: &str) -> Result<Row, Tro
     Ok(room.finish(vec![only], bounds).await?.0)
 }
 
-/// One member hears nothing for longer than its session, while the other hears everything.
+/// One member hears nothing for longer than its session, while the other hears everything. It has fetched so much that it
+/// has work for longer than that: what it goes on with when its session is over, the other handles too.
 pub(super) async fn isolated(world: &mut World, name: &str) -> Result<Row, Trouble> {
     let (servers, proxy) = (world.one().await?.servers(), world.proxy().await?);
     let way = world.one().await?.faulty().1;
-    let mut room = Room::open(&world.folder, &servers, name, Setup::default()).await?;
-    let (mut first, mut second) = (room.member()?, room.member_at(&options(), &way)?);
+    let mut setup = Setup::default();
+    (setup.pace.rate, setup.pace.script) = (2, |_| Some(Brings::Takes(50)));
+    let mut room = Room::open(&world.folder, &servers, name, setup).await?;
+    let few = Options { at_a_time: 6, ..options() };
+    let (mut first, mut second) = (room.member_with(&few)?, room.member_at(&few, &way)?);
     room.traffic.begin();
     room.at_work(&mut first).await?;
     room.at_work(&mut second).await?;
-    room.a_while(1.0).await;
+    room.traffic.burst(60).await;
+    room.a_while(0.3).await;
     proxy.set(Mode::Freeze).await;
     room.a_while(SESSION.as_secs_f64() + 2.5).await;
     proxy.set(Mode::Open).await;
@@ -154,11 +160,12 @@ pub(super) async fn isolated(world: &mut World, name: &str) -> Result<Row, Troub
     room.at_work(&mut second).await?;
     room.a_while(1.0).await;
     room.caught_up().await?;
+    // Six at a time, 50 ms each.
     let bounds = Bounds {
-        duplicates: CRASH,
-        because: "200 finished since the last commit, 16 in work",
+        duplicates: 120 * 7 / 2 + 6,
+        because: "120 a second for a session and a commit, for the member cannot commit and does not know, and 6 in work",
         stall: SESSION.as_secs_f64() + 5.0,
-        recovery: 15.0,
+        recovery: 25.0,
     };
     Ok(room.finish(vec![second, first], bounds).await?.0)
 }

@@ -71,18 +71,23 @@ pub(super) async fn kill(world: &mut World, name: &str, options: Options) -> Res
 
 /// Stopped for longer than its session, and woken when others have its partitions.
 ///
-/// Every handler takes most of the time between two messages of its key, so that when it falls asleep much is in work, and
-/// more waits behind.
+/// It has fetched much that it has not begun when it falls asleep: whatever it begins of that when it wakes is too late.
 pub(super) async fn zombie(world: &mut World, name: &str, options: Options) -> Result<Row, Trouble> {
     let servers = world.one().await?.servers();
     let mut setup = Setup::default();
-    setup.pace.script = |id| super::traffic::some_fail(id).or(Some(Brings::Takes(25)));
+    (setup.pace.rate, setup.pace.script) = (2, |id| match super::traffic::usual(id) {
+        Some(Brings::FailsTimes(times)) => Some(Brings::FailsTimes(times)),
+        _ => Some(Brings::Takes(25)),
+    });
     let mut room = Room::open(&world.folder, &servers, name, setup).await?;
+    let options = Options { at_a_time: 6, ..options };
     let (mut first, mut second) = (room.member_with(&options)?, room.member_with(&options)?);
     room.traffic.begin();
     room.at_work(&mut first).await?;
     room.at_work(&mut second).await?;
     room.a_while(1.0).await;
+    room.traffic.burst(40).await;
+    room.a_while(0.3).await;
     room.healed();
     room.freeze(&second)?;
     room.caught_up().await?;
@@ -123,7 +128,7 @@ pub(super) async fn stop_in_rebalance(world: &mut World, name: &str) -> Result<R
     let mut setup = Setup::default();
     setup.pace.script = |(key, number)| match number % 20 {
         7 => Some(Brings::Takes(1500)),
-        _ => super::traffic::some_fail((key, number)),
+        _ => super::traffic::usual((key, number)),
     };
     let mut room = Room::open(&world.folder, &servers, name, setup).await?;
     let (mut first, mut second) = (room.member()?, room.member()?);
@@ -160,21 +165,21 @@ pub(super) async fn slow(world: &mut World, name: &str) -> Result<Row, Trouble> 
     let servers = world.one().await?.servers();
     let mut setup = Setup::default();
     setup.pace.script = |(key, number)| match (key, number) {
-        (0, 3) => Some(Brings::Takes(20_000)),
-        (1, 40) => Some(Brings::Blocks(19_000)),
-        id => super::traffic::some_fail(id),
+        (0, 3) => Some(Brings::Takes(22_000)),
+        (1, 40) => Some(Brings::Blocks(21_000)),
+        id => super::traffic::usual(id),
     };
     let mut room = Room::open(&world.folder, &servers, name, setup).await?;
-    let options = options().with("max.poll.interval.ms", "18000").with("session.timeout.ms", "3000");
+    let options = options().with("max.poll.interval.ms", "20000").with("session.timeout.ms", "3000");
     let (mut first, mut second) = (room.member_with(&options)?, room.member_with(&options)?);
     room.traffic.begin();
     room.at_work(&mut first).await?;
     room.at_work(&mut second).await?;
     room.healed();
-    room.a_while(22.0).await;
+    room.a_while(24.0).await;
     room.caught_up().await?;
     // The one that blocks keeps the partitions of its member waiting; all of it was said so.
-    let bounds = Bounds { stall: 21.0, recovery: 30.0, ..PEACE };
+    let bounds = Bounds { stall: 24.0, recovery: 35.0, ..PEACE };
     Ok(room.finish(vec![second, first], bounds).await?.0)
 }
 
@@ -184,7 +189,7 @@ pub(super) async fn parked(world: &mut World, name: &str) -> Result<Row, Trouble
     let mut setup = Setup { letter_settings: vec![(crate::eye::LARGEST, "100")], ..Setup::default() };
     setup.pace.script = |(key, number)| match (key % 8, number) {
         (3, 20) => Some(Brings::Poison),
-        _ => super::traffic::some_fail((key, number)),
+        _ => super::traffic::usual((key, number)),
     };
     let mut room = Room::open(&world.folder, &servers, name, setup).await?;
     let mut first = room.member()?;

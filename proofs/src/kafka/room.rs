@@ -24,7 +24,7 @@ use crate::{Trouble, now};
 
 const LOOK_AGAIN: Duration = Duration::from_millis(30);
 /// For what must come, if it comes at all.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(40);
 /// Of what is wrong, so many are shown.
 const SHOWN: usize = 5;
 

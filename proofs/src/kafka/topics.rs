@@ -34,7 +34,7 @@ pub(super) async fn letters_again(world: &mut World, name: &str) -> Result<Row, 
     let mut setup = Setup::default();
     setup.pace.script = |(key, number)| match (key % 8, number % 40) {
         (3, 30) => Some(Brings::Poison),
-        _ => super::traffic::some_fail((key, number)),
+        _ => super::traffic::usual((key, number)),
     };
     let (mut room, only) = furnished(world, name, setup, &options()).await?;
     room.eye.delete(std::slice::from_ref(&room.letters)).await?;

@@ -33,13 +33,18 @@ pub(super) struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { keys: 24, rate: 16, script: some_fail }
+        Self { keys: 24, rate: 16, script: usual }
     }
 }
 
-/// One in forty fails three times before it succeeds, so that at any moment some wait for their next attempt.
-pub(super) fn some_fail((key, number): Id) -> Option<Brings> {
-    (number > 0 && (number + key * 7) % 40 == 13).then_some(Brings::FailsTimes(3))
+/// One in forty fails three times before it succeeds, so that at any moment some wait for their next attempt; one in three
+/// takes a while, so that some are in work. The others take a millisecond.
+pub(super) fn usual((key, number): Id) -> Option<Brings> {
+    match number + key * 7 {
+        at if number > 0 && at % 40 == 13 => Some(Brings::FailsTimes(3)),
+        at if at % 3 == 0 => Some(Brings::Takes(20)),
+        _ => None,
+    }
 }
 
 /// What was published, and what the publisher said of it.
@@ -92,6 +97,14 @@ impl Traffic {
         let (publisher, topic, sent) = (self.publisher.clone(), self.topic.clone(), self.sent.clone());
         let run = Run { publisher, topic, pace: self.pace, sent, end: end.clone() };
         self.running = Some((end, tokio::spawn(run.go_on())));
+    }
+
+    /// So many steps of each key at once, confirmed.
+    pub(super) async fn burst(&self, steps: usize) {
+        let (publisher, topic, sent) = (self.publisher.clone(), self.topic.clone(), self.sent.clone());
+        let run = Run { publisher, topic, pace: self.pace, sent, end: Arc::default() };
+        let keys = (0..steps).flat_map(|_| 0..self.pace.keys);
+        run.publish(keys.map(|key| run.next_step(key)).collect()).await;
     }
 
     /// Ends it when what is on its way has been confirmed or has failed.
