@@ -91,6 +91,12 @@ pub trait Source: Any + Send {
     /// [`Unsupported`](crate::ErrorKind::Unsupported); that delivery stays unsettled and the others are handed over.
     fn settle(&mut self, batch: &mut Vec<Settlement>) -> Result<()>;
 
+    /// Whether what was handed out may still be begun. `false` for as long as it is in doubt whether the lanes are still
+    /// ours, because this process did not run for so long (stopped, or starved) that the group may have given them away.
+    /// It becomes `true` again when that is known; what has been lost by then is told by the next `recv`. Asked before
+    /// each round of handlers, so it must cost next to nothing.
+    fn may_begin(&self) -> bool;
+
     /// Asks for something to be done to lanes; answered by [`LaneEvent`]s out of `recv`.
     fn control(&mut self, command: Control) -> Result<()>;
 

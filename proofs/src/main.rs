@@ -7,6 +7,7 @@
 mod eye;
 mod failure;
 mod judge;
+mod kafka;
 mod ledger;
 mod letters;
 mod load;
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 /// Why a proof could not be carried out. A claim that does not hold is no such error.
 type Trouble = Box<dyn std::error::Error + Send + Sync>;
 
-const USAGE: &str = "usage: prove failure [--quick]";
+const USAGE: &str = "usage: prove failure [--quick] | kafka [--quick | SCENARIO..] | scenarios";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -29,10 +30,12 @@ fn main() -> ExitCode {
     let held = match words[..] {
         ["failure"] => failure::prove(&failure::LONG),
         ["failure", "--quick"] => failure::prove(&failure::QUICK),
-        ["node", topic, group, ledger] => node::run(topic, group, ledger, node::Health::Faulty).map(|()| true),
-        ["node", topic, group, ledger, "repaired"] => {
-            node::run(topic, group, ledger, node::Health::Repaired).map(|()| true)
+        ["kafka", ref chosen @ ..] => kafka::prove(chosen),
+        ["scenarios"] => {
+            print!("{}", kafka::list());
+            Ok(true)
         }
+        ["node", topic, group, ledger, options] => node::run(topic, group, ledger, options).map(|()| true),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

@@ -5,6 +5,7 @@
 //! It sleeps until librdkafka, the source or its own clock has something for it. Handlers run elsewhere, so however slow
 //! they are, the member stays alive.
 
+mod alive;
 mod commits;
 mod control;
 mod handover;
@@ -35,6 +36,8 @@ use crate::rebalance::{Change, GroupConsumer, Place, SourceContext};
 use crate::shared::{Command, Shared};
 use crate::token::Login;
 
+use alive::Alive;
+pub(crate) use alive::Lease;
 use commits::Commits;
 use control::Job;
 use handover::Handover;
@@ -95,6 +98,7 @@ pub(crate) struct Driver {
     left_at: HashMap<Place, i64>,
     troubles: Troubles,
     login: Login,
+    alive: Alive,
     leaving: Option<Leaving>,
 }
 
@@ -151,6 +155,7 @@ impl Driver {
             consumer: Arc::new(consumer),
             shared,
             commits: Commits::new(plan.spec.commit),
+            alive: Alive::new(&plan.config),
             plan,
             changes: Default::default(),
             handover: None,
@@ -237,6 +242,7 @@ impl Driver {
             self.serve();
             self.obey();
             self.go_on();
+            self.step_alive();
             thread::park_timeout(self.nap());
         }
         self.leave();
@@ -311,7 +317,8 @@ impl Driver {
     }
 
     fn nap(&self) -> Duration {
-        let urgent = self.handover.is_some() || !self.jobs.is_empty() || self.leaving.is_some();
+        let urgent =
+            self.handover.is_some() || !self.jobs.is_empty() || self.leaving.is_some() || self.alive.in_doubt();
         let next = self.commits.next(&self.shared.lock());
         let longest = if urgent { NAP / 10 } else { NAP };
         next.map_or(longest, |at| at.saturating_duration_since(Instant::now()).min(longest))

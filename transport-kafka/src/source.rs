@@ -103,6 +103,10 @@ impl Source for KafkaSource {
         CAPABILITIES.require(NAME, capability)
     }
 
+    fn may_begin(&self) -> bool {
+        self.handle.shared.lease.holds()
+    }
+
     fn control(&mut self, command: Control) -> Result<()> {
         self.require_open()?;
         let mut state = self.handle.shared.lock();

@@ -62,6 +62,11 @@ impl Ledger {
         Some(self.first + self.open.len() as u64 - 1)
     }
 
+    /// Whether `position` lies before something that has arrived: the log goes back, which only another one does.
+    pub fn goes_back(&self, position: i64) -> bool {
+        self.last.is_some_and(|last| position < last)
+    }
+
     /// Whether an earlier owner has finished it; it is not waited for any more then.
     fn take_inherited(&mut self, position: i64) -> bool {
         if position < self.from {

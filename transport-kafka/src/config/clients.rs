@@ -81,7 +81,8 @@ impl KafkaConfig {
         config
     }
 
-    pub(super) fn session(&self) -> Duration {
+    /// How long a member that gives no sign of life keeps its lanes.
+    pub(crate) fn session(&self) -> Duration {
         self.time(For::Consumers, "session.timeout.ms").unwrap_or(Duration::from_secs(30))
     }
 

@@ -251,6 +251,10 @@ impl Source for Foreign {
         Ok(())
     }
 
+    fn may_begin(&self) -> bool {
+        true
+    }
+
     fn control(&mut self, _: Control) -> gulo_bus_core::Result<()> {
         Ok(())
     }
