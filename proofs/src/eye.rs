@@ -63,34 +63,19 @@ impl Eye {
         Ok(config.create()?)
     }
 
-    /// Everything that stands in `topic`, partition by partition.
+    /// Everything that stands in `topic`, partition by partition; of transactions what is committed.
     pub(crate) fn read(&self, topic: &str) -> Result<Vec<Record>, Trouble> {
-        let client = self.client("prove-eye")?;
-        let mut open = {
-            let ends = ends_by(&client, topic)?;
-            let mut all = TopicPartitionList::new();
-            for partition in ends.keys() {
-                all.add_partition_offset(topic, *partition, Offset::Beginning)?;
-            }
-            client.assign(&all)?;
-            ends.len()
-        };
-        let (mut records, deadline) = (Vec::new(), Instant::now() + PATIENCE);
-        while open > 0 {
-            match client.poll(Duration::from_millis(100)) {
-                Some(Ok(message)) if message.key() == Some(PROBE.as_bytes()) => {}
-                Some(Ok(message)) => records.push(record(&message)),
-                Some(Err(KafkaError::PartitionEOF(_))) => open -= 1,
-                // One of several brokers may be away.
-                Some(Err(KafkaError::MessageConsumption(Code::BrokerTransportFailure)))
-                    if Instant::now() < deadline => {}
-                Some(Err(error)) => return Err(error.into()),
-                None if Instant::now() > deadline => return Err(format!("{topic} could not be read in time").into()),
-                None => {}
-            }
-        }
-        records.sort_by_key(|record| (record.partition, record.offset));
-        Ok(records)
+        read_by(self.client("prove-eye")?, topic)
+    }
+
+    /// The same with what transactions have taken back.
+    pub(crate) fn read_uncommitted(&self, topic: &str) -> Result<Vec<Record>, Trouble> {
+        let mut config = self.config();
+        config
+            .set("group.id", "prove-eye")
+            .set("enable.partition.eof", "true")
+            .set("isolation.level", "read_uncommitted");
+        read_by(config.create()?, topic)
     }
 
     /// The position behind the last message of each partition.
@@ -186,6 +171,33 @@ impl Eye {
         self.admin()?.delete_topics(&topics, &AdminOptions::new()).await?;
         Ok(())
     }
+}
+
+fn read_by(client: BaseConsumer, topic: &str) -> Result<Vec<Record>, Trouble> {
+    let mut open = {
+        let ends = ends_by(&client, topic)?;
+        let mut all = TopicPartitionList::new();
+        for partition in ends.keys() {
+            all.add_partition_offset(topic, *partition, Offset::Beginning)?;
+        }
+        client.assign(&all)?;
+        ends.len()
+    };
+    let (mut records, deadline) = (Vec::new(), Instant::now() + PATIENCE);
+    while open > 0 {
+        match client.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) if message.key() == Some(PROBE.as_bytes()) => {}
+            Some(Ok(message)) => records.push(record(&message)),
+            Some(Err(KafkaError::PartitionEOF(_))) => open -= 1,
+            // One of several brokers may be away.
+            Some(Err(KafkaError::MessageConsumption(Code::BrokerTransportFailure))) if Instant::now() < deadline => {}
+            Some(Err(error)) => return Err(error.into()),
+            None if Instant::now() > deadline => return Err(format!("{topic} could not be read in time").into()),
+            None => {}
+        }
+    }
+    records.sort_by_key(|record| (record.partition, record.offset));
+    Ok(records)
 }
 
 fn record(message: &BorrowedMessage<'_>) -> Record {

@@ -4,6 +4,7 @@
 //! handler in it; it writes down what it does, line by line, so that `kill -9` takes nothing of that away. The *judge*
 //! compares what was published, what the node wrote and what stands in the topics, read without the bus.
 
+mod exactly_once;
 mod eye;
 mod failure;
 mod judge;
@@ -22,7 +23,8 @@ use std::process::ExitCode;
 /// Why a proof could not be carried out. A claim that does not hold is no such error.
 type Trouble = Box<dyn std::error::Error + Send + Sync>;
 
-const USAGE: &str = "usage: prove failure [--quick] | kafka [--quick | SCENARIO..] | scenarios";
+const USAGE: &str =
+    "usage: prove failure [--quick] | exactly-once [--quick] | kafka [--quick | SCENARIO..] | scenarios";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -30,6 +32,11 @@ fn main() -> ExitCode {
     let held = match words[..] {
         ["failure"] => failure::prove(&failure::LONG),
         ["failure", "--quick"] => failure::prove(&failure::QUICK),
+        ["exactly-once"] => exactly_once::prove(&exactly_once::LONG),
+        ["exactly-once", "--quick"] => exactly_once::prove(&exactly_once::QUICK),
+        ["transform", input, output, group, id, member] => {
+            exactly_once::transform(input, output, group, id, member).map(|()| true)
+        }
         ["kafka", ref chosen @ ..] => kafka::prove(chosen),
         ["scenarios"] => {
             print!("{}", kafka::list());
