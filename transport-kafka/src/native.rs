@@ -1,6 +1,6 @@
 //! The only unsafe code here: calls of librdkafka for which rdkafka has no way that does what we need. A commit whose answer
 //! can be awaited; a partition's queue read in batches, which costs 0.6 of what reading one by one does; a call when there is
-//! something to poll; headers with names of any bytes.
+//! something to poll; headers with names of any bytes; what we may do with a topic.
 #![allow(unsafe_code)]
 
 use std::borrow::Cow;
@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::TopicPartitionList;
@@ -46,6 +47,67 @@ pub(crate) fn commit<C: ConsumerContext>(consumer: &BaseConsumer<C>, offsets: &T
         Code::NoError => Ok(()),
         code => Err(code),
     }
+}
+
+/// Those of `topics` that may be found but not read: a consumer would learn it only from its first fetch. Empty where the broker
+/// does not say, as brokers before 2.3 do. Blocks, for about as long as is said at most.
+pub(crate) fn unreadable<C: ClientContext>(client: &Client<C>, topics: &[String], within: Duration) -> Vec<String> {
+    let Ok(names) = topics.iter().map(|name| CString::new(name.as_str())).collect::<Result<Vec<_>, _>>() else {
+        return Vec::new();
+    };
+    let mut names: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
+    let millis = i32::try_from(within.as_millis()).unwrap_or(i32::MAX);
+    let (client, kind) = (client.native_ptr(), native::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+    // SAFETY: the client is alive while it is borrowed, and the names until the call that copies them returns. Queue, options,
+    // list and event are ours and destroyed once each; null is fine for the event's two calls. An option that is not taken is an
+    // error object, ours too.
+    unsafe {
+        let queue = native::rd_kafka_queue_new(client);
+        let options = native::rd_kafka_AdminOptions_new(client, kind);
+        let refused = native::rd_kafka_AdminOptions_set_include_authorized_operations(options, 1);
+        let list = native::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
+        native::rd_kafka_DescribeTopics(client, list, options, queue);
+        let event = native::rd_kafka_queue_poll(queue, millis);
+        let found = described(native::rd_kafka_event_DescribeTopics_result(event));
+        native::rd_kafka_event_destroy(event);
+        native::rd_kafka_TopicCollection_destroy(list);
+        if !refused.is_null() {
+            native::rd_kafka_error_destroy(refused);
+        }
+        native::rd_kafka_AdminOptions_destroy(options);
+        native::rd_kafka_queue_destroy(queue);
+        found
+    }
+}
+
+/// # Safety
+///
+/// `result` is null, or the result of an event that is alive.
+unsafe fn described(result: *const native::rd_kafka_DescribeTopics_result_t) -> Vec<String> {
+    let mut found = Vec::new();
+    if result.is_null() {
+        return found;
+    }
+    let mut count = 0;
+    // SAFETY: the result is alive, and so is all that it gives out: as many topics as it says, each with a name, and with as many
+    // operations as it says or null.
+    unsafe {
+        let topics = native::rd_kafka_DescribeTopics_result_topics(result, &mut count);
+        for index in 0..count {
+            let (topic, mut count) = (*topics.add(index), 0);
+            let operations = native::rd_kafka_TopicDescription_authorized_operations(topic, &mut count);
+            // Who finds a topic may do something with it: none at all means that the broker does not say.
+            if operations.is_null() || count == 0 {
+                continue;
+            }
+            let operations = slice::from_raw_parts(operations, count);
+            if !operations.contains(&native::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_READ) {
+                let name = CStr::from_ptr(native::rd_kafka_TopicDescription_name(topic));
+                found.push(name.to_string_lossy().into_owned());
+            }
+        }
+    }
+    found
 }
 
 /// Gives a client the token that it logs in with. rdkafka can only be asked for one, from `poll`, and knows no extensions.

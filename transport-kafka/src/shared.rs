@@ -103,7 +103,7 @@ impl State {
         inbox: &mut Inbox,
         room: usize,
         window: usize,
-        mut trouble: impl FnMut(Code),
+        mut trouble: impl FnMut(Code, &str),
     ) -> Result<bool> {
         let before = inbox.deliveries.len() + inbox.events.len();
         inbox.events.extend(self.events.drain(..));
@@ -118,13 +118,19 @@ impl State {
         Ok(inbox.deliveries.len() + inbox.events.len() > before)
     }
 
-    fn take_a_round(&mut self, inbox: &mut Inbox, most: usize, window: usize, trouble: &mut impl FnMut(Code)) -> bool {
+    fn take_a_round(
+        &mut self,
+        inbox: &mut Inbox,
+        most: usize,
+        window: usize,
+        trouble: &mut impl FnMut(Code, &str),
+    ) -> bool {
         let before = inbox.deliveries.len();
         self.turn = self.turn.wrapping_add(1);
         for lane in self.lanes.in_turn(self.turn) {
             let room = TURN.min(most - inbox.deliveries.len());
             if let Some(code) = lane.fill(&mut inbox.deliveries, room, window, &mut self.copier) {
-                trouble(code);
+                trouble(code, &lane.place.topic);
             }
         }
         inbox.deliveries.len() > before

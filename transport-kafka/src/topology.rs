@@ -21,12 +21,16 @@ use crate::config::KafkaConfig;
 use crate::context::{Asking, Health, Observer};
 use crate::diagnosis;
 use crate::error::{IS_IT_RUNNING, coded, of_call};
+use crate::native;
 use crate::token::Login;
 
 type Client = BaseConsumer<Asking>;
 
 /// The topics there are, with how many partitions each.
 pub(crate) type Found = BTreeMap<String, i32>;
+
+/// How long the broker may take to say what we may do; a consumer learns it later in any case.
+const RIGHTS_ANSWER: Duration = Duration::from_secs(2);
 
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -100,13 +104,24 @@ impl Inquiry {
         let denied = in_background(move || names.into_iter().filter(is_denied).collect::<Vec<_>>()).await;
         match denied {
             Ok(denied) if !denied.is_empty() => {
-                let names: Vec<String> = denied.iter().map(|name| format!("`{name}`")).collect();
-                let text = format!("no right to read or describe topic {}", names.join(", "));
+                let text = format!("no right to read or describe topic {}", listed(&denied));
                 Error::new(ErrorKind::Refused, text)
                     .help("the broker's ACLs do not allow it: Describe, and Read or Write")
             }
             _ => missing(absent),
         }
+    }
+
+    /// Fails where one of these topics, which are there, may not be read; names all of them.
+    pub(crate) async fn may_read(&self, names: Vec<String>) -> Result<()> {
+        let (client, left) = (self.client.clone(), self.deadline.saturating_duration_since(Instant::now()));
+        let denied =
+            in_background(move || native::unreadable(client.client(), &names, left.min(RIGHTS_ANSWER))).await?;
+        if denied.is_empty() {
+            return Ok(());
+        }
+        let text = format!("no right to read topic {}", listed(&denied));
+        Err(Error::new(ErrorKind::Refused, text).help("the broker's ACLs do not allow it: Read"))
     }
 
     /// Resolves when librdkafka named a cause that waiting does not mend; it would try for ever.
@@ -191,9 +206,13 @@ async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'sta
 
 /// Names all of `missing` in one error.
 pub(crate) fn missing(missing: &[&str]) -> Error {
-    let names: Vec<String> = missing.iter().map(|name| format!("`{name}`")).collect();
-    Error::new(ErrorKind::Missing, format!("no such topic: {}", names.join(", ")))
+    Error::new(ErrorKind::Missing, format!("no such topic: {}", listed(missing)))
         .help("create what is missing with `ensure`")
+}
+
+fn listed(names: &[impl std::fmt::Display]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
 }
 
 /// Makes what is missing of `topology`, or names it.

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod halves;
 mod later;
 mod mechanisms;
 mod place;
@@ -54,6 +55,9 @@ cases! {
     rights::a_topic_that_is_not_for_us_is_refused_to_who_reads;
     rights::a_group_that_is_not_for_us_is_refused_at_once;
     rights::a_topic_that_we_may_not_make_is_named;
+    halves::a_topic_that_we_may_find_but_not_read_is_named;
+    halves::a_group_that_we_may_find_but_not_join_is_named;
+    halves::a_group_that_is_not_for_us_is_refused_to_a_pattern_too;
     later::a_new_password_is_wanted_from_the_next_connection_on;
     later::a_login_that_fails_after_the_start_shows_and_heals;
     later::a_right_that_is_taken_away_shows_and_its_return_heals;

@@ -83,11 +83,16 @@ impl Place {
         self.tool("kafka.admin.ConfigCommand", &[&["--alter"][..], &entity, &["--add-config", &scram]].concat());
     }
 
-    /// Gives or takes the right to `operation` on a group or a topic of this very name, on top of all else.
+    /// Gives or takes all rights on a group or a topic of this very name, on top of all else.
     pub(crate) fn deny(&self, user: &str, kind: &str, name: &str, denied: bool) {
+        self.deny_to(user, "All", kind, name, denied);
+    }
+
+    /// The same for one operation.
+    pub(crate) fn deny_to(&self, user: &str, operation: &str, kind: &str, name: &str, denied: bool) {
         let (principal, kind) = (format!("User:{user}"), format!("--{kind}"));
         let verb: &[&str] = if denied { &["--add"] } else { &["--remove", "--force"] };
-        let rule = ["--deny-principal", &principal, "--operation", "All", &kind, name];
+        let rule = ["--deny-principal", &principal, "--operation", operation, &kind, name];
         self.tool("org.apache.kafka.tools.AclCommand", &[verb, &rule].concat());
     }
 }
