@@ -159,6 +159,17 @@ mod tests {
         assert_eq!(kind_of(Code::MessageTimedOut), ErrorKind::TimedOut);
     }
 
+    /// The same words and the same help wherever a connection fails: at the start, in a source, of a message.
+    #[test]
+    fn what_is_wrong_with_a_connection_is_told_by_what_was_said() {
+        let foreign = "ssl://h:1/bootstrap: SSL handshake failed: certificate verify failed";
+        let error = coded("no Kafka broker", Code::BrokerTransportFailure, Some(foreign));
+        assert!(error.to_string().contains("ssl.ca.location"), "{error}");
+        let error = coded("no Kafka broker", Code::Authentication, Some("wrong"));
+        assert!(error.kind() == ErrorKind::Refused && error.to_string().contains("sasl.password"), "{error}");
+        assert!(!coded("x", Code::GroupAuthorizationFailed, None).to_string().contains("sasl"), "a right is no login");
+    }
+
     #[test]
     fn words_come_without_the_name_of_the_code() {
         assert_eq!(plain(Code::MessageTimedOut), "Local: Message timed out");

@@ -199,7 +199,7 @@ mod tests {
 
     fn deliver(state: &mut State, room: usize, window: usize) -> Inbox {
         let mut inbox = Inbox::default();
-        state.look(&mut inbox, room, window, |_| ()).unwrap();
+        state.look(&mut inbox, room, window, |_, _| ()).unwrap();
         inbox
     }
 

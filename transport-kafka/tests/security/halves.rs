@@ -47,7 +47,7 @@ pub(crate) async fn a_group_that_is_not_for_us_is_refused_to_a_pattern_too() {
     let transport = KafkaTransport::new(place().alice());
     let ours = topic(&transport, "ours", 1).await;
     let mut spec = eager("secret-group", &[&ours]);
-    spec.topics = Topics::Pattern(format!("{ours}.*").into());
+    spec.topics = Topics::Pattern(format!("{ours}.*"));
     let error = refusal(&transport, spec).await;
     assert!(error.to_string().contains("ACL"), "{error}");
 }
