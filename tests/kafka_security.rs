@@ -147,6 +147,19 @@ async fn a_mechanism_that_is_not_offered() {
     refused(bus, AT_ONCE, ErrorKind::Refused, &["SCRAM-SHA-512", "KAFKA_SASL_MECHANISM"]).await;
 }
 
+/// librdkafka quotes what it does not understand: all of a value, or the rest of it.
+async fn a_secret_that_librdkafka_would_quote() {
+    let config = || {
+        let config = place().sasl_ssl().property("enable.sasl.oauthbearer.unsecure.jwt", "true");
+        config.sasl_mechanism(SaslMechanism::OauthBearer)
+    };
+    for value in [SECRET.to_owned(), format!("principal=svc {SECRET}"), format!("scope=a {SECRET}=1 principal=svc")] {
+        let config = config().property("sasl.oauthbearer.config", value).property("debug", "all");
+        let bus = bus(config.connect_timeout(Duration::from_secs(2))).subscribe(group("it.security").on(on_allowed));
+        refused(bus, AT_ONCE, ErrorKind::Refused, &["oauthbearer"]).await;
+    }
+}
+
 async fn certificates_that_cannot_be_trusted() {
     let place = place();
     let foreign = place.sasl_ssl().sasl(SaslMechanism::Plain, "bob", SECRET).ssl_ca(place.pki("otherca.pem"));
@@ -302,6 +315,7 @@ macro_rules! cases {
 cases! {
     a_wrong_password;
     a_mechanism_that_is_not_offered;
+    a_secret_that_librdkafka_would_quote;
     certificates_that_cannot_be_trusted;
     no_certificate_where_one_is_wanted;
     tls_here_and_not_there;
