@@ -5,17 +5,19 @@
 # shellcheck source=scripts/lib/kafka.sh
 . scripts/lib/kafka.sh
 
-KAFKA_SECURE_HOST=127.0.0.1
-KAFKA_SECURE_PLAIN=$KAFKA_SECURE_HOST:19092 # without login, and may do everything: for who checks
-KAFKA_SECURE_CONTROLLER=$KAFKA_SECURE_HOST:19093
-KAFKA_SECURE_SASL_SSL=$KAFKA_SECURE_HOST:19392
-KAFKA_SECURE_MTLS=$KAFKA_SECURE_HOST:19492
-KAFKA_SECURE_EXPIRED=$KAFKA_SECURE_HOST:19592   # its certificate has expired
-KAFKA_SECURE_WRONG_HOST=$KAFKA_SECURE_HOST:19692 # its certificate is another host's
-KAFKA_SECURE_SASL=$KAFKA_SECURE_HOST:19792      # in the open, SCRAM-SHA-512 alone
-# The same as SASL_SSL, but it tells clients to come to 19395, where a test puts a proxy.
-KAFKA_SECURE_FAULTY_UPSTREAM=$KAFKA_SECURE_HOST:19394
-KAFKA_SECURE_FAULTY_ADVERTISED=$KAFKA_SECURE_HOST:19395
+# Two checkouts on one machine need different ports: GULO_KAFKA_SECURE_PORTS is the first of their thousand.
+KAFKA_SECURE_PORTS=${GULO_KAFKA_SECURE_PORTS:-19000}
+kafka_secure_at() { say "127.0.0.1:$((KAFKA_SECURE_PORTS + $1))"; }
+KAFKA_SECURE_PLAIN=$(kafka_secure_at 92) # without login, and may do everything: for who checks
+KAFKA_SECURE_CONTROLLER=$(kafka_secure_at 93)
+KAFKA_SECURE_SASL_SSL=$(kafka_secure_at 392)
+KAFKA_SECURE_MTLS=$(kafka_secure_at 492)
+KAFKA_SECURE_EXPIRED=$(kafka_secure_at 592)    # its certificate has expired
+KAFKA_SECURE_WRONG_HOST=$(kafka_secure_at 692) # its certificate is another host's
+KAFKA_SECURE_SASL=$(kafka_secure_at 792)       # in the open, SCRAM-SHA-512 alone
+# The same as SASL_SSL, but it tells clients to come to where a test puts a proxy.
+KAFKA_SECURE_FAULTY_UPSTREAM=$(kafka_secure_at 394)
+KAFKA_SECURE_FAULTY_ADVERTISED=$(kafka_secure_at 395)
 KAFKA_SECURE_RUN=target/brokers/kafka-secure
 KAFKA_SECURE_PKI=$KAFKA_SECURE_RUN/pki
 

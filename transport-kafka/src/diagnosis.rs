@@ -11,7 +11,8 @@ use crate::error::IS_IT_RUNNING;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Diagnosis {
     kind: ErrorKind,
-    help: &'static str,
+    /// What to do.
+    pub(crate) help: &'static str,
     /// Whether waiting mends it. librdkafka would try for ever in any case.
     pub(crate) passes: bool,
 }

@@ -65,9 +65,9 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    /// A lane's queue gave an error.
-    pub(crate) fn trouble(&self, code: Code) {
-        self.context.hear_error(code, String::new());
+    /// The queue of a lane of this topic gave an error.
+    pub(crate) fn trouble(&self, code: Code, topic: &str) {
+        self.context.hear_error(code, format!("topic `{topic}`: {}", crate::error::plain(code)));
         self.shared.call_driver();
     }
 }
@@ -196,8 +196,11 @@ impl Driver {
                 let names: Vec<&str> = names.iter().map(|name| &**name).collect();
                 self.consumer.subscribe(&names)
             }
-            // A regular expression is taken for one by its `^`; the whole name must match.
-            Topics::Pattern(pattern) => self.consumer.subscribe(&[&format!("^({pattern})$")]),
+            Topics::Pattern(pattern) => {
+                self.ask_group()?;
+                // A regular expression is taken for one by its `^`; the whole name must match.
+                self.consumer.subscribe(&[&format!("^({pattern})$")])
+            }
         };
         subscribed
             .map_err(|error| Error::new(ErrorKind::Config, format!("Kafka did not take the subscription: {error}")))
@@ -206,18 +209,24 @@ impl Driver {
     /// Fails where the group is not for us. librdkafka says so once, in passing, and then tries for ever. The group's
     /// coordinator has to be found in any case, so this costs one short request; one that takes its time is not waited for.
     fn ask_group(&self) -> Result<()> {
-        let Some(place) = self.all_places().into_iter().next() else { return Ok(()) };
+        let Member::Group(group) = &self.plan.spec.member else { return Ok(()) };
+        // It is the group that is asked about: any topic does, and the names that a pattern has are not known here.
+        let any = Place { topic: "-".into(), partition: 0 };
+        let place = self.all_places().into_iter().next().unwrap_or(any);
         let until = Instant::now() + GROUP_ANSWERS;
-        while self.consumer.committed_offsets(crate::rebalance::list([&place]), NAP / 2).is_err()
-            && Instant::now() < until
-        {
+        loop {
+            let asked = self.consumer.committed_offsets(crate::rebalance::list([&place]), NAP / 2);
             // Causes are told to whoever polls. Nothing is subscribed to yet, so nothing else comes.
             drop(self.consumer.poll(Duration::ZERO));
             if let Some((code, said)) = self.consumer.context().heard_of(Code::GroupAuthorizationFailed) {
-                return Err(coded("joining it", code, Some(&said)));
+                return Err(coded(&format!("joining group `{group}`"), code, Some(&said)));
+            }
+            let code = asked.err().and_then(|error| error.rdkafka_error_code());
+            let later = matches!(code, Some(Code::OperationTimedOut | Code::WaitingForCoordinator));
+            if !later || Instant::now() >= until {
+                return Ok(());
             }
         }
-        Ok(())
     }
 
     fn take_all(&mut self) -> Result<()> {

@@ -4,6 +4,7 @@ use gulo_bus_core::{Error, ErrorKind};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use crate::config::Secrets;
+use crate::diagnosis;
 
 /// What to do where no broker answers.
 pub(crate) const IS_IT_RUNNING: &str = "is it running? set KAFKA_BOOTSTRAP_SERVERS";
@@ -64,11 +65,6 @@ pub(crate) fn is_connection(code: Code) -> bool {
     )
 }
 
-/// A connection error that waiting does not mend.
-pub(crate) fn is_hopeless(code: Code) -> bool {
-    matches!(code, Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism | Code::SSL)
-}
-
 fn is_passing(code: Code) -> bool {
     matches!(
         code,
@@ -92,13 +88,6 @@ fn is_passing(code: Code) -> bool {
 
 fn help_for(code: Code) -> Option<&'static str> {
     Some(match code {
-        Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve => IS_IT_RUNNING,
-        Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism => {
-            "check sasl.mechanism, sasl.username and sasl.password"
-        }
-        Code::SSL => {
-            "is the broker's certificate made by a CA in ssl.ca.location, for this very host name, and not expired?"
-        }
         Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed | Code::ClusterAuthorizationFailed => {
             "the broker's ACLs do not allow it"
         }
@@ -113,6 +102,9 @@ pub(crate) fn coded(what: &str, code: Code, said: Option<&str>) -> Error {
         Some(said) => format!("{what}: {said}"),
         None => format!("{what}: {}", plain(code)),
     };
+    if is_connection(code) {
+        return diagnosis::of(code, said.unwrap_or_default()).error(text);
+    }
     let error = Error::new(kind_of(code), text);
     match help_for(code) {
         Some(help) => error.help(help),
@@ -165,6 +157,17 @@ mod tests {
         assert_eq!(kind_of(Code::Authentication), ErrorKind::Refused);
         assert_eq!(kind_of(Code::MessageSizeTooLarge), ErrorKind::TooLarge);
         assert_eq!(kind_of(Code::MessageTimedOut), ErrorKind::TimedOut);
+    }
+
+    /// The same words and the same help wherever a connection fails: at the start, in a source, of a message.
+    #[test]
+    fn what_is_wrong_with_a_connection_is_told_by_what_was_said() {
+        let foreign = "ssl://h:1/bootstrap: SSL handshake failed: certificate verify failed";
+        let error = coded("no Kafka broker", Code::BrokerTransportFailure, Some(foreign));
+        assert!(error.to_string().contains("ssl.ca.location"), "{error}");
+        let error = coded("no Kafka broker", Code::Authentication, Some("wrong"));
+        assert!(error.kind() == ErrorKind::Refused && error.to_string().contains("sasl.password"), "{error}");
+        assert!(!coded("x", Code::GroupAuthorizationFailed, None).to_string().contains("sasl"), "a right is no login");
     }
 
     #[test]

@@ -142,7 +142,7 @@ impl KafkaPublisher {
     fn no_room(&self) -> Error {
         let text = format!("the local queue to Kafka stayed full for {:?}", self.config.publish_timeout);
         match self.desk.cause() {
-            Some(cause) => Error::new(ErrorKind::TimedOut, format!("{text}: {cause}")),
+            Some(cause) => outcome::timed_out_by(&text, &cause),
             None => Error::new(ErrorKind::TimedOut, text),
         }
     }

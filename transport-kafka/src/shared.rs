@@ -114,7 +114,7 @@ impl State {
         inbox: &mut Inbox,
         room: usize,
         window: usize,
-        mut trouble: impl FnMut(Code),
+        mut trouble: impl FnMut(Code, &str),
     ) -> Result<bool> {
         let before = inbox.deliveries.len() + inbox.events.len();
         inbox.events.extend(self.events.drain(..));
@@ -129,14 +129,20 @@ impl State {
         Ok(inbox.deliveries.len() + inbox.events.len() > before)
     }
 
-    fn take_a_round(&mut self, inbox: &mut Inbox, most: usize, window: usize, trouble: &mut impl FnMut(Code)) -> bool {
+    fn take_a_round(
+        &mut self,
+        inbox: &mut Inbox,
+        most: usize,
+        window: usize,
+        trouble: &mut impl FnMut(Code, &str),
+    ) -> bool {
         let before = inbox.deliveries.len();
         self.turn = self.turn.wrapping_add(1);
         let mut back = Vec::new();
         for lane in self.lanes.in_turn(self.turn) {
             let room = TURN.min(most - inbox.deliveries.len());
             if let Some(code) = lane.fill(&mut inbox.deliveries, room, window, &mut self.copier) {
-                trouble(code);
+                trouble(code, &lane.place.topic);
             }
             back.extend(lane.went_back.take().map(|offset| (lane.id, lane.place.clone(), offset)));
         }
@@ -210,7 +216,7 @@ mod tests {
 
     fn deliver(state: &mut State, room: usize, window: usize) -> Inbox {
         let mut inbox = Inbox::default();
-        state.look(&mut inbox, room, window, |_| ()).unwrap();
+        state.look(&mut inbox, room, window, |_, _| ()).unwrap();
         inbox
     }
 

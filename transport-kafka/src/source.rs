@@ -52,7 +52,7 @@ impl KafkaSource {
     }
 
     fn look(&self, inbox: &mut Inbox, room: usize) -> Result<bool> {
-        let trouble = |code| self.handle.trouble(code);
+        let trouble = |code, topic: &str| self.handle.trouble(code, topic);
         self.handle.shared.lock().look(inbox, room.min(self.handle.at_a_time), self.window, trouble)
     }
 

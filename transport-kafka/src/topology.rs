@@ -1,6 +1,7 @@
 //! Asking what there is, and making what is missing.
 
 use std::collections::BTreeMap;
+use std::ffi::CString;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use gulo_bus_core::transport::{TopicSpec, Topology, TopologyMode};
 use gulo_bus_core::{Error, ErrorKind, Result};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::bindings::rd_kafka_AclOperation_t as Right;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::metadata::Metadata;
@@ -21,12 +23,16 @@ use crate::config::KafkaConfig;
 use crate::context::{Asking, Health, Observer};
 use crate::diagnosis;
 use crate::error::{IS_IT_RUNNING, coded, of_call};
+use crate::native;
 use crate::token::Login;
 
 type Client = BaseConsumer<Asking>;
 
 /// The topics there are, with how many partitions each.
 pub(crate) type Found = BTreeMap<String, i32>;
+
+/// How long the broker may take to say what we may do; a consumer learns it later in any case.
+const RIGHTS_ANSWER: Duration = Duration::from_secs(2);
 
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -100,13 +106,26 @@ impl Inquiry {
         let denied = in_background(move || names.into_iter().filter(is_denied).collect::<Vec<_>>()).await;
         match denied {
             Ok(denied) if !denied.is_empty() => {
-                let names: Vec<String> = denied.iter().map(|name| format!("`{name}`")).collect();
-                let text = format!("no right to read or describe topic {}", names.join(", "));
+                let text = format!("no right to read or describe topic {}", listed(&denied));
                 Error::new(ErrorKind::Refused, text)
                     .help("the broker's ACLs do not allow it: Describe, and Read or Write")
             }
             _ => missing(absent),
         }
+    }
+
+    /// Fails where one of these topics, which are there, may not be read; names all of them.
+    pub(crate) async fn may_read(&self, names: Vec<String>) -> Result<()> {
+        let (client, left) = (self.client.clone(), self.deadline.saturating_duration_since(Instant::now()));
+        let names = names.into_iter().map(CString::new).collect::<Result<Vec<_>, _>>().unwrap_or_default();
+        let rights = in_background(move || native::rights(client.client(), &names, left.min(RIGHTS_ANSWER))).await?;
+        let denied: Vec<String> =
+            rights.into_iter().filter(|(_, rights)| lacks_read(rights)).map(|(name, _)| name).collect();
+        if denied.is_empty() {
+            return Ok(());
+        }
+        let text = format!("no right to read topic {}", listed(&denied));
+        Err(Error::new(ErrorKind::Refused, text).help("the broker's ACLs do not allow it: Read"))
     }
 
     /// Resolves when librdkafka named a cause that waiting does not mend; it would try for ever.
@@ -181,9 +200,18 @@ fn found(metadata: &Metadata) -> Found {
 
 /// Names all of `missing` in one error.
 pub(crate) fn missing(missing: &[&str]) -> Error {
-    let names: Vec<String> = missing.iter().map(|name| format!("`{name}`")).collect();
-    Error::new(ErrorKind::Missing, format!("no such topic: {}", names.join(", ")))
+    Error::new(ErrorKind::Missing, format!("no such topic: {}", listed(missing)))
         .help("create what is missing with `ensure`")
+}
+
+/// Who finds a topic may do something with it: no right at all means that the broker does not say.
+fn lacks_read(rights: &[Right]) -> bool {
+    !rights.is_empty() && !rights.contains(&Right::RD_KAFKA_ACL_OPERATION_READ)
+}
+
+fn listed(names: &[impl std::fmt::Display]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
 }
 
 /// Makes what is missing of `topology`, or names it.

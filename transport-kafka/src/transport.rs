@@ -93,6 +93,7 @@ impl KafkaTransport {
         if !absent.is_empty() {
             return Err(inquiry.why_absent(&absent).await);
         }
+        inquiry.may_read(names.iter().map(|name| name.to_string()).collect()).await?;
         let mut named: Vec<(Arc<str>, i32)> = Vec::new();
         for name in names {
             if let Some(count) = found.get(&**name).filter(|_| named.iter().all(|(have, _)| have != name)) {

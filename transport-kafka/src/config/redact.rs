@@ -83,7 +83,8 @@ impl Secrets {
             let named_so = ["password", "secret", "token"].iter().any(|word| name.contains(word)) && !value.is_empty();
             (telling || named_so) && !is_harmless(name)
         };
-        let mut values: Vec<String> = properties.filter(secret).map(|(_, value)| value.to_owned()).collect();
+        let mut values: Vec<String> =
+            properties.filter(secret).flat_map(|(name, value)| quotable(name, value)).collect();
         // A value that contains another goes first, or its rest would stay.
         values.sort_by_key(|value| std::cmp::Reverse(value.len()));
         Self(values)
@@ -104,6 +105,17 @@ impl Secrets {
     }
 }
 
+/// A secret, and parts of it that librdkafka quotes alone: a list of `name=value` it reads up to where it does not understand it.
+fn quotable(name: &str, value: &str) -> Vec<String> {
+    let mut all = vec![value.to_owned()];
+    if name.starts_with("sasl.oauthbearer.") {
+        let parts =
+            value.split([' ', ',']).flat_map(|part| [part, part.split_once('=').map_or(part, |(_, value)| value)]);
+        all.extend(parts.filter(|part| part.len() >= 4).map(str::to_owned));
+    }
+    all
+}
+
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secrets({})", self.0.len())
@@ -113,6 +125,16 @@ impl fmt::Debug for Secrets {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_of_a_secret_is_blotted_out_where_parts_are_quoted() {
+        let properties = [("sasl.oauthbearer.config", "principal=svc s3cr3t-1 scope=s3cr3t-2,s3cr3t-3")];
+        let secrets = Secrets::of(properties.into_iter());
+        for quoted in ["s3cr3t-1 scope=s3cr3t-2,s3cr3t-3", "scope=s3cr3t-2,s3cr3t-3", "s3cr3t-2", "s3cr3t-3"] {
+            let text = secrets.scrub(&format!("Unrecognized beginning at: {quoted}")).into_owned();
+            assert!(text.starts_with("Unrecognized beginning at: ***") && !text.contains("s3cr3t"), "{text}");
+        }
+    }
 
     #[test]
     fn a_secret_is_blotted_out_of_foreign_text() {

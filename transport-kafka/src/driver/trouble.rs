@@ -11,7 +11,8 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::Driver;
-use crate::error::{coded, is_hopeless};
+use crate::diagnosis;
+use crate::error::{coded, is_connection};
 
 /// librdkafka says when a connection breaks and not when there is one again. While nothing else tells, the broker is
 /// asked for something small, this often and for this long.
@@ -43,7 +44,7 @@ impl Driver {
                 self.end(&coded("the Kafka source", code, said));
             }
             Code::AllBrokersDown | Code::Resolve => self.brokers_are_down(code, said),
-            code if is_hopeless(code) => self.brokers_are_down(code, said),
+            code if is_connection(code) && !diagnosis::of(code, text).passes => self.brokers_are_down(code, said),
             Code::UnknownTopicOrPartition | Code::UnknownTopic if matches!(self.plan.spec.topics, Topics::Named(_)) => {
                 self.other_trouble(&coded("a topic is gone", code, said));
             }

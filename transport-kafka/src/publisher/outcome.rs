@@ -7,6 +7,7 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 
 use crate::NAME;
 use crate::convert;
+use crate::diagnosis;
 use crate::error::coded;
 
 /// Refuses what never will be taken, before anything else.
@@ -69,7 +70,7 @@ pub(super) fn not_taken(code: Code) -> Outcome {
 }
 
 /// The error of a failed message. The first cause the client named tells more than "timed out".
-pub(super) fn error(message: &Message, code: Code, limit: usize, cause: Option<String>) -> Error {
+pub(super) fn error(message: &Message, code: Code, limit: usize, cause: Option<(Code, String)>) -> Error {
     let what = format!("a message for topic `{}`", message.topic);
     match code {
         // Larger than we allow, or larger than this topic allows: the broker does not say how much that is.
@@ -85,12 +86,17 @@ pub(super) fn error(message: &Message, code: Code, limit: usize, cause: Option<S
         Code::MessageTimedOut => {
             let error = coded(&what, code, None);
             match cause {
-                Some(cause) => Error::new(error.kind(), format!("{error}: {cause}")).help(crate::error::IS_IT_RUNNING),
+                Some(cause) => timed_out_by(&error.to_string(), &cause),
                 None => error,
             }
         }
         code => coded(&what, code, None),
     }
+}
+
+/// What took too long, with what librdkafka said meanwhile, and what to do about that.
+pub(super) fn timed_out_by(what: &str, (code, said): &(Code, String)) -> Error {
+    Error::new(ErrorKind::TimedOut, format!("{what}: {said}")).help(diagnosis::of(*code, said).help)
 }
 
 #[cfg(test)]

@@ -90,8 +90,8 @@ impl Desk {
     }
 
     /// Why the broker cannot be reached, where that is so.
-    pub(super) fn cause(&self) -> Option<String> {
-        self.observer.health.cause().map(|(_, text)| text)
+    pub(super) fn cause(&self) -> Option<(Code, String)> {
+        self.observer.health.cause()
     }
 }
 

@@ -121,7 +121,7 @@ pub(crate) async fn a_login_that_fails_after_the_start_shows_and_heals() {
 }
 
 /// What the source says when it ends, or is degraded.
-async fn trouble(reader: &mut Reader) -> Error {
+pub(crate) async fn trouble(reader: &mut Reader) -> Error {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         assert!(Instant::now() < deadline, "waited in vain for trouble: {:?}", reader.events);

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod halves;
 mod later;
 mod mechanisms;
 mod place;
@@ -50,10 +51,17 @@ cases! {
     refusals::a_broker_that_is_not_there;
     refusals::a_host_that_is_not_there;
     refusals::a_topic_that_is_not_there;
+    refusals::a_publish_that_cannot_log_in_tells_the_cause_when_its_time_is_over;
     rights::a_topic_that_is_not_for_us_is_refused_to_who_publishes;
     rights::a_topic_that_is_not_for_us_is_refused_to_who_reads;
     rights::a_group_that_is_not_for_us_is_refused_at_once;
     rights::a_topic_that_we_may_not_make_is_named;
+    halves::a_topic_that_we_may_find_but_not_read_is_named;
+    halves::a_group_that_we_may_find_but_not_join_is_named;
+    halves::a_group_that_is_not_for_us_is_refused_to_a_pattern_too;
+    halves::a_topic_that_may_not_be_read_any_more_is_named_by_the_source;
+    halves::all_topics_that_may_not_be_read_are_named_in_one_error;
+    halves::asking_first_costs_little;
     later::a_new_password_is_wanted_from_the_next_connection_on;
     later::a_login_that_fails_after_the_start_shows_and_heals;
     later::a_right_that_is_taken_away_shows_and_its_return_heals;

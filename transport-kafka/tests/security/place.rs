@@ -12,8 +12,10 @@ pub(crate) struct Place(HashMap<String, String>);
 
 impl Place {
     pub(crate) fn find() -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/brokers/kafka-secure/env");
-        let text = std::fs::read_to_string(path).unwrap_or_default();
+        // The root of the checkout, from whichever crate.
+        let folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+        let mut left = folders.map(|folder| folder.join("target/brokers/kafka-secure/env"));
+        let text = left.find_map(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
         let pair =
             |line: &str| line.split_once('=').map(|(name, value)| (name.to_owned(), value.trim_matches('"').into()));
         let mut known: HashMap<String, String> = text.lines().filter_map(pair).collect();
@@ -83,11 +85,16 @@ impl Place {
         self.tool("kafka.admin.ConfigCommand", &[&["--alter"][..], &entity, &["--add-config", &scram]].concat());
     }
 
-    /// Gives or takes the right to `operation` on a group or a topic of this very name, on top of all else.
+    /// Gives or takes all rights on a group or a topic of this very name, on top of all else.
     pub(crate) fn deny(&self, user: &str, kind: &str, name: &str, denied: bool) {
+        self.deny_to(user, "All", kind, name, denied);
+    }
+
+    /// The same for one operation.
+    pub(crate) fn deny_to(&self, user: &str, operation: &str, kind: &str, name: &str, denied: bool) {
         let (principal, kind) = (format!("User:{user}"), format!("--{kind}"));
         let verb: &[&str] = if denied { &["--add"] } else { &["--remove", "--force"] };
-        let rule = ["--deny-principal", &principal, "--operation", "All", &kind, name];
+        let rule = ["--deny-principal", &principal, "--operation", operation, &kind, name];
         self.tool("org.apache.kafka.tools.AclCommand", &[verb, &rule].concat());
     }
 }

@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
+use gulo_bus_core::message::Message;
 use gulo_bus_core::transport::{Status, TopicSpec, TopologyMode, Transport as _};
 use gulo_bus_core::{Error, ErrorKind};
 use gulo_transport_kafka::{KafkaConfig, KafkaTransport, SaslMechanism, SecurityProtocol};
@@ -127,5 +128,29 @@ pub(crate) async fn a_topic_that_is_not_there() {
     for error in [checked.unwrap_err(), subscribed.err().unwrap()] {
         assert_eq!(error.kind(), ErrorKind::Missing);
         assert!(error.to_string().contains(&format!("no such topic: `{topic}`")), "{error}");
+    }
+}
+
+/// A publisher does not connect before it has something to send, and what is wrong may be set right in the time a message has. So
+/// it is told then, with the cause.
+pub(crate) async fn a_publish_that_cannot_log_in_tells_the_cause_when_its_time_is_over() {
+    let place = place();
+    let wrong_password = place.sasl_ssl().sasl(SaslMechanism::ScramSha512, "alice", "hunter2-hunter2");
+    for (config, says) in [
+        (wrong_password, ["Authentication failed", "check sasl.mechanism, sasl.username and sasl.password"]),
+        (place.alice().ssl_ca(place.pki("otherca.pem")), ["certificate verify failed", "KAFKA_SSL_CAFILE"]),
+        (place.ssl("EXPIRED"), ["certificate verify failed", "needs a valid certificate"]),
+        (place.ssl("MTLS"), ["alert bad certificate", "ssl.certificate.location"]),
+        (place.ssl("PLAIN"), ["PLAINTEXT broker listener", "set security.protocol"]),
+        (KafkaConfig::new(place.listener("SASL_SSL")), ["brokers are down", "does the listener want TLS"]),
+    ] {
+        let transport = KafkaTransport::new(config.publish_timeout(Duration::from_secs(2)));
+        let publisher = publisher(&transport).await;
+        let begun = Instant::now();
+        let unsent = publisher.publish(vec![Message::new("it.any", "1")]).await.unwrap_err();
+        assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+        let text = format!("{unsent} {unsent:?} {:?}", transport.status());
+        assert!(says.iter().all(|part| text.contains(part)) && !text.contains("(is it running"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
     }
 }
