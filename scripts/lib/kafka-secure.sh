@@ -106,7 +106,7 @@ kafka_secure_check_ports() {
 
 # A week is longer than any test.
 kafka_secure_pki_is_good() {
-  [ -f "$KAFKA_SECURE_PKI/done" ] && openssl x509 -checkend 604800 -noout -in "$KAFKA_SECURE_PKI/broker.crt" >/dev/null 2>&1
+  [ -f "$KAFKA_SECURE_PKI/foreign.pem" ] && [ -f "$KAFKA_SECURE_PKI/done" ] && openssl x509 -checkend 604800 -noout -in "$KAFKA_SECURE_PKI/broker.crt" >/dev/null 2>&1
 }
 
 kafka_secure_make_pki() {
@@ -120,6 +120,7 @@ kafka_secure_make_pki() {
     pki_leaf broker broker "IP:127.0.0.1,DNS:localhost"
     pki_leaf wronghost elsewhere.test "DNS:elsewhere.test"
     pki_leaf client orders-service ""
+    pki_leaf foreign orders-service "" otherca
     pki_expired
     touch done
   ) >"$KAFKA_SECURE_RUN/pki.log" 2>&1 || {
@@ -136,13 +137,14 @@ pki_ca() {
     -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign
 }
 
-# pki_leaf NAME CN SAN: by the first CA. The broker reads key, certificate and CA out of one file.
+# pki_leaf NAME CN SAN [CA]: by the first CA unless said. The broker reads key, certificate and CA out of one file.
 pki_leaf() {
+  local ca=${4:-ca}
   pki_key "$1"
   openssl req -new -key "$1.key" -subj "/CN=$2" -out "$1.csr"
   printf 'basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage=serverAuth,clientAuth\n%s\n' "${3:+subjectAltName=$3}" >"$1.ext"
-  openssl x509 -req -in "$1.csr" -CA ca.pem -CAkey ca.key -CAcreateserial -sha256 -extfile "$1.ext" -days 60 -out "$1.crt"
-  cat "$1.key" "$1.crt" ca.pem >"$1.pem"
+  openssl x509 -req -in "$1.csr" -CA "$ca.pem" -CAkey "$ca.key" -CAcreateserial -sha256 -extfile "$1.ext" -days 60 -out "$1.crt"
+  cat "$1.key" "$1.crt" "$ca.pem" >"$1.pem"
 }
 
 # `openssl x509` cannot set when a certificate begins; `openssl ca` can.
