@@ -73,6 +73,9 @@ cases! {
 }
 
 fn main() -> ExitCode {
+    // `RUST_LOG=gulo_transport_kafka=debug` shows what the transport does.
+    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "off".into());
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
     let place = place::place();
     let absent = place.unavailable();
     let required = std::env::var("GULO_REQUIRE").unwrap_or_default();
