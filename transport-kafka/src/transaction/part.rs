@@ -149,3 +149,6 @@ fn gone() -> Error {
     let text = "a lane of what is to be settled is gone: another member may be at work on it";
     Error::new(ErrorKind::Unavailable, text).help("abort: what was delivered on it comes again, here or elsewhere")
 }
+
+#[cfg(test)]
+mod tests;

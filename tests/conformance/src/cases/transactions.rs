@@ -143,9 +143,9 @@ async fn what_a_transaction_took_back_may_be_settled_otherwise(bench: Bench) {
 /// One commits by itself and the other by transactions, of the same lane and in turns: neither sets the group back.
 async fn a_transaction_goes_with_ordinary_verdicts_on_its_lane(bench: Bench) {
     let (transport, id) = in_and_out(&bench).await;
-    bench.publish(numbered("m", 0..31)).await;
+    bench.publish(numbered("m", 0..32)).await;
     let mut reader = bench.member("g").await;
-    let inputs = reader.take(31).await;
+    let inputs = reader.take(32).await;
     for three in inputs[..30].chunks(3) {
         reader.settle(&three[2..]);
         let mut transaction = begin(&transport, &id).await;
@@ -153,9 +153,10 @@ async fn a_transaction_goes_with_ordinary_verdicts_on_its_lane(bench: Bench) {
         reader.settle(&three[1..2]);
         transaction.commit().await.expect("committed");
     }
+    reader.settle(&inputs[30..31]);
     reader.close().await;
     let mut next = bench.member("g").await;
-    assert_eq!(texts(&next.take_and_settle(1).await), ["m30"]);
+    assert_eq!(texts(&next.take_and_settle(1).await), ["m31"]);
     bench.nothing_more_for(&mut next).await;
 }
 
@@ -168,6 +169,8 @@ async fn a_dropped_transaction_has_no_effect_and_its_id_goes_on(bench: Bench) {
     transaction.publish(outputs(&bench, &["dropped"])).await.expect("published");
     settle(&mut *transaction, &mut reader, &inputs).await;
     drop(transaction);
+    // Nobody who reads is held back by it.
+    assert!(all_results(&bench).await.is_empty());
     let mut transaction = begin(&transport, &id).await;
     transaction.publish(outputs(&bench, &["kept"])).await.expect("published");
     settle(&mut *transaction, &mut reader, &inputs[..1]).await;
