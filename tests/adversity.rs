@@ -54,6 +54,26 @@ async fn what_a_broken_source_still_gave_settles_nothing_of_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_begins_while_the_source_is_not_sure_of_its_lanes() {
+    let gated = Gated::new();
+    let handler = async |Event(event): Event<Paid>, Attempt(attempt): Attempt, State(gated): State<Gated>| {
+        gated.note(handled(event.order));
+        if event.order == 1 && attempt == 1 { Err(HandlerError::new("not now")) } else { Ok(()) }
+    };
+    let retry = Retry::fixed(Duration::from_secs(2)).max_attempts(3);
+    let bus = start(&gated, 1, billing(16).retry(retry).on(handler)).await;
+    bus.publish(Paid::of(1, 1)).await.expect("confirmed");
+    gated.until("the first attempt", |steps| steps.contains(&handled(1))).await;
+    gated.doubt(true);
+    bus.publish(Paid::of(2, 1)).await.expect("confirmed");
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(effects(&gated), [handled(1)], "neither the second attempt nor what came");
+    gated.doubt(false);
+    eventually("both", || bus.health().subscriptions[0].counts.handled == 2).await;
+    bus.shutdown(Duration::from_secs(8)).await.expect("clean");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wait_that_no_clock_can_count_holds_up_its_own_key_only() {
     let gated = Gated::new();
     let handler = async |Event(event): Event<Paid>, State(gated): State<Gated>| {

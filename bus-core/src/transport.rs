@@ -8,6 +8,7 @@ mod capability;
 mod event;
 mod spec;
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -71,10 +72,10 @@ pub trait Publisher: Send + Sync + 'static {
 
 /// Receives messages, as a member of a group or alone.
 ///
-/// One task owns it. All of what it hands out between [`LaneEvent::Opened`] and the end of the lane carries that
+/// One task owns it. It is [`Any`], so that a [`Transaction`] of its transport can take part in it. All of what it hands out between [`LaneEvent::Opened`] and the end of the lane carries that
 /// lane's epoch; verdicts and commands for another epoch do nothing.
 #[async_trait]
-pub trait Source: Send + 'static {
+pub trait Source: Any + Send {
     /// Waits for at least one delivery or event and adds it to `inbox`, at most `room` deliveries. With `room` 0 it
     /// still yields events. At most [`SubscribeSpec::window`] deliveries of a lane are ever out and unsettled,
     /// counted from the oldest unsettled one; a lane that is full is held back alone.
@@ -89,6 +90,12 @@ pub trait Source: Send + 'static {
     /// twice, are ignored. A verdict that needs a capability the transport lacks is
     /// [`Unsupported`](crate::ErrorKind::Unsupported); that delivery stays unsettled and the others are handed over.
     fn settle(&mut self, batch: &mut Vec<Settlement>) -> Result<()>;
+
+    /// Whether what was handed out may still be begun. `false` for as long as it is in doubt whether the lanes are still
+    /// ours, because this process did not run for so long (stopped, or starved) that the group may have given them away.
+    /// It becomes `true` again when that is known; what has been lost by then is told by the next `recv`. Asked before
+    /// each round of handlers, so it must cost next to nothing.
+    fn may_begin(&self) -> bool;
 
     /// Asks for something to be done to lanes; answered by [`LaneEvent`]s out of `recv`.
     fn control(&mut self, command: Control) -> Result<()>;

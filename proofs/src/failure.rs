@@ -14,11 +14,12 @@ use gulo::prelude::*;
 use gulo::transport::Transport;
 use serde::Serialize;
 
+use crate::Trouble;
+use crate::eye::Eye;
 use crate::judge::{self, effects};
 use crate::ledger::Entry;
 use crate::load::{KEYS, Load, Role};
 use crate::report::Report;
-use crate::{Trouble, eye};
 
 use stage::{Run, Stage};
 
@@ -77,7 +78,7 @@ pub(crate) async fn prove(plan: &Plan) -> Result<bool, Trouble> {
     println!("\n{}", report.table());
     println!("{}: {}", if report.ok { "all of it holds" } else { "FAILED" }, path.display());
     if report.ok {
-        eye::delete(&[&calm, &troubled, &killed].map(Stage::topics).concat()).await?;
+        Eye::from_env().delete(&[&calm, &troubled, &killed].map(Stage::topics).concat()).await?;
         std::fs::remove_dir_all(&folder)?;
     } else {
         println!("what the nodes wrote: {}", folder.display());

@@ -14,6 +14,12 @@ pub(crate) enum Kind {
     Effect,
     /// It failed.
     Failed,
+    /// Its future was dropped before it came to an end.
+    Dropped,
+    /// Written by the parent, of the process as a whole: it has ended, however; it was stopped (SIGSTOP), and woken again.
+    Gone,
+    Stopped,
+    Woke,
 }
 
 /// One line: what a handler did with one message.
@@ -35,6 +41,10 @@ impl Entry {
             Kind::Began => 'B',
             Kind::Effect => 'E',
             Kind::Failed => 'F',
+            Kind::Dropped => 'D',
+            Kind::Gone => 'X',
+            Kind::Stopped => 'S',
+            Kind::Woke => 'W',
         };
         let Self { key, number, partition, offset, at, process, .. } = self;
         format!("{kind} {key} {number} {partition} {offset} {at} {process}\n")
@@ -46,6 +56,10 @@ impl Entry {
             "B" => Kind::Began,
             "E" => Kind::Effect,
             "F" => Kind::Failed,
+            "D" => Kind::Dropped,
+            "X" => Kind::Gone,
+            "S" => Kind::Stopped,
+            "W" => Kind::Woke,
             _ => return None,
         };
         let mut next = || words.next()?.parse::<u64>().ok();
@@ -68,6 +82,11 @@ pub(crate) struct Writer(File);
 impl Writer {
     pub(crate) fn open(path: impl AsRef<Path>) -> Result<Self, Trouble> {
         Ok(Self(OpenOptions::new().create(true).append(true).open(path)?))
+    }
+
+    /// What became of a whole process.
+    pub(crate) fn mark(&self, kind: Kind, process: u32) -> std::io::Result<()> {
+        self.write(&Entry { kind, key: 0, number: 0, partition: 0, offset: 0, at: crate::now(), process })
     }
 
     pub(crate) fn write(&self, entry: &Entry) -> std::io::Result<()> {

@@ -4,9 +4,11 @@
 //! handler in it; it writes down what it does, line by line, so that `kill -9` takes nothing of that away. The *judge*
 //! compares what was published, what the node wrote and what stands in the topics, read without the bus.
 
+mod exactly_once;
 mod eye;
 mod failure;
 mod judge;
+mod kafka;
 mod ledger;
 mod letters;
 mod load;
@@ -21,7 +23,8 @@ use std::process::ExitCode;
 /// Why a proof could not be carried out. A claim that does not hold is no such error.
 type Trouble = Box<dyn std::error::Error + Send + Sync>;
 
-const USAGE: &str = "usage: prove failure [--quick]";
+const USAGE: &str =
+    "usage: prove failure [--quick] | exactly-once [--quick] | kafka [--quick | SCENARIO..] | scenarios";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -29,10 +32,17 @@ fn main() -> ExitCode {
     let held = match words[..] {
         ["failure"] => failure::prove(&failure::LONG),
         ["failure", "--quick"] => failure::prove(&failure::QUICK),
-        ["node", topic, group, ledger] => node::run(topic, group, ledger, node::Health::Faulty).map(|()| true),
-        ["node", topic, group, ledger, "repaired"] => {
-            node::run(topic, group, ledger, node::Health::Repaired).map(|()| true)
+        ["exactly-once"] => exactly_once::prove(&exactly_once::LONG),
+        ["exactly-once", "--quick"] => exactly_once::prove(&exactly_once::QUICK),
+        ["transform", input, output, group, id, member] => {
+            exactly_once::transform(input, output, group, id, member).map(|()| true)
         }
+        ["kafka", ref chosen @ ..] => kafka::prove(chosen),
+        ["scenarios"] => {
+            print!("{}", kafka::list());
+            Ok(true)
+        }
+        ["node", topic, group, ledger, options] => node::run(topic, group, ledger, options).map(|()| true),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

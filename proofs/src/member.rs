@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::Trouble;
-use crate::node::Health;
+use crate::node::Options;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -15,16 +15,25 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Member(Child);
 
 impl Member {
-    /// A node of `group`, which writes to `folder`.
-    pub(crate) fn start(folder: &Path, topic: &str, group: &str, health: Health) -> Result<Self, Trouble> {
+    /// A node of `group`, which writes to `folder`. At the broker that the environment names, unless others are.
+    pub(crate) fn start(
+        folder: &Path,
+        topic: &str,
+        group: &str,
+        options: &Options,
+        servers: Option<&str>,
+    ) -> Result<Self, Trouble> {
         let log = OpenOptions::new().create(true).append(true).open(folder.join("node.log"))?;
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["node", topic, group]).arg(ledger(folder));
-        if health == Health::Repaired {
-            command.arg("repaired");
+        command.args(["node", topic, group]).arg(ledger(folder)).arg(serde_json::to_string(options)?);
+        if let Some(servers) = servers {
+            command.env("KAFKA_BOOTSTRAP_SERVERS", servers);
         }
         command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
-        Ok(Self(command.spawn()?))
+        let member = Self(command.spawn()?);
+        // For whoever cleans up after us: one that is stopped does not see that we are gone.
+        std::fs::write(folder.join(format!("member-{}.pid", member.pid())), member.pid().to_string())?;
+        Ok(member)
     }
 
     /// `kill -9`, to this process alone.
@@ -45,6 +54,10 @@ impl Member {
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(false)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
     }
 
     /// Fails where it has ended by itself.

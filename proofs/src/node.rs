@@ -7,6 +7,7 @@ use std::time::Duration;
 use gulo::message::Origin;
 use gulo::prelude::*;
 use gulo::transport::CommitPolicy;
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
@@ -28,8 +29,41 @@ pub(crate) const PANIC: &str = "this one panics";
 const WORK: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How a node is set up.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Options {
+    pub(crate) health: Health,
+    pub(crate) session: Duration,
+    pub(crate) at_a_time: usize,
+    /// [`CommitPolicy`]: after so many, or so long.
+    pub(crate) commit_every: usize,
+    pub(crate) commit_interval: Duration,
+    /// Of librdkafka.
+    pub(crate) properties: Vec<(String, String)>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            health: Health::Faulty,
+            session: SESSION,
+            at_a_time: AT_A_TIME,
+            commit_every: COMMIT.every,
+            commit_interval: COMMIT.interval,
+            properties: Vec::new(),
+        }
+    }
+}
+
+impl Options {
+    pub(crate) fn with(mut self, property: &str, value: &str) -> Self {
+        self.properties.push((property.to_owned(), value.to_owned()));
+        self
+    }
+}
+
 /// Whether steps that bring trouble do so, or the cause is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Health {
     Faulty,
     /// Nothing fails for a while or is stuck any more; what is poison stays it.
@@ -56,14 +90,16 @@ impl std::error::Error for NotNow {}
 
 /// Handles until its standard input ends, which it does too when its parent dies.
 #[tokio::main]
-pub(crate) async fn run(topic: &str, group: &str, ledger: &str, health: Health) -> Result<(), Trouble> {
+pub(crate) async fn run(topic: &str, group: &str, ledger: &str, options: &str) -> Result<(), Trouble> {
+    let options: Options = serde_json::from_str(options)?;
     tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::WARN).with_ansi(false).init();
     handle_topic(topic);
-    let desk = Desk { ledger: Arc::new(Writer::open(ledger)?), health };
-    let config = KafkaConfig::from_env()?.session_timeout(SESSION);
+    let desk = Desk { ledger: Arc::new(Writer::open(ledger)?), health: options.health };
+    let config = KafkaConfig::from_env()?.session_timeout(options.session);
+    let config = options.properties.iter().fold(config, |config, (name, value)| config.property(name, value));
     let bus = Bus::builder("prove-node")
         .transport(KafkaTransport::new(config))
-        .subscribe(subscription(group).on(handle))
+        .subscribe(subscription(group, &options).on(handle))
         .state(desk)
         .start()
         .await?;
@@ -72,10 +108,11 @@ pub(crate) async fn run(topic: &str, group: &str, ledger: &str, health: Health) 
     Ok(())
 }
 
-fn subscription(group: &str) -> Subscription {
+fn subscription(group: &str, options: &Options) -> Subscription {
     let patient = Retry::fixed(Duration::from_millis(50)).max_attempts(u32::MAX);
     let retry = Retry::fixed(Duration::from_millis(100)).max_attempts(ATTEMPTS).on_error::<NotNow>(patient);
-    Subscription::group(group).concurrency(Concurrency::per_key(AT_A_TIME)).retry(retry).commit(COMMIT)
+    let commit = CommitPolicy { every: options.commit_every, interval: options.commit_interval };
+    Subscription::group(group).concurrency(Concurrency::per_key(options.at_a_time)).retry(retry).commit(commit)
 }
 
 async fn told_to_stop() {
@@ -87,19 +124,41 @@ async fn told_to_stop() {
     let _ = stopped.await;
 }
 
-async fn handle(Event(step): Event<Step>, origin: Origin, State(desk): State<Desk>) -> Result<(), HandlerError> {
+async fn handle(
+    Event(step): Event<Step>,
+    origin: Origin,
+    Attempt(attempt): Attempt,
+    State(desk): State<Desk>,
+) -> Result<(), HandlerError> {
     desk.note(Kind::Began, &step, &origin)?;
-    let done = desk.work(&step, &origin).await;
+    let mut open = Open(Some((&desk, &step, &origin)));
+    let done = desk.work(&step, &origin, attempt).await;
+    open.0 = None;
     desk.note(if done.is_ok() { Kind::Effect } else { Kind::Failed }, &step, &origin)?;
     done
 }
 
+/// A handler that may be dropped in the middle.
+struct Open<'a>(Option<(&'a Desk, &'a Step, &'a Origin)>);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if let Some((desk, step, origin)) = self.0 {
+            // It ends a handler: there is nobody to be told that it could not be written.
+            let _ = desk.note(Kind::Dropped, step, origin);
+        }
+    }
+}
+
 impl Desk {
-    async fn work(&self, step: &Step, origin: &Origin) -> Result<(), HandlerError> {
+    async fn work(&self, step: &Step, origin: &Origin, attempt: u32) -> Result<(), HandlerError> {
         let faulty = self.health == Health::Faulty;
         match step.trouble {
             Some(Brings::FailsUntil(end)) if faulty && now() < end => return Err(NotNow.into()),
+            Some(Brings::FailsTimes(times)) if attempt <= times => return Err(NotNow.into()),
             Some(Brings::StuckUntil(end)) if faulty => sleep(Duration::from_micros(end.saturating_sub(now()))).await,
+            Some(Brings::Takes(millis)) => sleep(Duration::from_millis(millis)).await,
+            Some(Brings::Blocks(millis)) => std::thread::sleep(Duration::from_millis(millis)),
             Some(Brings::Poison) => return Err(HandlerError::new(POISON).permanent()),
             Some(Brings::Panic) => {
                 self.note(Kind::Failed, step, origin)?;

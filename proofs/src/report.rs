@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::Trouble;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Claim {
     pub(crate) claim: String,
     pub(crate) measured: String,

@@ -38,6 +38,11 @@ pub(crate) enum Brings {
     Poison,
     /// Panics, every time.
     Panic,
+    /// So many attempts fail.
+    FailsTimes(u32),
+    /// Its handler takes so many milliseconds, and gives its thread back meanwhile; or keeps it.
+    Takes(u64),
+    Blocks(u64),
 }
 
 impl IntegrationEvent for Step {

@@ -67,6 +67,7 @@ pub struct Gated {
     steps: Arc<Mutex<Vec<Step>>>,
     gate: Arc<Mutex<Arc<Verdict>>>,
     broken: Arc<AtomicBool>,
+    in_doubt: Arc<AtomicBool>,
 }
 
 impl Gated {
@@ -77,7 +78,7 @@ impl Gated {
     pub fn on(inner: MemoryTransport) -> Self {
         let gate: Arc<Verdict> = Arc::new(|_| None);
         let gate = Arc::new(Mutex::new(gate));
-        Self { inner, steps: Arc::default(), gate, broken: Arc::default() }
+        Self { inner, steps: Arc::default(), gate, broken: Arc::default(), in_doubt: Arc::default() }
     }
 
     /// Fails what `gate` gives an outcome for.
@@ -88,6 +89,11 @@ impl Gated {
     /// The next `recv` of any source ends that source, after it has filled the inbox.
     pub fn break_source(&self) {
         self.broken.store(true, SeqCst);
+    }
+
+    /// Whether it is in doubt that the lanes of any source are still its own.
+    pub fn doubt(&self, in_doubt: bool) {
+        self.in_doubt.store(in_doubt, SeqCst);
     }
 
     pub fn open(&self) {
@@ -231,6 +237,10 @@ impl Source for GatedSource {
     fn settle(&mut self, batch: &mut Vec<Settlement>) -> Result<()> {
         self.gated.note(Step::Settled(batch.len()));
         self.inner.settle(batch)
+    }
+
+    fn may_begin(&self) -> bool {
+        !self.gated.in_doubt.load(SeqCst) && self.inner.may_begin()
     }
 
     fn control(&mut self, command: Control) -> Result<()> {

@@ -5,6 +5,7 @@
 //! It sleeps until librdkafka, the source or its own clock has something for it. Handlers run elsewhere, so however slow
 //! they are, the member stays alive.
 
+mod alive;
 mod commits;
 mod control;
 mod handover;
@@ -13,8 +14,8 @@ mod positions;
 mod trouble;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,8 @@ use crate::rebalance::{Change, GroupConsumer, Place, SourceContext};
 use crate::shared::{Command, Shared};
 use crate::token::Login;
 
+use alive::Alive;
+pub(crate) use alive::Lease;
 use commits::Commits;
 use control::Job;
 use handover::Handover;
@@ -52,12 +55,12 @@ const GROUP_ANSWERS: Duration = Duration::from_secs(3);
 pub(crate) const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The source's end of a driver.
-#[derive(Debug)]
 pub(crate) struct Handle {
     pub(crate) shared: Arc<Shared>,
     pub(crate) commit_every: usize,
     /// Messages taken at a time.
     pub(crate) at_a_time: usize,
+    pub(crate) consumer: Weak<GroupConsumer>,
     context: Arc<SourceContext>,
 }
 
@@ -95,6 +98,7 @@ pub(crate) struct Driver {
     left_at: HashMap<Place, i64>,
     troubles: Troubles,
     login: Login,
+    alive: Alive,
     leaving: Option<Leaving>,
 }
 
@@ -151,6 +155,7 @@ impl Driver {
             consumer: Arc::new(consumer),
             shared,
             commits: Commits::new(plan.spec.commit),
+            alive: Alive::new(&plan.config),
             plan,
             changes: Default::default(),
             handover: None,
@@ -169,6 +174,7 @@ impl Driver {
             shared: self.shared.clone(),
             commit_every: self.plan.spec.commit.every.max(1),
             at_a_time: self.plan.config.max_poll_records.max(1),
+            consumer: Arc::downgrade(&self.consumer),
             context: self.consumer.context().clone(),
         }
     }
@@ -245,6 +251,7 @@ impl Driver {
             self.serve();
             self.obey();
             self.go_on();
+            self.step_alive();
             thread::park_timeout(self.nap());
         }
         self.leave();
@@ -319,7 +326,8 @@ impl Driver {
     }
 
     fn nap(&self) -> Duration {
-        let urgent = self.handover.is_some() || !self.jobs.is_empty() || self.leaving.is_some();
+        let urgent =
+            self.handover.is_some() || !self.jobs.is_empty() || self.leaving.is_some() || self.alive.in_doubt();
         let next = self.commits.next(&self.shared.lock());
         let longest = if urgent { NAP / 10 } else { NAP };
         next.map_or(longest, |at| at.saturating_duration_since(Instant::now()).min(longest))

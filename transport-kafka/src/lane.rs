@@ -27,8 +27,13 @@ pub(crate) struct OpenLane {
     pub(crate) draining: bool,
     /// About to be opened anew: delivers nothing any more.
     pub(crate) held: bool,
+    /// Its log goes on from here, before what has come already: the topic was deleted and made anew, or cut off. What comes
+    /// now belongs to another epoch.
+    pub(crate) went_back: Option<i64>,
     /// Verdicts come too late for it.
     pub(crate) frozen: bool,
+    /// A transaction is about to commit it, and nobody else may meanwhile.
+    pub(crate) bound: bool,
     /// A position to commit although nothing has been finished here yet.
     pub(crate) initial: Option<i64>,
     /// Where it was told to begin, where that is known.
@@ -55,7 +60,9 @@ impl OpenLane {
             paused: false,
             draining: false,
             held: false,
+            went_back: None,
             frozen: false,
+            bound: false,
             initial: None,
             start: None,
             confirmed: None,
@@ -77,12 +84,28 @@ impl OpenLane {
         Origin { topic: self.place.topic.clone(), partition: u32::try_from(self.place.partition).ok(), offset }
     }
 
-    /// Where a successor must read on, unless the broker has confirmed it already.
+    /// Where a successor must read on, unless the broker has confirmed it already, or a transaction is about to.
     pub(crate) fn to_commit(&self) -> Option<Mark> {
-        let finished = self.ledger.finished_above();
+        if self.bound {
+            return None;
+        }
+        self.mark(&self.ledger)
+    }
+
+    /// The same, as it will be when these are finished too.
+    pub(crate) fn mark_with(&self, finished: &[u64]) -> Option<Mark> {
+        let mut ledger = self.ledger.clone();
+        for seq in finished {
+            ledger.finish(*seq);
+        }
+        self.mark(&ledger)
+    }
+
+    fn mark(&self, ledger: &Ledger) -> Option<Mark> {
+        let finished = ledger.finished_above();
         // Where nothing is finished from the start on, something may be finished above.
-        let begin = || self.start.or_else(|| self.ledger.first_unfinished()).filter(|_| !finished.is_empty());
-        let offset = self.ledger.watermark().or(self.initial).or_else(begin)?;
+        let begin = || self.start.or_else(|| ledger.first_unfinished()).filter(|_| !finished.is_empty());
+        let offset = ledger.watermark().or(self.initial).or_else(begin)?;
         Some(Mark { offset, finished }).filter(|mark| self.confirmed.as_ref() != Some(mark))
     }
 
@@ -99,7 +122,7 @@ impl OpenLane {
             return None;
         }
         let until = out.len() + most;
-        let Self { id, place, ledger, backlog, queue, .. } = self;
+        let Self { id, place, ledger, backlog, queue, went_back, .. } = self;
         // Looked at again and again: what comes again and is finished counts for the window, and is not handed out.
         let room =
             |out: &VecDeque<Delivery>, ledger: &Ledger| (until - out.len()).min(window.saturating_sub(ledger.span()));
@@ -107,7 +130,7 @@ impl OpenLane {
         while room(out, ledger) > 0
             && let Some((offset, message)) = backlog.pop_front()
         {
-            if let Some(seq) = ledger.arrive(offset) {
+            if let Some(seq) = arrive(ledger, went_back, offset) {
                 out.push_back(delivery(Token { lane: *id, seq }, place, offset, message));
             }
         }
@@ -117,7 +140,7 @@ impl OpenLane {
             let most = room(out, ledger);
             let hand_out = |record: Result<Record<'_>, Code>| match record {
                 Ok(record) => {
-                    if let Some(seq) = ledger.arrive(record.offset()) {
+                    if let Some(seq) = arrive(ledger, went_back, record.offset()) {
                         let message = copier.copy(record, &place.topic);
                         out.push_back(delivery(Token { lane: *id, seq }, place, record.offset(), message));
                     }
@@ -130,6 +153,19 @@ impl OpenLane {
             }
         }
     }
+}
+
+/// A repetition gets no number. The client goes back by itself only where the position it had is not in the log any more; to
+/// take that for a repetition would skip all of the new log up to there.
+fn arrive(ledger: &mut Ledger, went_back: &mut Option<i64>, offset: i64) -> Option<u64> {
+    if went_back.is_some() {
+        return None;
+    }
+    let seq = ledger.arrive(offset);
+    if seq.is_none() && ledger.goes_back(offset) {
+        *went_back = Some(offset);
+    }
+    seq
 }
 
 fn delivery(token: Token, place: &Place, offset: i64, message: Message) -> Delivery {
@@ -253,6 +289,14 @@ mod tests {
         let lane = lanes.open(&Place::new("t", 3));
         lane.backlog = [5, 5, 6].map(|at| (at, Message::new("t", "x"))).into();
         assert_eq!(take(lane, 9).len(), 2);
+    }
+
+    #[test]
+    fn a_log_that_goes_back_is_another_one_and_nothing_more_of_it_is_handed_out() {
+        let mut lanes = Lanes::default();
+        let lane = lanes.open(&Place::new("t", 3));
+        lane.backlog = [5, 6, 0, 1, 7].map(|at| (at, Message::new("t", "x"))).into();
+        assert_eq!((take(lane, 9).len(), lane.went_back), (2, Some(0)));
     }
 
     #[test]

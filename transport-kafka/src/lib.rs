@@ -18,6 +18,7 @@
 //! - A thread of its own serves each source's group membership, so no handler, however slow, costs the membership.
 //! - Lanes that move to another member drain first, are committed, and only then are given up.
 
+mod background;
 mod certificate;
 mod config;
 mod context;
@@ -34,6 +35,7 @@ mod shared;
 mod source;
 mod token;
 mod topology;
+mod transaction;
 mod transport;
 
 pub use config::{Compression, GroupProtocol, KafkaConfig, SaslMechanism, SecurityProtocol};

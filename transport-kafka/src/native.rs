@@ -1,6 +1,6 @@
 //! The only unsafe code here: calls of librdkafka for which rdkafka has no way that does what we need. A commit whose answer
 //! can be awaited; a partition's queue read in batches, which costs 0.6 of what reading one by one does; a call when there is
-//! something to poll; headers with names of any bytes; what we may do with a topic.
+//! something to poll; headers with names of any bytes.
 #![allow(unsafe_code)]
 
 use std::borrow::Cow;
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::TopicPartitionList;
-use rdkafka::bindings as native;
+use rdkafka::bindings::{self as native, rd_kafka_AclOperation_t as Right};
 use rdkafka::client::Client;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -23,6 +23,7 @@ use rdkafka::message::BorrowedHeaders;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 
 use crate::token::OauthToken;
+use crate::transaction::Failure;
 
 /// Sends a commit of `offsets`, each the next one to read. Its answer comes as a call of
 /// [`ConsumerContext::commit_callback`] out of `poll`.
@@ -49,63 +50,63 @@ pub(crate) fn commit<C: ConsumerContext>(consumer: &BaseConsumer<C>, offsets: &T
     }
 }
 
-/// Those of `topics` that may be found but not read: a consumer would learn it only from its first fetch. Empty where the broker
-/// does not say, as brokers before 2.3 do. Blocks, for about as long as is said at most.
-pub(crate) fn unreadable<C: ClientContext>(client: &Client<C>, topics: &[String], within: Duration) -> Vec<String> {
-    let Ok(names) = topics.iter().map(|name| CString::new(name.as_str())).collect::<Result<Vec<_>, _>>() else {
-        return Vec::new();
-    };
-    let mut names: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
-    let millis = i32::try_from(within.as_millis()).unwrap_or(i32::MAX);
-    let (client, kind) = (client.native_ptr(), native::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
-    // SAFETY: the client is alive while it is borrowed, and the names until the call that copies them returns. Queue, options,
-    // list and event are ours and destroyed once each; null is fine for the event's two calls. An option that is not taken is an
-    // error object, ours too.
+/// Commits the open transaction of a producer that somebody polls. `Producer::commit_transaction` flushes first, which takes
+/// 100 ms whether there is anything or not; librdkafka's own call waits for what is on its way by itself.
+pub(crate) fn commit_transaction<C: ProducerContext>(
+    producer: &BaseProducer<C>,
+    timeout: Duration,
+) -> Result<(), Failure> {
+    let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the client is alive while it is borrowed. The error, if there is one, is ours, read and then destroyed.
     unsafe {
-        let queue = native::rd_kafka_queue_new(client);
-        let options = native::rd_kafka_AdminOptions_new(client, kind);
-        let refused = native::rd_kafka_AdminOptions_set_include_authorized_operations(options, 1);
-        let list = native::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
-        native::rd_kafka_DescribeTopics(client, list, options, queue);
-        let event = native::rd_kafka_queue_poll(queue, millis);
-        let found = described(native::rd_kafka_event_DescribeTopics_result(event));
-        native::rd_kafka_event_destroy(event);
-        native::rd_kafka_TopicCollection_destroy(list);
-        if !refused.is_null() {
-            native::rd_kafka_error_destroy(refused);
+        let error = native::rd_kafka_commit_transaction(producer.client().native_ptr(), millis);
+        if error.is_null() {
+            return Ok(());
         }
-        native::rd_kafka_AdminOptions_destroy(options);
-        native::rd_kafka_queue_destroy(queue);
-        found
+        let failure = Failure {
+            code: native::rd_kafka_error_code(error).into(),
+            said: CStr::from_ptr(native::rd_kafka_error_string(error)).to_string_lossy().into_owned(),
+            retriable: native::rd_kafka_error_is_retriable(error) != 0,
+            aborts: native::rd_kafka_error_txn_requires_abort(error) != 0,
+        };
+        native::rd_kafka_error_destroy(error);
+        Err(failure)
     }
 }
 
-/// # Safety
-///
-/// `result` is null, or the result of an event that is alive.
-unsafe fn described(result: *const native::rd_kafka_DescribeTopics_result_t) -> Vec<String> {
-    let mut found = Vec::new();
-    if result.is_null() {
-        return found;
-    }
-    let mut count = 0;
-    // SAFETY: the result is alive, and so is all that it gives out: as many topics as it says, each with a name, and with as many
-    // operations as it says or null.
+/// What we may do with each of these topics, where the broker says it: those before 2.3 do not. Blocks, `within` at most.
+pub(crate) fn rights<C: ClientContext>(
+    client: &Client<C>,
+    of: &[CString],
+    within: Duration,
+) -> Vec<(String, Vec<Right>)> {
+    let millis = i32::try_from(within.as_millis()).unwrap_or(i32::MAX);
+    let mut names: Vec<_> = of.iter().map(|name| name.as_ptr()).collect();
+    let (client, mut count, mut found) = (client.native_ptr(), 0, Vec::new());
+    let kind = native::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
+    // SAFETY: the client is alive while it is borrowed, and so are the names, which are copied. Queue, options, list, error and
+    // event are ours and destroyed once each; the last two may be null, for the calls they are given to too. The result lives as
+    // long as the event, with as many topics as it counts, each with a name, and with as many operations as it counts or null.
     unsafe {
-        let topics = native::rd_kafka_DescribeTopics_result_topics(result, &mut count);
-        for index in 0..count {
-            let (topic, mut count) = (*topics.add(index), 0);
-            let operations = native::rd_kafka_TopicDescription_authorized_operations(topic, &mut count);
-            // Who finds a topic may do something with it: none at all means that the broker does not say.
-            if operations.is_null() || count == 0 {
-                continue;
-            }
-            let operations = slice::from_raw_parts(operations, count);
-            if !operations.contains(&native::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_READ) {
+        let queue = native::rd_kafka_queue_new(client);
+        let options = native::rd_kafka_AdminOptions_new(client, kind);
+        native::rd_kafka_error_destroy(native::rd_kafka_AdminOptions_set_include_authorized_operations(options, 1));
+        let list = native::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
+        native::rd_kafka_DescribeTopics(client, list, options, queue);
+        let event = native::rd_kafka_queue_poll(queue, millis);
+        if let Some(result) = native::rd_kafka_event_DescribeTopics_result(event).as_ref() {
+            let topics = native::rd_kafka_DescribeTopics_result_topics(result, &mut count);
+            for topic in (0..count).map(|index| *topics.add(index)) {
+                let rights = native::rd_kafka_TopicDescription_authorized_operations(topic, &mut count);
+                let rights = if rights.is_null() { &[] } else { slice::from_raw_parts(rights, count) };
                 let name = CStr::from_ptr(native::rd_kafka_TopicDescription_name(topic));
-                found.push(name.to_string_lossy().into_owned());
+                found.push((name.to_string_lossy().into_owned(), rights.to_vec()));
             }
         }
+        native::rd_kafka_event_destroy(event);
+        native::rd_kafka_TopicCollection_destroy(list);
+        native::rd_kafka_AdminOptions_destroy(options);
+        native::rd_kafka_queue_destroy(queue);
     }
     found
 }

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use gulo_bus_core::message::Message;
 use gulo_bus_core::transport::{Capabilities, Failed, Outcome, Publisher, Unsent};
 use gulo_bus_core::{Error, ErrorKind, Result};
+use rdkafka::ClientConfig;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use tokio::sync::futures::Notified;
 use tokio::sync::oneshot;
@@ -24,7 +25,9 @@ use crate::token::Login;
 use crate::transport::CAPABILITIES;
 
 use receipt::{Failures, Receipts, Ticket};
-use wire::{Desk, Phase, Wire};
+use wire::{Desk, Phase};
+
+pub(crate) use wire::Wire;
 
 /// Messages handed over before other tasks have a turn.
 const STRIDE: usize = 256;
@@ -40,12 +43,26 @@ pub(crate) struct KafkaPublisher {
 
 impl KafkaPublisher {
     pub(crate) async fn start(config: Arc<KafkaConfig>, health: Arc<Health>) -> Result<Self> {
+        Self::start_with(config.producer(), config, health).await
+    }
+
+    /// With a producer of these settings.
+    pub(crate) async fn start_with(
+        settings: ClientConfig,
+        config: Arc<KafkaConfig>,
+        health: Arc<Health>,
+    ) -> Result<Self> {
         let login = Login::ready(&config, &health, Instant::now() + config.connect_timeout).await?;
         let desk = Arc::new(Desk::new(Observer::new(health, config.secrets())));
-        let (wire, ended) = Wire::open(&config, desk.clone(), login).await?;
+        let (wire, ended) = Wire::open(settings, &config, desk.clone(), login).await?;
         let mut capabilities = CAPABILITIES;
         capabilities.max_message_bytes = Some(config.max_message_bytes);
         Ok(Self { desk, wire: Mutex::new(Some(wire)), ended: Mutex::new(Some(ended)), config, capabilities })
+    }
+
+    /// The producer, until it is closed. Whoever has it for long keeps it from ending.
+    pub(crate) fn wire(&self) -> Option<Arc<Wire>> {
+        lock(&self.wire).clone()
     }
 
     /// Hands over what it can, in order; puts down what it cannot.

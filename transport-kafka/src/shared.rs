@@ -16,6 +16,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::context::lock;
 use crate::convert::Copier;
+use crate::driver::Lease;
 use crate::lane::{Lanes, OpenLane};
 use crate::native::BATCH;
 
@@ -50,6 +51,9 @@ pub(crate) struct State {
     /// Verdicts since the last commit was put together, and since when.
     pub(crate) settled: usize,
     pub(crate) settled_since: Option<Instant>,
+    /// A commit is on its way, or was given up and may still be carried out.
+    pub(crate) committing: bool,
+    pub(crate) in_doubt: bool,
     /// Messages came since the driver last looked.
     pub(crate) received: bool,
     copier: Copier,
@@ -61,6 +65,8 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// Told when `recv` should look again. Partition queues tell it from librdkafka's threads.
     pub(crate) wake: Arc<Notify>,
+    /// Until when what was handed out may be begun.
+    pub(crate) lease: Lease,
     driver: OnceLock<Thread>,
 }
 
@@ -96,6 +102,11 @@ impl Shared {
 }
 
 impl State {
+    /// Whether a commit may still be carried out that was sent before.
+    pub(crate) fn commit_is_open(&self) -> bool {
+        self.committing || self.in_doubt
+    }
+
     /// Moves events and at most `room` deliveries to `inbox`; `false` where there was nothing. What went wrong in a
     /// lane's queue goes to `trouble`.
     pub(crate) fn look(
@@ -127,11 +138,17 @@ impl State {
     ) -> bool {
         let before = inbox.deliveries.len();
         self.turn = self.turn.wrapping_add(1);
+        let mut back = Vec::new();
         for lane in self.lanes.in_turn(self.turn) {
             let room = TURN.min(most - inbox.deliveries.len());
             if let Some(code) = lane.fill(&mut inbox.deliveries, room, window, &mut self.copier) {
                 trouble(code, &lane.place.topic);
             }
+            back.extend(lane.went_back.take().map(|offset| (lane.id, lane.place.clone(), offset)));
+        }
+        for (lane, place, offset) in back {
+            tracing::warn!("the log of {place} went back to {offset}: it is read from there");
+            self.command(Command::Seek(lane, Position::Offset(offset)));
         }
         inbox.deliveries.len() > before
     }
@@ -223,6 +240,20 @@ mod tests {
         state.events.push_back(LaneEvent::Recovered);
         let inbox = deliver(&mut state, 0, 10);
         assert_eq!((inbox.events.len(), inbox.deliveries.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_lane_whose_log_goes_back_is_sought_to_there_and_delivers_nothing_meanwhile() {
+        let mut state = state();
+        let lane = state.lanes.of(&Place::new("t", 1)).map(|lane| lane.id).unwrap();
+        state.lanes.get_mut(lane).unwrap().backlog = [7, 2, 3].map(|at| (at, Message::new("t", "x"))).into();
+        assert_eq!(deliver(&mut state, 1000, 1000).deliveries.len(), 201);
+        assert!(
+            matches!(state.commands[..], [Command::Seek(sought, Position::Offset(2))] if sought == lane),
+            "{:?}",
+            state.commands
+        );
+        assert!(state.lanes.get_mut(lane).unwrap().held);
     }
 
     #[test]

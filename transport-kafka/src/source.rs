@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::NAME;
 use crate::driver::Handle;
 use crate::shared::{Command, Leave};
+use crate::transaction::Part;
 use crate::transport::CAPABILITIES;
 
 /// A queue tells only when it becomes non-empty. Should that ever get lost, this is how long nobody notices.
@@ -31,6 +32,16 @@ pub(crate) struct KafkaSource {
 impl KafkaSource {
     pub(crate) fn new(handle: Handle, window: usize, solo: bool) -> Self {
         Self { handle, window, solo, closed: false }
+    }
+
+    /// What of it a transaction settles. That both are of one cluster the broker sees to: another one knows no such member.
+    pub(crate) fn part(&self) -> Result<Part> {
+        self.require_open()?;
+        if self.solo {
+            let text = "a solo reader settles nothing, and so not in a transaction either";
+            return Err(Error::new(ErrorKind::Config, text));
+        }
+        Ok(Part::new(self.handle.shared.clone(), self.handle.consumer.clone()))
     }
 
     fn require_open(&self) -> Result<()> {
@@ -90,6 +101,10 @@ impl Source for KafkaSource {
             None => return Ok(()),
         };
         CAPABILITIES.require(NAME, capability)
+    }
+
+    fn may_begin(&self) -> bool {
+        self.handle.shared.lease.holds()
     }
 
     fn control(&mut self, command: Control) -> Result<()> {

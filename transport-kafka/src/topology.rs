@@ -1,6 +1,7 @@
 //! Asking what there is, and making what is missing.
 
 use std::collections::BTreeMap;
+use std::ffi::CString;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -9,13 +10,14 @@ use std::time::Duration;
 use gulo_bus_core::transport::{TopicSpec, Topology, TopologyMode};
 use gulo_bus_core::{Error, ErrorKind, Result};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::bindings::rd_kafka_AclOperation_t as Right;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::metadata::Metadata;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use crate::background::in_background;
 use crate::certificate;
 use crate::config::KafkaConfig;
 use crate::context::{Asking, Health, Observer};
@@ -119,8 +121,10 @@ impl Inquiry {
     /// Fails where one of these topics, which are there, may not be read; names all of them.
     pub(crate) async fn may_read(&self, names: Vec<String>) -> Result<()> {
         let (client, left) = (self.client.clone(), self.deadline.saturating_duration_since(Instant::now()));
-        let denied =
-            in_background(move || native::unreadable(client.client(), &names, left.min(RIGHTS_ANSWER))).await?;
+        let names = names.into_iter().map(CString::new).collect::<Result<Vec<_>, _>>().unwrap_or_default();
+        let rights = in_background(move || native::rights(client.client(), &names, left.min(RIGHTS_ANSWER))).await?;
+        let denied: Vec<String> =
+            rights.into_iter().filter(|(_, rights)| lacks_read(rights)).map(|(name, _)| name).collect();
         if denied.is_empty() {
             return Ok(());
         }
@@ -206,20 +210,15 @@ fn found(metadata: &Metadata) -> Found {
     there.map(|topic| (topic.name().to_owned(), topic.partitions().len() as i32)).collect()
 }
 
-/// On a thread of its own, and not on one of the runtime's: a runtime that is dropped would wait for it, and so would a program
-/// that ends because it was refused.
-async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    let (done, answer) = oneshot::channel();
-    let work = move || drop(done.send(work()));
-    let spawned = thread::Builder::new().name("gulo-kafka-asking".into()).spawn(work);
-    spawned.map_err(|error| Error::new(ErrorKind::Other, "no thread to ask Kafka").source(error))?;
-    answer.await.map_err(|error| Error::new(ErrorKind::Other, "asking Kafka was broken off").source(error))
-}
-
 /// Names all of `missing` in one error.
 pub(crate) fn missing(missing: &[&str]) -> Error {
     Error::new(ErrorKind::Missing, format!("no such topic: {}", listed(missing)))
         .help("create what is missing with `ensure`")
+}
+
+/// Who finds a topic may do something with it: no right at all means that the broker does not say.
+fn lacks_read(rights: &[Right]) -> bool {
+    !rights.is_empty() && !rights.contains(&Right::RD_KAFKA_ACL_OPERATION_READ)
 }
 
 fn listed(names: &[impl std::fmt::Display]) -> String {

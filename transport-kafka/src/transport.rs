@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gulo_bus_core::transport::{
-    Capabilities, Capability, Member, Position, Publisher, Source, Status, SubscribeSpec, Topics, Topology,
-    Transaction, Transport,
+    Capabilities, Member, Position, Publisher, Source, Status, SubscribeSpec, Topics, Topology, Transaction, Transport,
 };
 use gulo_bus_core::{Error, ErrorKind, Result};
 
@@ -18,6 +17,7 @@ use crate::driver::{self, Plan};
 use crate::publisher::KafkaPublisher;
 use crate::source::{KafkaSource, nothing_committed};
 use crate::topology::{self, Found, Inquiry};
+use crate::transaction::{Clients, KafkaTransaction};
 
 /// What Kafka can do, as far as it does not depend on the configuration.
 pub(crate) const CAPABILITIES: Capabilities = {
@@ -34,6 +34,7 @@ pub(crate) const CAPABILITIES: Capabilities = {
     can.null_headers = true;
     can.duplicate_headers = true;
     can.create_topics = true;
+    can.transactions = true;
     can
 };
 
@@ -51,6 +52,7 @@ const BESIDES_DRAIN: Duration = Duration::from_secs(10);
 pub struct KafkaTransport {
     config: Arc<KafkaConfig>,
     health: Arc<Health>,
+    transactions: Arc<Clients>,
 }
 
 impl KafkaTransport {
@@ -58,7 +60,7 @@ impl KafkaTransport {
     pub fn new(config: KafkaConfig) -> Self {
         config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         let health = Arc::new(Health::new(config.trust()));
-        Self { config: config.shared(), health }
+        Self { config: config.shared(), health, transactions: Arc::default() }
     }
 
     fn check(&self, spec: &SubscribeSpec) -> Result<()> {
@@ -145,8 +147,13 @@ impl Transport for KafkaTransport {
     }
 
     async fn transaction(&self, id: &str) -> Result<Box<dyn Transaction>> {
-        let refused = self.capabilities().require(NAME, Capability::Transactions);
-        let text = || Error::new(ErrorKind::Unsupported, "transactions");
-        Err(refused.err().unwrap_or_else(text).context(format_args!("transaction `{id}`")))
+        let context = |error: Error| error.context(format_args!("transaction `{id}`"));
+        if id.is_empty() || id.contains('\0') {
+            return Err(context(Error::new(ErrorKind::Config, "an id is text, and not empty")));
+        }
+        // Causes of a failure to connect are told clearly here, and at once.
+        Inquiry::open(&self.config, &self.health).await?.topics().await?;
+        let opened = KafkaTransaction::open(&self.config, &self.health, &self.transactions, id).await;
+        Ok(Box::new(opened.map_err(context)?))
     }
 }

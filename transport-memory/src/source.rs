@@ -51,6 +51,11 @@ impl Source for MemorySource {
         self.broker.settle(&self.joined.group, self.joined.number, batch)
     }
 
+    /// The broker lives and stands still with us.
+    fn may_begin(&self) -> bool {
+        true
+    }
+
     fn control(&mut self, command: Control) -> Result<()> {
         self.require_open()?;
         if matches!(command, Control::Seek { .. }) {

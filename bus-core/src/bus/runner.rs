@@ -37,6 +37,8 @@ const STRIDE: usize = 128;
 const MOMENT: Duration = Duration::from_millis(1);
 /// Begun between two looks at the clock at most.
 const UNTIMED: usize = 16;
+/// A source that is not sure of its lanes is asked again after this.
+const DOUBT: Duration = Duration::from_millis(20);
 const RESUBSCRIBE_BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// The two deadlines of a shutdown.
@@ -66,6 +68,8 @@ pub(crate) struct Runner {
     /// What the guard knows of each lane, over its epochs.
     tallies: HashMap<u32, Tally, foldhash::fast::RandomState>,
     survey: Survey,
+    /// The source was not sure of its lanes when something was to begin.
+    in_doubt: bool,
     left: usize,
 }
 
@@ -103,6 +107,7 @@ impl Runner {
             settlements: Vec::new(),
             tallies: HashMap::default(),
             survey: Survey::default(),
+            in_doubt: false,
             left: 0,
         }
     }
@@ -210,7 +215,8 @@ impl Runner {
         };
         self.processor.gauge.set_inside(self.inside());
         let more = self.may_begin_more();
-        let deadlines = [self.jobs.next_due(), self.lanes.next_deadline(), stopping.map(|stop| stop.work_until)];
+        let again = self.in_doubt.then(|| Instant::now() + DOUBT);
+        let deadlines = [self.jobs.next_due(), self.lanes.next_deadline(), stopping.map(|stop| stop.work_until), again];
         let deadline = deadlines.into_iter().flatten().min();
         tokio::select! {
             biased;

@@ -12,7 +12,7 @@ pub use runs::Run;
 /// It counts arrivals and never computes `offset + 1` over a gap: transaction markers, aborted records and compaction
 /// leave holes in a Kafka log that never arrive. Cost per message is constant (amortised); memory is one entry per
 /// arrival above the watermark.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Ledger {
     /// Arrivals from the first unfinished one on: position and whether it is finished.
     open: VecDeque<(i64, bool)>,
@@ -60,6 +60,11 @@ impl Ledger {
         }
         self.open.push_back((position, false));
         Some(self.first + self.open.len() as u64 - 1)
+    }
+
+    /// Whether `position` lies before something that has arrived: the log goes back, which only another one does.
+    pub fn goes_back(&self, position: i64) -> bool {
+        self.last.is_some_and(|last| position < last)
     }
 
     /// Whether an earlier owner has finished it; it is not waited for any more then.

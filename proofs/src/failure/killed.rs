@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::stage::{Run, Stage};
 use super::{Cast, LaneKeys, Plan, RECOVERY, WINDOW, lane_of, peace, seconds};
-use crate::eye::{self, Positions};
+use crate::eye::Positions;
 use crate::judge::{self, Offsets, effects};
 use crate::ledger::{Entry, Kind};
 use crate::load::Role;
@@ -70,7 +70,7 @@ async fn kill(stage: &mut Stage, node: Member) -> Result<(Member, Killed), Troub
     let at = now();
     stage.follow()?;
     let entries = stage.entries().len();
-    let committed = eye::committed(&stage.topic, &stage.group)?;
+    let committed = stage.eye.committed(&stage.topic, &stage.group)?;
     let letters = stage.letters_taken()?;
     stage.let_in().await?;
     let next = stage.node(Health::Repaired)?;

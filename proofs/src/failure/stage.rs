@@ -11,12 +11,12 @@ use tokio::time::sleep;
 
 use super::PARTITIONS;
 use crate::Trouble;
-use crate::eye::{self, Record};
+use crate::eye::{self, Eye, Record};
 use crate::judge::{effects, step};
 use crate::ledger::{Entry, Reader};
 use crate::load::{KEYS, Load, Sent};
 use crate::member::{self, Member};
-use crate::node::Health;
+use crate::node::{Health, Options};
 
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// For what must come, if it comes at all.
@@ -28,6 +28,7 @@ pub(super) struct Stage {
     letters: Arc<str>,
     folder: PathBuf,
     pub(super) publisher: Arc<dyn Publisher>,
+    pub(super) eye: Eye,
     reader: Reader,
     /// Messages in the topic of the dead letters that are none.
     probes: i64,
@@ -68,7 +69,8 @@ impl Stage {
         let folder = folder.join(name);
         std::fs::create_dir_all(&folder)?;
         let (reader, publisher) = (Reader::open(member::ledger(&folder))?, broker.publisher().await?);
-        Ok(Self { topic: name.into(), group, letters, folder, publisher, reader, probes: 0, handled: HashSet::new() })
+        let (eye, handled) = (Eye::from_env(), HashSet::new());
+        Ok(Self { topic: name.into(), group, letters, folder, publisher, eye, reader, probes: 0, handled })
     }
 
     pub(super) fn topics(&self) -> Vec<Arc<str>> {
@@ -86,7 +88,7 @@ impl Stage {
     }
 
     pub(super) fn node(&self, health: Health) -> Result<Member, Trouble> {
-        Member::start(&self.folder, &self.topic, &self.group, health)
+        Member::start(&self.folder, &self.topic, &self.group, &Options { health, ..Options::default() }, None)
     }
 
     /// The first step of each key is handled.
@@ -106,12 +108,12 @@ impl Stage {
     }
 
     pub(super) fn letters_taken(&self) -> Result<i64, Trouble> {
-        Ok(eye::ends(&self.letters)?.values().sum::<i64>() - self.probes)
+        Ok(self.eye.ends(&self.letters)?.values().sum::<i64>() - self.probes)
     }
 
     /// The topic of the dead letters takes them from now on.
     pub(super) async fn let_in(&mut self) -> Result<(), Trouble> {
-        eye::let_in(&self.letters).await?;
+        self.eye.let_in(&self.letters).await?;
         self.probes += 1;
         Ok(())
     }
@@ -148,9 +150,9 @@ impl Stage {
     pub(super) fn end(&mut self, node: Member, sent: Sent) -> Result<Run, Trouble> {
         let stopped = node.stop()?;
         self.follow()?;
-        let committed: i64 = eye::committed(&self.topic, &self.group)?.values().sum();
-        let uncommitted = eye::ends(&self.topic)?.values().sum::<i64>() - committed;
-        let (records, letters) = (eye::read(&self.topic)?, eye::read(&self.letters)?);
+        let committed: i64 = self.eye.committed(&self.topic, &self.group)?.values().sum();
+        let uncommitted = self.eye.ends(&self.topic)?.values().sum::<i64>() - committed;
+        let (records, letters) = (self.eye.read(&self.topic)?, self.eye.read(&self.letters)?);
         let (group, entries) = (self.group.clone(), self.entries().to_vec());
         Ok(Run { group, sent, entries, records, letters, stopped, uncommitted })
     }

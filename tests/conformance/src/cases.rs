@@ -18,6 +18,7 @@ mod refusals;
 mod restart;
 mod solo;
 mod topology;
+mod transactions;
 
 use futures_util::future::BoxFuture;
 use gulo_bus_core::transport::{Capabilities, Capability};
@@ -77,6 +78,7 @@ pub(crate) fn all() -> impl Iterator<Item = Case> {
     let all = [
         publish::CASES,
         topology::CASES,
+        transactions::CASES,
         delivery::CASES,
         restart::CASES,
         lanes::CASES,

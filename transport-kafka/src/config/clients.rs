@@ -35,6 +35,20 @@ impl KafkaConfig {
         self.finish(config, For::Producers)
     }
 
+    /// A client that sends in transactions of `id`.
+    pub(crate) fn transactional(&self, id: &str) -> ClientConfig {
+        let mut config = self.producer();
+        config.set("transactional.id", id);
+        // A message that is given up later than its transaction would be given up by nobody.
+        let transaction = self.time(For::Producers, "transaction.timeout.ms").unwrap_or(Duration::from_secs(60));
+        config.set("delivery.timeout.ms", millis(self.publish_timeout.min(transaction), 1));
+        // librdkafka wants requests to end before their transaction does.
+        if self.said(For::Producers, "socket.timeout.ms").is_none() {
+            config.set("socket.timeout.ms", millis(REQUEST_TIMEOUT.min(transaction), 1));
+        }
+        config
+    }
+
     /// A client that receives for `group`.
     pub(crate) fn consumer(&self, group: &str) -> ClientConfig {
         let mut config = self.base(For::Consumers);
@@ -71,7 +85,8 @@ impl KafkaConfig {
         config
     }
 
-    pub(super) fn session(&self) -> Duration {
+    /// How long a member that gives no sign of life keeps its lanes.
+    pub(crate) fn session(&self) -> Duration {
         self.time(For::Consumers, "session.timeout.ms").unwrap_or(Duration::from_secs(30))
     }
 
@@ -166,6 +181,17 @@ mod tests {
         assert_eq!(limit(KafkaConfig::new("b")), (1_000_000, Some("1048576".into())));
         assert_eq!(limit(said("10000")), (9_500, Some("10000".into())));
         assert_eq!(limit(KafkaConfig::new("b").max_message_bytes(500)), (500, Some("49076".into())));
+    }
+
+    #[test]
+    fn a_short_transaction_is_outlived_by_nothing_in_it() {
+        use rdkafka::producer::{BaseProducer, DefaultProducerContext};
+        let config = KafkaConfig::new("b").property("transaction.timeout.ms", "5000").transactional("id");
+        assert_eq!((config.get("delivery.timeout.ms"), config.get("socket.timeout.ms")), (Some("5000"), Some("5000")));
+        let made: Result<BaseProducer<DefaultProducerContext>, _> = config.create();
+        assert!(made.is_ok());
+        let made: Result<BaseProducer<DefaultProducerContext>, _> = KafkaConfig::new("b").transactional("id").create();
+        assert!(made.is_ok());
     }
 
     #[test]

@@ -90,7 +90,9 @@ impl Driver {
         if self.is_solo() || !self.commits.may_send(now) {
             return;
         }
-        let urgent = self.hands_over() || self.leaving.is_some() || self.jobs.iter().any(|job| job.wants_commit());
+        let in_doubt = self.alive.in_doubt();
+        let urgent =
+            in_doubt || self.hands_over() || self.leaving.is_some() || self.jobs.iter().any(|job| job.wants_commit());
         let due = self.commits.next(&self.shared.lock()).is_some_and(|at| at <= now);
         // A lost assignment is somebody else's by now, and the coordinator does not check who owns what.
         if (urgent || due) && !self.is_lost() {
@@ -100,9 +102,15 @@ impl Driver {
 
     fn send_commit(&mut self, now: Instant) {
         let mut state = self.shared.lock();
-        let offset = |lane: &crate::lane::OpenLane| Some((lane.id, lane.place.clone(), lane.to_commit()?));
+        // In doubt what is confirmed already is committed again, only to hear whether it is taken.
+        let again =
+            |lane: &crate::lane::OpenLane| lane.confirmed.clone().filter(|_| self.alive.in_doubt() && !lane.bound);
+        let mark = |lane: &crate::lane::OpenLane| lane.to_commit().or_else(|| again(lane));
+        let offset = |lane: &crate::lane::OpenLane| Some((lane.id, lane.place.clone(), mark(lane)?));
         let marks: Vec<_> = state.lanes.iter().filter_map(offset).collect();
         (state.settled, state.settled_since) = (0, None);
+        // Under the lock that binds lanes: who binds one sees what was sent before.
+        state.committing = !marks.is_empty();
         drop(state);
         if marks.is_empty() {
             return;
@@ -110,7 +118,10 @@ impl Driver {
         let list = list_of_marks(marks.iter().map(|(_, place, mark)| (place, mark)));
         match native::commit(&self.consumer, &list) {
             Ok(()) => self.commits.in_flight = Some(InFlight { sent: now, marks }),
-            Err(code) => self.commit_failed(now, code),
+            Err(code) => {
+                self.shared.lock().committing = false;
+                self.commit_failed(now, code);
+            }
         }
     }
 
@@ -120,9 +131,11 @@ impl Driver {
         let Some(asked) = self.commits.in_flight.take_if(|asked| asked.is_answered_by(&answer)) else {
             return;
         };
+        let sent = asked.sent;
         let own = answer.parts.iter().find_map(|part| part.code);
         let none = answer.overall.is_some() && own.is_none();
         let mut state = self.shared.lock();
+        state.committing = false;
         for (lane, place, mark) in asked.marks {
             let refused = answer.parts.iter().any(|part| part.place == place && part.code.is_some());
             // A lane of another epoch is another lane.
@@ -132,13 +145,16 @@ impl Driver {
         }
         drop(state);
         match answer.overall.or(own) {
-            None => self.commit_succeeded(),
+            None => self.commit_succeeded(sent),
             Some(code) => self.commit_failed(Instant::now(), code),
         }
     }
 
-    fn commit_succeeded(&mut self) {
+    fn commit_succeeded(&mut self, sent: Instant) {
+        self.alive.committed(sent);
         self.commits.succeeded();
+        // The coordinator has gone through all that was sent before.
+        self.shared.lock().in_doubt = false;
         self.plan.health.good();
         self.recovered_by_commit();
     }
@@ -162,6 +178,7 @@ impl Driver {
         if let Some(lost) = lost {
             // It may be carried out yet, and set the group back: what is confirmed is not known any more.
             let mut state = self.shared.lock();
+            (state.committing, state.in_doubt) = (false, true);
             for (lane, _, _) in &lost.marks {
                 if let Some(lane) = state.lanes.get_mut(*lane) {
                     lane.confirmed = None;

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use gulo_bus_core::message::Message;
 use gulo_bus_core::{Error, ErrorKind, Result};
-use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::receipt::{Receipts, Ticket};
@@ -44,7 +44,7 @@ pub(super) enum Phase {
 
 /// What publishes and delivery reports share.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(crate) struct Desk {
     pub(super) receipts: Receipts,
     /// Told when the local queue has room again.
     pub(super) room: Notify,
@@ -96,7 +96,7 @@ impl Desk {
 }
 
 /// The context of the producer.
-pub(super) struct Sending(Arc<Desk>);
+pub(crate) struct Sending(Arc<Desk>);
 
 impl ClientContext for Sending {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, log_message: &str) {
@@ -134,20 +134,21 @@ impl ProducerContext for Sending {
 }
 
 /// The producer. Its thread is the last to let go of it: dropping it waits for librdkafka.
-pub(super) struct Wire {
+pub(crate) struct Wire {
     /// Wakes the thread. Before the producer, for that is the order of their drops.
     alarm: Mutex<Option<Alarm>>,
-    producer: BaseProducer<Sending>,
+    pub(crate) producer: BaseProducer<Sending>,
 }
 
 impl Wire {
     /// Makes the producer and begins to serve it. The receiver hears when it is gone.
     pub(super) async fn open(
+        settings: ClientConfig,
         config: &KafkaConfig,
         desk: Arc<Desk>,
         mut login: Login,
     ) -> Result<(Arc<Self>, oneshot::Receiver<()>)> {
-        let (settings, context) = (config.producer(), Sending(desk.clone()));
+        let context = Sending(desk.clone());
         let made = tokio::task::spawn_blocking(move || settings.create_with_context(context)).await;
         let made = made.map_err(|error| Error::new(ErrorKind::Other, "no Kafka producer").source(error))?;
         let producer = made.map_err(|error| of_call("the producer", &error, &config.secrets()))?;

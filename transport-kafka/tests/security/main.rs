@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod certificates;
+mod enough;
 mod halves;
 mod later;
 mod mechanisms;
@@ -57,10 +58,15 @@ cases! {
     refusals::a_host_that_is_not_there;
     refusals::a_topic_that_is_not_there;
     refusals::a_publish_that_cannot_log_in_tells_the_cause_when_its_time_is_over;
+    refusals::a_transaction_that_cannot_log_in;
     rights::a_topic_that_is_not_for_us_is_refused_to_who_publishes;
     rights::a_topic_that_is_not_for_us_is_refused_to_who_reads;
     rights::a_group_that_is_not_for_us_is_refused_at_once;
     rights::a_topic_that_we_may_not_make_is_named;
+    enough::to_publish_write_on_the_topic;
+    enough::to_consume_read_on_the_topic_and_on_the_group;
+    enough::to_make_a_topic_create_on_it;
+    enough::for_a_transaction_write_on_its_id_too;
     halves::a_topic_that_we_may_find_but_not_read_is_named;
     halves::a_group_that_we_may_find_but_not_join_is_named;
     halves::a_group_that_is_not_for_us_is_refused_to_a_pattern_too;
@@ -95,6 +101,7 @@ cases! {
 }
 
 fn main() -> ExitCode {
+    silence::listen();
     let place = place::place();
     let absent = place.unavailable();
     let required = std::env::var("GULO_REQUIRE").unwrap_or_default();

@@ -26,6 +26,11 @@ impl Runner {
         if self.stopping().is_some() {
             return;
         }
+        // What has come meanwhile, and what waited for its next attempt, may be somebody else's by now.
+        self.in_doubt = !self.source.may_begin();
+        if self.in_doubt {
+            return;
+        }
         let until = Instant::now() + MOMENT;
         for begun in 1..=STRIDE {
             if let Some(next) = self.dispatcher.next() {
@@ -47,7 +52,7 @@ impl Runner {
     }
 
     pub(super) fn may_begin_more(&self) -> bool {
-        self.stopping().is_none() && (self.dispatcher.is_ready() || !self.inbox.deliveries.is_empty())
+        self.stopping().is_none() && !self.in_doubt && (self.dispatcher.is_ready() || !self.inbox.deliveries.is_empty())
     }
 
     /// One that is not over at its first poll stays in work.

@@ -1,4 +1,4 @@
-//! What only some brokers offer: verdicts, wishes of the sender, transactions.
+//! What only some brokers offer: verdicts, and wishes of the sender.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,8 +15,6 @@ pub(super) const CASES: &[Case] = &[
     case!(a_message_for_later_does_not_come_early).needs(&[Capability::DeliverAt]),
     case!(a_message_that_has_expired_does_not_come).needs(&[Capability::Expires]),
     case!(a_message_of_higher_priority_goes_first).needs(&[Capability::Priority]),
-    case!(a_transaction_is_seen_as_a_whole_or_not_at_all).needs(&[Capability::Transactions]),
-    case!(a_transaction_settles_with_its_commit).needs(&[Capability::Transactions]),
 ];
 
 /// A reader to whom `m0` to `m2` are out, the middle one with `verdict` and the others done.
@@ -75,39 +73,4 @@ async fn a_message_of_higher_priority_goes_first(bench: Bench) {
         |text: &str, rank| wishing(&bench, text, SendOptions { priority: Some(rank), ..SendOptions::default() });
     bench.send(vec![ranked("low", 1), ranked("high", 9), ranked("middle", 5)]).await;
     assert_eq!(texts(&bench.member("g").await.take(3).await), ["high", "middle", "low"]);
-}
-
-async fn a_transaction_is_seen_as_a_whole_or_not_at_all(bench: Bench) {
-    bench.one_lane(&["g"]).await;
-    let (transport, id) = (bench.transport().await, bench.group("transaction"));
-    let mut taken_back = transport.transaction(&id).await.expect("a transaction");
-    taken_back.publish(vec![bench.message("taken back")]).await.expect("published");
-    taken_back.abort().await.expect("taken back");
-    let mut committed = transport.transaction(&id).await.expect("a transaction");
-    committed
-        .publish(numbered("m", 0..2).into_iter().map(|text| bench.message(text)).collect())
-        .await
-        .expect("published");
-    bench.publish(["between"]).await;
-    committed.commit().await.expect("committed");
-    let mut came = texts(&bench.member("g").await.take(3).await);
-    came.sort();
-    assert_eq!(came, ["between", "m0", "m1"]);
-}
-
-async fn a_transaction_settles_with_its_commit(bench: Bench) {
-    bench.one_lane(&["g"]).await;
-    bench.publish(numbered("m", 0..4)).await;
-    let (transport, id) = (bench.transport().await, bench.group("transaction"));
-    let mut reader = bench.member("g").await;
-    let out = reader.take(4).await;
-    for (commits, deliveries) in [(true, &out[..2]), (false, &out[2..])] {
-        let mut transaction = transport.transaction(&id).await.expect("a transaction");
-        let mut batch = deliveries.iter().map(|delivery| Settlement::done(delivery.token)).collect();
-        transaction.settle(reader.source(), &mut batch).await.expect("verdicts are taken");
-        let ended = if commits { transaction.commit().await } else { transaction.abort().await };
-        ended.expect("the transaction ends");
-    }
-    reader.close().await;
-    assert_eq!(texts(&bench.member("g").await.take(2).await), numbered("m", 2..4));
 }

@@ -229,6 +229,10 @@ impl Source for BrokenSource {
         self.inner()?.settle(&mut changed)
     }
 
+    fn may_begin(&self) -> bool {
+        self.inner.as_ref().is_some_and(|inner| inner.may_begin())
+    }
+
     fn control(&mut self, command: Control) -> Result<()> {
         match (self.fault, command) {
             (Fault::SettlesOnRelease, Control::Release(lanes)) => {

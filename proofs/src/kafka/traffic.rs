@@ -1,0 +1,181 @@
+//! A steady load that goes on through faults, and keeps the truth about what became of each message.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use gulo::message::Message;
+use gulo::transport::{Outcome, Publisher, Unsent};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::step::{Brings, Step};
+use crate::{Trouble, now};
+
+/// The keys take turns within the time of a step, so that the load is even.
+const PHASES: usize = 4;
+/// Before a message that did not leave is sent again.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// Key and number.
+pub(super) type Id = (usize, usize);
+/// What a step brings with it.
+pub(super) type Script = fn(Id) -> Option<Brings>;
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    pub(super) keys: usize,
+    /// Steps of each key a second.
+    pub(super) rate: usize,
+    pub(super) script: Script,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { keys: 24, rate: 16, script: usual }
+    }
+}
+
+/// One in forty fails three times before it succeeds, so that at any moment some wait for their next attempt; one in three
+/// takes a while, so that some are in work. The others take a millisecond.
+pub(super) fn usual((key, number): Id) -> Option<Brings> {
+    match number + key * 7 {
+        at if number > 0 && at % 40 == 13 => Some(Brings::FailsTimes(3)),
+        at if at % 3 == 0 => Some(Brings::Takes(20)),
+        _ => None,
+    }
+}
+
+/// What was published, and what the publisher said of it.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    /// By key and number: when it was handed to the publisher first.
+    pub(super) at: Vec<Vec<u64>>,
+    /// The publisher did not know whether these arrived.
+    pub(super) unknown: BTreeSet<Id>,
+    /// These it would not take.
+    pub(super) refused: BTreeSet<Id>,
+    /// What must become a dead letter.
+    pub(super) poison: BTreeSet<Id>,
+    /// From when to when the load went on.
+    pub(super) spans: Vec<(u64, u64)>,
+}
+
+impl Sent {
+    pub(super) fn all(&self) -> impl Iterator<Item = Id> {
+        self.at.iter().enumerate().flat_map(|(key, at)| (0..at.len()).map(move |number| (key, number)))
+    }
+
+    /// The publisher said that these stand in the log.
+    pub(super) fn confirmed(&self) -> impl Iterator<Item = Id> {
+        self.all().filter(|id| !self.unknown.contains(id) && !self.refused.contains(id))
+    }
+}
+
+pub(super) struct Traffic {
+    pub(super) publisher: Arc<dyn Publisher>,
+    topic: Arc<str>,
+    pub(super) pace: Pace,
+    sent: Arc<Mutex<Sent>>,
+    running: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
+}
+
+impl Traffic {
+    pub(super) fn new(publisher: Arc<dyn Publisher>, topic: Arc<str>, pace: Pace) -> Self {
+        let sent = Sent { at: vec![Vec::new(); pace.keys], ..Sent::default() };
+        Self { publisher, topic, pace, sent: Arc::new(Mutex::new(sent)), running: None }
+    }
+
+    pub(super) fn sent(&self) -> MutexGuard<'_, Sent> {
+        lock(&self.sent)
+    }
+
+    /// Begins, or goes on.
+    pub(super) fn begin(&mut self) {
+        let end = Arc::new(AtomicBool::new(false));
+        let (publisher, topic, sent) = (self.publisher.clone(), self.topic.clone(), self.sent.clone());
+        let run = Run { publisher, topic, pace: self.pace, sent, end: end.clone() };
+        self.running = Some((end, tokio::spawn(run.go_on())));
+    }
+
+    /// So many steps of each key at once, confirmed.
+    pub(super) async fn burst(&self, steps: usize) {
+        let (publisher, topic, sent) = (self.publisher.clone(), self.topic.clone(), self.sent.clone());
+        let run = Run { publisher, topic, pace: self.pace, sent, end: Arc::default() };
+        let keys = (0..steps).flat_map(|_| 0..self.pace.keys);
+        run.publish(keys.map(|key| run.next_step(key)).collect()).await;
+    }
+
+    /// Ends it when what is on its way has been confirmed or has failed.
+    pub(super) async fn end(&mut self) -> Result<(), Trouble> {
+        if let Some((end, task)) = self.running.take() {
+            end.store(true, Relaxed);
+            task.await?;
+        }
+        Ok(())
+    }
+}
+
+struct Run {
+    publisher: Arc<dyn Publisher>,
+    topic: Arc<str>,
+    pace: Pace,
+    sent: Arc<Mutex<Sent>>,
+    end: Arc<AtomicBool>,
+}
+
+impl Run {
+    async fn go_on(self) {
+        let (began, period) = (now(), Duration::from_secs(1) / (self.pace.rate * PHASES) as u32);
+        let (mut tick, mut due) = (0, Instant::now());
+        while !self.end.load(Relaxed) {
+            sleep_until(due).await;
+            // What came due while the broker confirmed the last batch is left out: a burst would hide what comes late.
+            due = (due + period).max(Instant::now());
+            let keys = (0..self.pace.keys).filter(|key| key % PHASES == tick % PHASES);
+            let batch = keys.map(|key| self.next_step(key)).collect();
+            self.publish(batch).await;
+            tick += 1;
+        }
+        lock(&self.sent).spans.push((began, now()));
+    }
+
+    fn next_step(&self, key: usize) -> (Id, Message) {
+        let mut sent = lock(&self.sent);
+        let id = (key, sent.at[key].len());
+        sent.at[key].push(now());
+        let trouble = (self.pace.script)(id);
+        if trouble == Some(Brings::Poison) {
+            sent.poison.insert(id);
+        }
+        (id, Step { key, number: id.1, trouble }.message(&self.topic))
+    }
+
+    /// Once more what did not leave; never what may have arrived, for then it would stand there twice.
+    async fn publish(&self, mut batch: Vec<(Id, Message)>) {
+        while !batch.is_empty() {
+            let (ids, messages): (Vec<Id>, Vec<Message>) = batch.into_iter().unzip();
+            let Err(unsent) = self.publisher.publish(messages).await else { return };
+            batch = self.not_sent(unsent, &ids);
+            sleep(AGAIN).await;
+        }
+    }
+
+    fn not_sent(&self, unsent: Unsent, ids: &[Id]) -> Vec<(Id, Message)> {
+        let (mut again, mut sent) = (Vec::new(), lock(&self.sent));
+        for failed in unsent.failed {
+            let id = ids[failed.index];
+            match failed.outcome {
+                Outcome::NotSent if !self.end.load(Relaxed) => again.push((id, failed.message)),
+                Outcome::NotSent | Outcome::Refused => drop(sent.refused.insert(id)),
+                Outcome::Unknown => drop(sent.unknown.insert(id)),
+            }
+        }
+        again
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,154 @@
+//! A source's part in a transaction: what of it is settled with the commit.
+//!
+//! Nothing of it counts before the commit has succeeded. From the moment the offsets are sent until then, the lanes are bound: the
+//! source commits nothing of them by itself, which could set the group back behind what the transaction commits.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use gulo_bus_core::settle::{Lane, Settlement, Verdict};
+use gulo_bus_core::transport::Capability;
+use gulo_bus_core::{Error, ErrorKind, Result};
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{Consumer as _, ConsumerGroupMetadata};
+use tokio::time::{Instant, sleep};
+
+use crate::NAME;
+use crate::config::REQUEST_TIMEOUT;
+use crate::lane::Mark;
+use crate::rebalance::{GroupConsumer, Place, list_of_marks};
+use crate::shared::Shared;
+use crate::transport::CAPABILITIES;
+
+/// How often to look whether the source's own commit is through.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+pub(crate) struct Part {
+    shared: Arc<Shared>,
+    consumer: Weak<GroupConsumer>,
+    finished: BTreeMap<Lane, Vec<u64>>,
+    marks: Vec<(Lane, Place, Mark)>,
+}
+
+impl Part {
+    pub(crate) fn new(shared: Arc<Shared>, consumer: Weak<GroupConsumer>) -> Self {
+        Self { shared, consumer, finished: BTreeMap::new(), marks: Vec::new() }
+    }
+
+    pub(super) fn is_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// Takes verdicts down, all of them or none.
+    pub(super) fn settle(&mut self, batch: &mut Vec<Settlement>) -> Result<()> {
+        if let Some(settlement) = batch.iter().find(|settlement| settlement.verdict != Verdict::Done) {
+            let capability = match settlement.verdict {
+                Verdict::Reject => Capability::Reject,
+                _ => Capability::Requeue,
+            };
+            CAPABILITIES.require(NAME, capability)?;
+        }
+        let mut state = self.shared.lock();
+        let mut is_open = |lane| state.lanes.get_mut(lane).is_some_and(|lane| !lane.frozen);
+        if batch.iter().any(|settlement| !is_open(settlement.token.lane)) {
+            return Err(gone());
+        }
+        drop(state);
+        for settlement in batch.drain(..) {
+            self.finished.entry(settlement.token.lane).or_default().push(settlement.token.seq);
+        }
+        Ok(())
+    }
+
+    /// Binds the lanes, and works out where the group will stand.
+    pub(super) fn bind(&mut self) -> Result<()> {
+        let mut state = self.shared.lock();
+        for (lane, finished) in &self.finished {
+            let Some(lane) = state.lanes.get_mut(*lane).filter(|lane| !lane.frozen) else { return Err(gone()) };
+            lane.bound = true;
+            if let Some(mark) = lane.mark_with(finished) {
+                self.marks.push((lane.id, lane.place.clone(), mark));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until nothing is on its way that the source has committed by itself before.
+    pub(super) async fn quiet(&self) -> Result<()> {
+        let until = Instant::now() + REQUEST_TIMEOUT * 2;
+        while self.shared.lock().commit_is_open() {
+            if Instant::now() >= until {
+                let text = "the group's last commit has not been answered";
+                return Err(Error::new(ErrorKind::TimedOut, text));
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+        Ok(())
+    }
+
+    /// What is to be sent with the transaction: the positions, and as which member of the group. The broker refuses them from
+    /// who is no longer that member. Taken before the lanes are looked at, so it is of a time when they still were ours.
+    pub(super) fn offsets(&self) -> Result<Option<(TopicPartitionList, ConsumerGroupMetadata)>> {
+        if self.marks.is_empty() {
+            return Ok(None);
+        }
+        let consumer = self.consumer.upgrade().ok_or_else(gone)?;
+        let member = consumer.group_metadata().ok_or_else(gone)?;
+        let lost = consumer.assignment_lost();
+        drop(consumer);
+        let mut state = self.shared.lock();
+        if lost || self.finished.keys().any(|lane| state.lanes.get_mut(*lane).is_none()) {
+            return Err(gone());
+        }
+        drop(state);
+        Ok(Some((list_of_marks(self.marks.iter().map(|(_, place, mark)| (place, mark))), member)))
+    }
+
+    /// It counts.
+    pub(super) fn committed(&mut self) {
+        let mut state = self.shared.lock();
+        for (lane, finished) in &self.finished {
+            if let Some(lane) = state.lanes.get_mut(*lane) {
+                for seq in finished {
+                    lane.ledger.finish(*seq);
+                }
+                lane.bound = false;
+            }
+        }
+        for (lane, _, mark) in self.marks.drain(..) {
+            if let Some(lane) = state.lanes.get_mut(lane) {
+                (lane.confirmed, lane.initial) = (Some(mark), None);
+            }
+        }
+        drop(state);
+        // A full lane has room again.
+        self.shared.wake.notify_one();
+    }
+
+    /// It does not: all of it is unsettled as before.
+    pub(super) fn aborted(&mut self) {
+        let mut state = self.shared.lock();
+        for lane in self.finished.keys() {
+            if let Some(lane) = state.lanes.get_mut(*lane) {
+                lane.bound = false;
+            }
+        }
+        self.marks.clear();
+    }
+
+    /// Nobody knows. The lanes stay bound, for whatever were committed of them now might be wrong, and the source ends: the next
+    /// one begins where the group then stands.
+    pub(super) fn unknown(&self) {
+        let text = "it is not known whether a transaction that settled was committed: where the group stands must be read anew";
+        self.shared.fail(ErrorKind::Unavailable, text.into());
+    }
+}
+
+fn gone() -> Error {
+    let text = "a lane of what is to be settled is gone: another member may be at work on it";
+    Error::new(ErrorKind::Unavailable, text).help("abort: what was delivered on it comes again, here or elsewhere")
+}
+
+#[cfg(test)]
+mod tests;
