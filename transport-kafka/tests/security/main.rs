@@ -84,6 +84,8 @@ cases! {
     certificates::what_is_wrong_is_found_out_with_a_ca_as_text_too;
     certificates::a_certificate_of_ours_that_the_broker_does_not_trust;
     certificates::a_key_of_another_certificate_is_named;
+    certificates::a_key_with_a_password;
+    certificates::a_ca_between;
     certificates::a_certificate_that_expires_later_shows_and_heals;
     publishing::a_wrong_password_is_told_to_who_publishes;
     publishing::a_certificate_that_is_not_good_is_told_to_who_publishes;
