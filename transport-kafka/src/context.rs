@@ -251,6 +251,52 @@ impl ConsumerContext for Asking {}
 mod tests {
     use super::*;
 
+    /// As librdkafka says it to TLS on a listener without: at times only the third try has the reason in it.
+    #[test]
+    fn a_cause_that_lasts_is_seen_behind_one_that_passes() {
+        let observer = Observer::new(Arc::default(), Secrets::default());
+        let asking = Asking::new(observer);
+        let closed =
+            "ssl://h:1/bootstrap: Disconnected: SSL connection closed by peer (after 1ms in state SSL_HANDSHAKE)";
+        let no_tls = "ssl://h:1/bootstrap: SSL handshake failed: Disconnected: SSL connection closed by peer: connecting to a PLAINTEXT broker listener?";
+        for (code, said, known) in [
+            (Code::AllBrokersDown, "0/1 brokers are down", "0/1 brokers are down"),
+            (Code::BrokerTransportFailure, closed, closed),
+            (Code::AllBrokersDown, "1/1 brokers are down", closed),
+            (Code::BrokerTransportFailure, no_tls, no_tls),
+            (Code::BrokerTransportFailure, closed, no_tls),
+        ] {
+            asking.error(KafkaError::Global(code), said);
+            assert_eq!(asking.cause().map(|(_, said)| said).as_deref(), Some(known));
+        }
+    }
+
+    #[test]
+    fn the_log_of_librdkafka_is_scrubbed_too() {
+        let (bytes, secret) = (Arc::new(Mutex::new(Vec::new())), "hunter2-hunter2");
+        let secrets = crate::KafkaConfig::new("h").property("sasl.password", secret).secrets();
+        let writer = bytes.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || Lines(writer.clone())).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            Observer::new(Arc::default(), secrets).log(RDKafkaLogLevel::Error, "CONF", &format!("password={secret}"));
+        });
+        let text = String::from_utf8_lossy(&lock(&bytes)).into_owned();
+        assert!(text.contains("password=***") && !text.contains(secret), "{text}");
+    }
+
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            lock(&self.0).extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
     #[test]
     fn the_first_cause_stays_and_a_real_one_replaces_all_brokers_down() {
         let health = Health::default();

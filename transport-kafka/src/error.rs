@@ -88,9 +88,10 @@ fn is_passing(code: Code) -> bool {
 
 fn help_for(code: Code) -> Option<&'static str> {
     Some(match code {
-        Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed | Code::ClusterAuthorizationFailed => {
-            "the broker's ACLs do not allow it"
-        }
+        Code::TopicAuthorizationFailed
+        | Code::GroupAuthorizationFailed
+        | Code::ClusterAuthorizationFailed
+        | Code::TransactionalIdAuthorizationFailed => "the broker's ACLs do not allow it",
         Code::UnknownTopicOrPartition | Code::UnknownTopic => "create what is missing with `ensure`",
         _ => return None,
     })

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod certificates;
+mod enough;
 mod halves;
 mod later;
 mod mechanisms;
@@ -57,10 +58,15 @@ cases! {
     refusals::a_host_that_is_not_there;
     refusals::a_topic_that_is_not_there;
     refusals::a_publish_that_cannot_log_in_tells_the_cause_when_its_time_is_over;
+    refusals::a_transaction_that_cannot_log_in;
     rights::a_topic_that_is_not_for_us_is_refused_to_who_publishes;
     rights::a_topic_that_is_not_for_us_is_refused_to_who_reads;
     rights::a_group_that_is_not_for_us_is_refused_at_once;
     rights::a_topic_that_we_may_not_make_is_named;
+    enough::to_publish_write_on_the_topic;
+    enough::to_consume_read_on_the_topic_and_on_the_group;
+    enough::to_make_a_topic_create_on_it;
+    enough::for_a_transaction_write_on_its_id_too;
     halves::a_topic_that_we_may_find_but_not_read_is_named;
     halves::a_group_that_we_may_find_but_not_join_is_named;
     halves::a_group_that_is_not_for_us_is_refused_to_a_pattern_too;
@@ -78,6 +84,8 @@ cases! {
     certificates::what_is_wrong_is_found_out_with_a_ca_as_text_too;
     certificates::a_certificate_of_ours_that_the_broker_does_not_trust;
     certificates::a_key_of_another_certificate_is_named;
+    certificates::a_key_with_a_password;
+    certificates::a_ca_between;
     certificates::a_certificate_that_expires_later_shows_and_heals;
     publishing::a_wrong_password_is_told_to_who_publishes;
     publishing::a_certificate_that_is_not_good_is_told_to_who_publishes;
@@ -95,6 +103,7 @@ cases! {
 }
 
 fn main() -> ExitCode {
+    silence::listen();
     let place = place::place();
     let absent = place.unavailable();
     let required = std::env::var("GULO_REQUIRE").unwrap_or_default();

@@ -99,6 +99,16 @@ impl Place {
     }
 }
 
+impl Place {
+    /// Gives `user` the right to these operations on what is called `name`, and on nothing else.
+    pub(crate) fn allow(&self, user: &str, operations: &[&str], kind: &str, name: &str) {
+        let (principal, kind) = (format!("User:{user}"), format!("--{kind}"));
+        let mut rule = vec!["--add", "--allow-principal", &principal, &kind, name];
+        rule.extend(operations.iter().flat_map(|operation| ["--operation", operation]));
+        self.tool("org.apache.kafka.tools.AclCommand", &rule);
+    }
+}
+
 fn quick(servers: &str) -> KafkaConfig {
     KafkaConfig::new(servers)
         .session_timeout(Duration::from_secs(6))

@@ -154,3 +154,18 @@ pub(crate) async fn a_publish_that_cannot_log_in_tells_the_cause_when_its_time_i
         assert!(!text.contains("hunter2"), "{text}");
     }
 }
+
+pub(crate) async fn a_transaction_that_cannot_log_in() {
+    let place = place();
+    let wrong_password = place.sasl_ssl().sasl(SaslMechanism::ScramSha512, "alice", "hunter2-hunter2");
+    for (config, says) in
+        [(wrong_password, "Authentication failed"), (place.alice().ssl_ca(place.pki("otherca.pem")), "certificate")]
+    {
+        let transport = KafkaTransport::new(config);
+        let begun = Instant::now();
+        let error = transport.transaction(&unique("id")).await.err().unwrap();
+        let text = texts(&error);
+        assert!(text.contains(says) && !text.contains("hunter2"), "{text}");
+        assert!(begun.elapsed() < AT_ONCE, "{:?}: {text}", begun.elapsed());
+    }
+}

@@ -7,6 +7,10 @@ use std::time::{Duration, SystemTime};
 use gulo_bus_core::transport::Transport as _;
 use gulo_transport_kafka::{KafkaConfig, KafkaTransport, OauthToken, SaslMechanism};
 
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt};
+
 use crate::place::place;
 use crate::refusals::texts;
 use crate::support::*;
@@ -18,19 +22,21 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 impl Log {
     fn kept() -> Self {
         static KEPT: OnceLock<Log> = OnceLock::new();
-        let new = || {
-            let log = Log::default();
-            let writer = log.clone();
-            let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
-            subscriber.with_env_filter("gulo_transport_kafka=trace,gulo_bus_core=trace").init();
-            log
-        };
-        KEPT.get_or_init(new).clone()
+        KEPT.get_or_init(Self::default).clone()
     }
 
     fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
     }
+}
+
+/// Keeps all, and `RUST_LOG=gulo_transport_kafka=debug` shows what the transport does.
+pub(crate) fn listen() {
+    let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| "off".into());
+    let shown = fmt::layer().with_writer(io::stderr).with_filter(EnvFilter::new(wanted));
+    let ours = EnvFilter::new("gulo_transport_kafka=trace,gulo_bus_core=trace");
+    let kept = fmt::layer().with_ansi(false).with_writer(Log::kept).with_filter(ours);
+    tracing_subscriber::registry().with(shown).with(kept).init();
 }
 
 impl Write for Log {
