@@ -2,6 +2,7 @@
 //! the middle. At the end every result must stand in the other topic once, in the order of its key, for whoever reads what is
 //! committed; and for whoever reads everything there must be more, or nothing was ever taken back and nothing was proven.
 
+mod cost;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -119,6 +120,10 @@ async fn play(plan: &Plan, places: &Places, transport: &KafkaTransport) -> Resul
     report.fact("plan", plan);
     report.fact("seconds", begun.elapsed().as_secs());
     judge(&mut report, places, published, &records)?;
+    for cost in cost::measure(places).await? {
+        println!("{}", serde_json::to_string(&cost)?);
+        report.fact(&format!("messages a second, {} at a time", cost.piece()), cost);
+    }
     Ok(report)
 }
 
