@@ -104,13 +104,18 @@ kafka_secure_check_ports() {
 
 # --- certificates -----------------------------------------------------------------------------------------------------
 
+# Certificates that an earlier version of this file made may lack some.
+kafka_secure_pki_mark() { printf 'made-by-%s\n' "$(sha256sum scripts/lib/kafka-secure.sh | cut -c 1-12)"; }
+
 # A week is longer than any test.
 kafka_secure_pki_is_good() {
-  [ -f "$KAFKA_SECURE_PKI/done" ] && openssl x509 -checkend 604800 -noout -in "$KAFKA_SECURE_PKI/broker.crt" >/dev/null 2>&1
+  [ -f "$KAFKA_SECURE_PKI/$(kafka_secure_pki_mark)" ] && openssl x509 -checkend 604800 -noout -in "$KAFKA_SECURE_PKI/broker.crt" >/dev/null 2>&1
 }
 
 kafka_secure_make_pki() {
   if kafka_secure_pki_is_good; then return; fi
+  local mark
+  mark=$(kafka_secure_pki_mark)
   rm -rf "$KAFKA_SECURE_PKI"
   mkdir -p "$KAFKA_SECURE_PKI"
   (
@@ -120,8 +125,11 @@ kafka_secure_make_pki() {
     pki_leaf broker broker "IP:127.0.0.1,DNS:localhost"
     pki_leaf wronghost elsewhere.test "DNS:elsewhere.test"
     pki_leaf client orders-service ""
+    pki_leaf foreign orders-service "" otherca
+    pki_between
+    openssl pkcs8 -topk8 -v2 aes256 -in client.key -passout pass:key-secret -out client.locked.key
     pki_expired
-    touch done
+    touch "$mark"
   ) >"$KAFKA_SECURE_RUN/pki.log" 2>&1 || {
     tail -n 20 "$KAFKA_SECURE_RUN/pki.log" >&2
     die "kafka-secure: the certificates could not be made"
@@ -136,13 +144,24 @@ pki_ca() {
     -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign
 }
 
-# pki_leaf NAME CN SAN: by the first CA. The broker reads key, certificate and CA out of one file.
+# pki_leaf NAME CN SAN [CA]: by the first CA unless said. The broker reads key, certificate and CA out of one file.
 pki_leaf() {
+  local ca=${4:-ca}
   pki_key "$1"
   openssl req -new -key "$1.key" -subj "/CN=$2" -out "$1.csr"
   printf 'basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage=serverAuth,clientAuth\n%s\n' "${3:+subjectAltName=$3}" >"$1.ext"
-  openssl x509 -req -in "$1.csr" -CA ca.pem -CAkey ca.key -CAcreateserial -sha256 -extfile "$1.ext" -days 60 -out "$1.crt"
-  cat "$1.key" "$1.crt" ca.pem >"$1.pem"
+  openssl x509 -req -in "$1.csr" -CA "$ca.pem" -CAkey "$ca.key" -CAcreateserial -sha256 -extfile "$1.ext" -days 60 -out "$1.crt"
+  cat "$1.key" "$1.crt" "$ca.pem" >"$1.pem"
+}
+
+# A CA below the first one, and a broker's certificate of it: with it in the file, as it should be, and without it.
+pki_between() {
+  pki_key between
+  openssl req -new -key between.key -subj /CN=between -out between.csr
+  printf 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n' >between.ext
+  openssl x509 -req -in between.csr -CA ca.pem -CAkey ca.key -CAcreateserial -sha256 -extfile between.ext -days 60 -out between.pem
+  pki_leaf chained broker "IP:127.0.0.1,DNS:localhost" between
+  cat chained.key chained.crt >unchained.pem
 }
 
 # `openssl x509` cannot set when a certificate begins; `openssl ca` can.

@@ -3,13 +3,18 @@
 //! said to it.
 
 use std::net::{IpAddr, TcpStream, ToSocketAddrs};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
-use openssl::x509::{X509Ref, X509StoreContextRef};
+use openssl::error::ErrorStack;
+use openssl::ssl::{SslConnector, SslConnectorBuilder, SslMethod, SslVerifyMode};
+use openssl::x509::{X509, X509Ref, X509StoreContextRef};
 
 use crate::context::lock;
+
+/// In librdkafka's words, which are OpenSSL's.
+const REFUSED: &str = "certificate verify failed";
 
 /// For each step. Whoever waits has waited already.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -21,21 +26,48 @@ const OF_NO_KNOWN_CA: [i32; 4] = [18, 19, 20, 21];
 const REVOKED: i32 = 23;
 const OF_ANOTHER_HOST: [i32; 2] = [62, 64];
 
-/// What is wrong with the certificate of the broker that librdkafka complained of in `said`, in words; `ca` is the file or folder
-/// with the CAs that are trusted. `None` where that cannot be found out. Blocks, for some seconds at most.
-pub(crate) fn complaint(said: &str, ca: Option<&str>) -> Option<String> {
+/// Whose certificates are good.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Trust {
+    /// A file or folder with CAs.
+    pub(crate) location: Option<String>,
+    /// CAs as text.
+    pub(crate) pem: Option<String>,
+    /// Whether a certificate may be for another host than it comes from.
+    pub(crate) any_host: bool,
+}
+
+impl Trust {
+    /// What librdkafka trusts too.
+    fn teach(&self, builder: &mut SslConnectorBuilder) -> Result<(), ErrorStack> {
+        for ca in X509::stack_from_pem(self.pem.as_deref().unwrap_or_default().as_bytes())? {
+            builder.cert_store_mut().add_cert(ca)?;
+        }
+        match self.location.as_deref().map(Path::new) {
+            Some(folder) if folder.is_dir() => builder.load_verify_locations(None, Some(folder)),
+            Some(file) => builder.load_verify_locations(Some(file), None),
+            None if self.pem.is_some() => Ok(()),
+            None => builder.set_default_verify_paths(),
+        }
+    }
+
+    fn called(&self) -> &str {
+        let pem = self.pem.as_ref().map(|_| "ssl.ca.pem");
+        self.location.as_deref().or(pem).unwrap_or("the system's store")
+    }
+}
+
+/// What is wrong with the certificate of the broker that librdkafka complained of in `said`, in words. `None` where that cannot
+/// be found out. Blocks, for some seconds at most.
+pub(crate) fn complaint(said: &str, trust: &Trust) -> Option<String> {
     if !is_refused(said) {
         return None;
     }
     let (host, port) = address(said)?;
     let found = Arc::new(Mutex::new(None));
     let mut builder = SslConnector::builder(SslMethod::tls_client()).ok()?;
-    match ca.filter(|ca| *ca != "probe") {
-        Some(file) => builder.set_ca_file(file).ok()?,
-        None => builder.set_default_verify_paths().ok()?,
-    }
-    let (keep, expected) = (found.clone(), host.clone());
-    let trusted = ca.map_or_else(|| "the system's store".to_owned(), str::to_owned);
+    trust.teach(&mut builder).ok()?;
+    let (keep, expected, trusted) = (found.clone(), host.clone(), trust.called().to_owned());
     builder.set_verify_callback(SslVerifyMode::PEER, move |fine, context| {
         if !fine {
             lock(&keep).get_or_insert_with(|| in_words(context, &expected, &trusted));
@@ -44,8 +76,15 @@ pub(crate) fn complaint(said: &str, ca: Option<&str>) -> Option<String> {
     });
     let stream = connect(&host, port)?;
     // That it fails is what we are here for; what counts is what the callback was told.
-    drop(builder.build().connect(&host, stream));
+    let connection = builder.build().configure().ok()?.verify_hostname(!trust.any_host);
+    drop(connection.connect(&host, stream));
     lock(&found).take()
+}
+
+/// What librdkafka said, with what is wrong instead of what may be.
+pub(crate) fn explained(said: &str, trust: &Trust) -> Option<String> {
+    let (broker, _) = said.split_once(": ")?;
+    complaint(said, trust).map(|complaint| format!("{broker}: {REFUSED}: {complaint}"))
 }
 
 /// Whether the first of these addresses that takes a connection speaks TLS. Blocks, for some seconds at most.
@@ -75,7 +114,7 @@ pub(crate) fn is_asked_for_by(servers: &str) -> bool {
 
 /// Whether librdkafka complains of a certificate. It says so under more than one code.
 pub(crate) fn is_refused(said: &str) -> bool {
-    said.contains("certificate verify failed")
+    said.contains(REFUSED)
 }
 
 /// `ssl://host:9093/bootstrap: SSL handshake failed: ..`
@@ -146,7 +185,10 @@ mod tests {
 
     #[test]
     fn nothing_is_asked_about_other_failures() {
-        assert_eq!(complaint("ssl://127.0.0.1:1/bootstrap: Connect failed: Connection refused", None), None);
-        assert_eq!(complaint("ssl://127.0.0.1:1/bootstrap: certificate verify failed", None), None);
+        assert_eq!(
+            complaint("ssl://127.0.0.1:1/bootstrap: Connect failed: Connection refused", &Trust::default()),
+            None
+        );
+        assert_eq!(complaint("ssl://127.0.0.1:1/bootstrap: certificate verify failed", &Trust::default()), None);
     }
 }

@@ -22,6 +22,7 @@ use gulo_bus_core::{Result, ServiceConfig};
 
 use said::{By, Said, Sayings};
 
+use crate::certificate::Trust;
 use crate::token::Tokens;
 
 pub(crate) use clients::REQUEST_TIMEOUT;
@@ -200,9 +201,14 @@ impl KafkaConfig {
         self.said(For::All, "security.protocol").is_some_and(|said| said.trim().to_ascii_lowercase().ends_with("ssl"))
     }
 
-    /// The file or folder with the CAs that are trusted, where one is named.
-    pub(crate) fn ca(&self) -> Option<&str> {
-        self.said(For::All, "ssl.ca.location")
+    /// Whose certificates are good.
+    pub(crate) fn trust(&self) -> Trust {
+        let said = |name| self.said(For::All, name).map(str::trim).filter(|said| !said.is_empty()).map(str::to_owned);
+        Trust {
+            location: said("ssl.ca.location").filter(|location| location != "probe"),
+            pem: said("ssl.ca.pem"),
+            any_host: said("ssl.endpoint.identification.algorithm").is_some_and(|said| said == "none"),
+        }
     }
 
     /// What a time is for these clients, where it is said.

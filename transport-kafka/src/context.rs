@@ -1,6 +1,8 @@
 //! What librdkafka tells us unasked: its log, its errors, and so how the connections are.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::SystemTime;
 
 use gulo_bus_core::transport::Status;
@@ -10,6 +12,7 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use tokio::sync::Notify;
 
+use crate::certificate::{self, Trust};
 use crate::config::Secrets;
 use crate::diagnosis;
 use crate::error::is_connection;
@@ -21,7 +24,14 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// How the connections are, as all clients of a transport last heard.
 #[derive(Debug, Default)]
-pub(crate) struct Health(Mutex<Option<Trouble>>);
+pub(crate) struct Health {
+    connections: Mutex<Option<Trouble>>,
+    /// That there is no token to log in with. What librdkafka says besides follows from that, and a connection that is up still
+    /// says nothing against it.
+    token: Mutex<Option<Trouble>>,
+    /// What a broker's certificate is looked at with, where one is refused.
+    trust: Trust,
+}
 
 #[derive(Debug)]
 struct Trouble {
@@ -40,7 +50,6 @@ enum Weight {
     Passes,
     /// A password that is wrong stays so; when connections have to be made anew, their end is heard of first.
     Lasts,
-    Ours,
 }
 
 impl Weight {
@@ -54,44 +63,60 @@ impl Weight {
 }
 
 impl Health {
-    /// Keeps the first cause, unless another one tells more.
-    fn bad(&self, code: Code, reason: &str) {
-        self.set(Weight::of(code, reason), code, reason);
+    pub(crate) fn new(trust: Trust) -> Self {
+        Self { trust, ..Self::default() }
     }
 
-    /// There is no token to log in with: whatever librdkafka says besides follows from that.
-    pub(crate) fn no_token(&self, reason: &str) {
-        self.set(Weight::Ours, Code::Authentication, reason);
-    }
-
-    fn set(&self, weight: Weight, code: Code, reason: &str) {
-        let mut trouble = lock(&self.0);
+    /// Keeps the first cause, unless another one tells more. Says whether it is this one now.
+    fn bad(&self, code: Code, reason: &str) -> bool {
+        let weight = Weight::of(code, reason);
+        let mut trouble = lock(&self.connections);
         let known = trouble.as_ref();
-        if known.is_none_or(|known| known.weight < weight) {
+        let tells_more = known.is_none_or(|known| known.weight < weight);
+        if tells_more {
             let since = known.map_or_else(SystemTime::now, |known| known.since);
             *trouble = Some(Trouble { since, weight, code, reason: reason.to_owned() });
         }
+        tells_more
+    }
+
+    /// What librdkafka means by `said`, where that is the cause still.
+    fn found_out(&self, said: &str, reason: String) {
+        if let Some(trouble) = lock(&self.connections).as_mut().filter(|trouble| trouble.reason == said) {
+            trouble.reason = reason;
+        }
+    }
+
+    /// Why there is no token to log in with, where there is none.
+    pub(crate) fn token(&self, trouble: Option<&str>) {
+        let mut token = lock(&self.token);
+        let since = token.as_ref().map_or_else(SystemTime::now, |known| known.since);
+        let (weight, code) = (Weight::Lasts, Code::Authentication);
+        *token = trouble.map(|reason| Trouble { since, weight, code, reason: reason.to_owned() });
     }
 
     /// A broker has answered just now.
     pub(crate) fn good(&self) {
-        lock(&self.0).take();
+        lock(&self.connections).take();
     }
 
     pub(crate) fn is_down(&self) -> bool {
-        lock(&self.0).is_some()
+        self.look(|_| ()).is_some()
     }
 
-    /// The first cause, where something is wrong.
+    /// The cause, where something is wrong.
     pub(crate) fn cause(&self) -> Option<(Code, String)> {
-        lock(&self.0).as_ref().map(|trouble| (trouble.code, trouble.reason.clone()))
+        self.look(|trouble| (trouble.code, trouble.reason.clone()))
     }
 
     pub(crate) fn status(&self) -> Status {
-        match &*lock(&self.0) {
-            None => Status::Up,
-            Some(trouble) => Status::Down { since: trouble.since, reason: trouble.reason.clone() },
-        }
+        let down = |trouble: &Trouble| Status::Down { since: trouble.since, reason: trouble.reason.clone() };
+        self.look(down).unwrap_or(Status::Up)
+    }
+
+    fn look<T>(&self, what: impl Fn(&Trouble) -> T) -> Option<T> {
+        let token = lock(&self.token).as_ref().map(&what);
+        token.or_else(|| lock(&self.connections).as_ref().map(&what))
     }
 }
 
@@ -112,10 +137,24 @@ impl Observer {
         let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
         let reason = self.secrets.scrub(reason).into_owned();
         tracing::debug!(target: "gulo_transport_kafka::client", ?code, "{reason}");
-        if is_connection(code) {
-            self.health.bad(code, &reason);
+        if is_connection(code) && self.health.bad(code, &reason) && certificate::is_refused(&reason) {
+            self.look_closer(reason.clone());
         }
         (code, reason)
+    }
+
+    /// librdkafka does not say what is wrong with a certificate. Finding it out takes a connection, and this thread polls.
+    fn look_closer(&self, said: String) {
+        let health = self.health.clone();
+        let look = move || {
+            if let Some(reason) = certificate::explained(&said, &health.trust) {
+                tracing::debug!(target: "gulo_transport_kafka::client", "{reason}");
+                health.found_out(&said, reason);
+            }
+        };
+        if let Err(error) = thread::Builder::new().name("gulo-kafka-certificate".into()).spawn(look) {
+            tracing::debug!("no thread to look at a certificate: {error}");
+        }
     }
 
     pub(crate) fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
@@ -145,27 +184,49 @@ impl Observer {
 #[derive(Debug)]
 pub(crate) struct Asking {
     observer: Observer,
-    known: Mutex<Option<(Code, String)>>,
+    causes: Mutex<Causes>,
     /// Told at every error.
     pub(crate) heard: Notify,
 }
 
 impl Asking {
     pub(crate) fn new(observer: Observer) -> Self {
-        Self { observer, known: Mutex::default(), heard: Notify::new() }
+        Self { observer, causes: Mutex::default(), heard: Notify::new() }
     }
 
-    /// The first cause this very client has named, of those that tell most: librdkafka may need some tries until it sees that
-    /// it is no TLS that the listener speaks.
+    /// The cause this very client has named that tells most, the first of several.
     pub(crate) fn cause(&self) -> Option<(Code, String)> {
-        lock(&self.known).clone()
+        lock(&self.causes).most_telling.clone()
     }
 
-    fn keep(&self, heard: (Code, String)) {
-        let mut known = lock(&self.known);
-        let weight = |(code, reason): &(Code, String)| Weight::of(*code, reason);
-        if known.as_ref().is_none_or(|known| weight(known) < weight(&heard)) {
-            *known = Some(heard);
+    /// How many brokers have failed in a way that waiting does not mend.
+    pub(crate) fn lost_brokers(&self) -> usize {
+        lock(&self.causes).lost.len()
+    }
+
+    /// A broker has answered: what was said of others before is over.
+    pub(crate) fn forget_causes(&self) {
+        *lock(&self.causes) = Causes::default();
+    }
+}
+
+/// What was said of brokers that do not answer.
+#[derive(Debug, Default)]
+struct Causes {
+    most_telling: Option<(Code, String)>,
+    /// Those that waiting does not mend, by what librdkafka calls them.
+    lost: BTreeSet<String>,
+}
+
+impl Causes {
+    fn hear(&mut self, code: Code, said: String) {
+        let weight = Weight::of(code, &said);
+        if weight == Weight::Lasts {
+            let broker = said.split(": ").next().unwrap_or_default();
+            self.lost.insert(broker.to_owned());
+        }
+        if self.most_telling.as_ref().is_none_or(|(code, said)| Weight::of(*code, said) < weight) {
+            self.most_telling = Some((code, said));
         }
     }
 }
@@ -176,7 +237,8 @@ impl ClientContext for Asking {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.keep(self.observer.error(&error, reason));
+        let (code, said) = self.observer.error(&error, reason);
+        lock(&self.causes).hear(code, said);
         self.heard.notify_one();
     }
 
@@ -248,10 +310,43 @@ mod tests {
         health.bad(Code::Authentication, "wrong password");
         health.bad(Code::BrokerTransportFailure, "b:9092: refused");
         assert_eq!(reason(&health), "wrong password", "what lasts tells more");
-        health.no_token("no token");
-        health.bad(Code::Authentication, "wrong token");
-        assert_eq!(reason(&health), "no token");
         health.good();
         assert_eq!(health.status(), Status::Up);
+    }
+
+    #[test]
+    fn without_a_token_it_is_down_until_there_is_one_whatever_a_connection_says() {
+        let health = Health::default();
+        health.bad(Code::Authentication, "wrong token");
+        health.token(Some("no token"));
+        let reason = |health: &Health| health.cause().map(|(_, reason)| reason);
+        assert_eq!(reason(&health).as_deref(), Some("no token"));
+        health.good();
+        assert_eq!(reason(&health).as_deref(), Some("no token"), "a connection of before is up still");
+        health.token(None);
+        assert_eq!(health.status(), Status::Up);
+    }
+
+    #[test]
+    fn what_was_found_out_replaces_what_it_is_about_and_nothing_else() {
+        let health = Health::default();
+        assert!(health.bad(Code::SSL, "certificate verify failed"));
+        assert!(!health.bad(Code::SSL, "certificate verify failed"), "looked at once");
+        health.found_out("certificate verify failed", "it has expired".into());
+        assert_eq!(health.cause(), Some((Code::SSL, "it has expired".into())));
+        health.good();
+        health.found_out("certificate verify failed", "it has expired".into());
+        assert_eq!(health.status(), Status::Up, "too late");
+    }
+
+    #[test]
+    fn brokers_that_are_lost_are_counted_and_the_most_telling_cause_is_kept() {
+        let mut causes = Causes::default();
+        causes.hear(Code::BrokerTransportFailure, "ssl://a:1/bootstrap: Connection refused".into());
+        causes.hear(Code::SSL, "ssl://b:1/bootstrap: SSL handshake failed: certificate verify failed".into());
+        causes.hear(Code::SSL, "ssl://b:1/bootstrap: SSL handshake failed: certificate verify failed: again".into());
+        causes.hear(Code::AllBrokersDown, "2/2 brokers are down".into());
+        assert_eq!(causes.lost.len(), 1);
+        assert_eq!(causes.most_telling.unwrap().0, Code::SSL);
     }
 }

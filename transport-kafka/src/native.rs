@@ -112,8 +112,8 @@ pub(crate) fn rights<C: ClientContext>(
 }
 
 /// Gives a client the token that it logs in with. rdkafka can only be asked for one, from `poll`, and knows no extensions.
-pub(crate) fn give_token<C: ClientContext>(client: &Client<C>, token: &OauthToken) -> Result<(), String> {
-    let text = |text: &str| CString::new(text).map_err(|_| "it contains a NUL".to_owned());
+pub(crate) fn give_token<C: ClientContext>(client: &Client<C>, token: &OauthToken) -> Result<(), Code> {
+    let text = |text: &str| CString::new(text).map_err(|_| Code::InvalidArgument);
     let (value, principal) = (text(&token.token)?, text(&token.principal)?);
     let extensions = token.extensions.iter().flat_map(|(name, value)| [name, value]);
     let extensions = extensions.map(|part| text(part)).collect::<Result<Vec<_>, _>>()?;
@@ -135,8 +135,8 @@ pub(crate) fn give_token<C: ClientContext>(client: &Client<C>, token: &OauthToke
     };
     match Code::from(err) {
         Code::NoError => Ok(()),
-        // SAFETY: librdkafka ends what it says with a NUL inside of `said`.
-        _ => Err(unsafe { CStr::from_ptr(said.as_ptr()) }.to_string_lossy().into_owned()),
+        // What librdkafka says besides may quote the token.
+        code => Err(code),
     }
 }
 

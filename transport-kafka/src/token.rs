@@ -2,21 +2,24 @@
 //! serve them. librdkafka asks for one too, on a thread that polls and must not wait; that question is not answered: a client
 //! always has been given what there is.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gulo_bus_core::{Error, ErrorKind, Result};
 use rdkafka::ClientContext;
 use rdkafka::client::Client;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::config::KafkaConfig;
+use crate::config::{KafkaConfig, Secrets};
 use crate::context::{Health, lock};
+use crate::error::plain;
 use crate::native;
 
 /// A token that a broker takes for a login: [RFC 7628](https://www.rfc-editor.org/rfc/rfc7628).
@@ -83,7 +86,10 @@ struct Keeper {
     version: AtomicU64,
     /// What the provider said last: nothing, that it failed, or that there is a token.
     said: watch::Sender<Option<Result<(), String>>>,
+    /// Whether somebody asks for tokens.
     runs: AtomicBool,
+    /// Besides the token, what a provider may quote of the configuration.
+    secrets: OnceLock<Secrets>,
 }
 
 impl Tokens {
@@ -99,16 +105,21 @@ impl Tokens {
         });
         let said = watch::Sender::new(None);
         let (current, version, runs) = (Mutex::default(), AtomicU64::new(0), AtomicBool::new(false));
-        Self(Arc::new(Keeper { provider, current, version, said, runs }))
+        Self(Arc::new(Keeper { provider, current, version, said, runs, secrets: OnceLock::new() }))
+    }
+
+    /// Has tokens asked for from now on, where nobody does: the first time, and where the runtime that did has ended.
+    fn run_on(&self, runtime: &Handle) {
+        if !self.0.runs.swap(true, Ordering::AcqRel) {
+            runtime.spawn(keep(Running(Arc::downgrade(&self.0))));
+        }
     }
 
     /// Waits for a token that is valid, and has it renewed from now on.
-    pub(crate) async fn ready(&self, deadline: Instant) -> Result<()> {
-        if !self.0.runs.swap(true, Ordering::AcqRel) {
-            tokio::spawn(keep(Arc::downgrade(&self.0)));
-        }
+    async fn ready(&self, deadline: Instant) -> Result<()> {
+        self.run_on(&Handle::current());
         let mut said = self.0.said.subscribe();
-        let valid = said.wait_for(|said| matches!(said, Some(Ok(()))));
+        let valid = said.wait_for(|_| self.0.has_valid());
         if timeout_at(deadline, valid).await.is_ok() {
             return Ok(());
         }
@@ -131,11 +142,12 @@ impl Tokens {
 
     /// Why there is no valid token, where there is none.
     pub(crate) fn trouble(&self) -> Option<String> {
+        if self.0.has_valid() {
+            return None;
+        }
         match &*self.0.said.borrow() {
-            Some(Err(said)) if lock(&self.0.current).as_ref().is_none_or(|token| token.left().is_zero()) => {
-                Some(format!("no valid token: {said}"))
-            }
-            _ => None,
+            Some(Err(said)) => Some(format!("no valid token: {said}")),
+            _ => Some("no valid token: the provider has not answered yet".into()),
         }
     }
 }
@@ -146,6 +158,7 @@ pub(crate) struct Login {
     tokens: Option<Tokens>,
     given: u64,
     health: Arc<Health>,
+    runtime: Handle,
     told: bool,
 }
 
@@ -153,25 +166,30 @@ impl Login {
     /// Waits for the first token, where clients log in with tokens.
     pub(crate) async fn ready(config: &KafkaConfig, health: &Arc<Health>, deadline: Instant) -> Result<Self> {
         if let Some(tokens) = &config.tokens {
+            tokens.0.secrets.get_or_init(|| config.secrets());
             tokens.ready(deadline).await?;
+            health.token(None);
         }
-        Ok(Self { tokens: config.tokens.clone(), given: 0, health: health.clone(), told: false })
+        let (health, runtime) = (health.clone(), Handle::current());
+        Ok(Self { tokens: config.tokens.clone(), given: 0, health, runtime, told: false })
     }
 
     /// Gives the client the newest token. Called by the thread that serves it, right after it was made and then again and
     /// again. Says once why there is none any more.
     pub(crate) fn renew<C: ClientContext>(&mut self, client: &Client<C>) -> Option<String> {
         let tokens = self.tokens.as_ref()?;
+        tokens.run_on(&self.runtime);
         if let Some(token) = tokens.newer_than(&mut self.given)
-            && let Err(said) = native::give_token(client, &token)
+            && let Err(code) = native::give_token(client, &token)
         {
-            tracing::warn!("the token to log in to Kafka was not taken: {said}");
+            tracing::warn!("the token to log in to Kafka was not taken: {}", plain(code));
         }
         let trouble = tokens.trouble();
         let told = std::mem::replace(&mut self.told, trouble.is_some());
-        let trouble = trouble.filter(|_| !told)?;
-        self.health.no_token(&trouble);
-        Some(trouble)
+        if told || trouble.is_some() {
+            self.health.token(trouble.as_deref());
+        }
+        trouble.filter(|_| !told)
     }
 }
 
@@ -181,19 +199,31 @@ impl fmt::Debug for Tokens {
     }
 }
 
+/// Says so where nobody asks any more.
+struct Running(Weak<Keeper>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(keeper) = self.0.upgrade() {
+            keeper.runs.store(false, Ordering::Release);
+        }
+    }
+}
+
 /// Asks for tokens for as long as somebody has the keeper.
-async fn keep(keeper: Weak<Keeper>) {
+async fn keep(running: Running) {
     let mut back_off = BACK_OFF.0;
     loop {
-        let Some(asked) = keeper.upgrade().map(|keeper| ask(&keeper)) else { return };
+        let Some(asked) = running.0.upgrade().map(|keeper| ask(&keeper)) else { return };
         let answer = asked.await;
-        let Some(keeper) = keeper.upgrade() else { return };
+        let Some(keeper) = running.0.upgrade() else { return };
         let wait = match answer {
             Ok(token) => {
                 back_off = BACK_OFF.0;
                 keeper.take(token)
             }
             Err(said) => {
+                let said = keeper.scrub(&said);
                 tracing::warn!("the token provider failed, asking again in {back_off:?}: {said}");
                 keeper.said.send_replace(Some(Err(said)));
                 let wait = back_off;
@@ -219,19 +249,44 @@ fn ask(keeper: &Keeper) -> impl Future<Output = Result<OauthToken, String>> + us
     }
 }
 
-/// What librdkafka would refuse, and it would say so to nobody.
+/// What librdkafka would refuse: it would say so to nobody, and quote what it does not like.
 fn check(token: &OauthToken) -> Result<(), String> {
-    let extensions = token.extensions.iter().flat_map(|(name, value)| [name, value]);
-    if [&token.token, &token.principal].into_iter().chain(extensions).any(|text| text.contains('\0')) {
-        return Err("the token contains a NUL".into());
-    }
-    if token.token.is_empty() || token.left().is_zero() {
-        return Err(if token.token.is_empty() { "the token is empty" } else { "the token has expired already" }.into());
-    }
-    Ok(())
+    let is_text = |text: &str| text.bytes().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~'));
+    let is_name =
+        |name: &str| !name.is_empty() && name != "auth" && name.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let wrong = if token.token.is_empty() {
+        "the token is empty"
+    } else if token.left().is_zero() {
+        "the token has expired already"
+    } else if !is_text(&token.token) {
+        "the token has characters that are not ASCII"
+    } else if token.principal.contains('\0') {
+        "the principal contains a NUL"
+    } else if token.extensions.iter().any(|(name, _)| !is_name(name)) {
+        "the name of an extension is not of letters, or is `auth`"
+    } else if token.extensions.iter().any(|(_, value)| !is_text(value)) {
+        "the value of an extension has characters that are not ASCII"
+    } else {
+        return Ok(());
+    };
+    Err(wrong.into())
 }
 
 impl Keeper {
+    fn has_valid(&self) -> bool {
+        lock(&self.current).as_ref().is_some_and(|token| !token.left().is_zero())
+    }
+
+    /// What a provider said, without what it was given or has given.
+    fn scrub(&self, said: &str) -> String {
+        let clean = self.secrets.get().map_or(Cow::Borrowed(said), |secrets| secrets.scrub(said));
+        let clean = match lock(&self.current).as_ref() {
+            Some(token) => clean.replace(&token.token, "***"),
+            None => clean.into_owned(),
+        };
+        clean.replace(['\n', '\r'], " ")
+    }
+
     /// When to ask for the next.
     fn take(&self, token: OauthToken) -> Duration {
         let left = token.left();

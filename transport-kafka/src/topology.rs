@@ -15,7 +15,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::metadata::Metadata;
 use tokio::runtime::Handle;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::background::in_background;
 use crate::certificate;
@@ -35,6 +35,9 @@ pub(crate) type Found = BTreeMap<String, i32>;
 const RIGHTS_ANSWER: Duration = Duration::from_secs(2);
 
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// How long the other brokers may take to let us in, once one of them never will.
+const OTHERS_ANSWER: Duration = Duration::from_secs(3);
 
 /// After so long without any cause but that "all brokers are down", the broker is asked whether it speaks TLS.
 const HANGS_UP: Duration = Duration::from_millis(500);
@@ -76,6 +79,7 @@ impl Inquiry {
         tokio::select! {
             answer = asked => match answer? {
                 Ok(found) => {
+                    self.client.context().forget_causes();
                     self.health.good();
                     Ok(found)
                 }
@@ -128,18 +132,26 @@ impl Inquiry {
         Err(Error::new(ErrorKind::Refused, text).help("the broker's ACLs do not allow it: Read"))
     }
 
-    /// Resolves when librdkafka named a cause that waiting does not mend; it would try for ever.
+    /// Resolves when librdkafka named causes that waiting does not mend; it would try for ever. Where there are several brokers
+    /// to begin with, another one may let us in: one certificate that was not renewed is no reason to fail.
     async fn hopeless(&self) {
-        let context = self.client.context();
-        while context.cause().is_none_or(|(code, said)| diagnosis::of(code, &said).passes) {
+        let (context, all) = (self.client.context(), self.config.servers.split(',').count());
+        while context.lost_brokers() == 0 {
             context.heard.notified().await;
         }
+        let others = async {
+            while context.lost_brokers() < all {
+                context.heard.notified().await;
+            }
+        };
+        // Over in time or not, there is no more to hope for.
+        let _ = timeout(OTHERS_ANSWER, others).await;
     }
 
     async fn hopeless_because(&self) -> Error {
         let Some((code, said)) = self.client.context().cause() else { return self.unreachable(None) };
-        let (ca, asked) = (self.config.ca().map(str::to_owned), said.clone());
-        match in_background(move || certificate::complaint(&asked, ca.as_deref())).await {
+        let (trust, asked) = (self.config.trust(), said.clone());
+        match in_background(move || certificate::complaint(&asked, &trust)).await {
             Ok(Some(complaint)) => {
                 let what = format!("Kafka at {} cannot be trusted: {complaint}", self.config.servers);
                 diagnosis::of(code, &said).error(what)

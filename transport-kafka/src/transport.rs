@@ -59,7 +59,8 @@ impl KafkaTransport {
     /// A transport with these settings. Warns of what is not secure.
     pub fn new(config: KafkaConfig) -> Self {
         config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-        Self { config: config.shared(), health: Arc::default(), transactions: Arc::default() }
+        let health = Arc::new(Health::new(config.trust()));
+        Self { config: config.shared(), health, transactions: Arc::default() }
     }
 
     fn check(&self, spec: &SubscribeSpec) -> Result<()> {

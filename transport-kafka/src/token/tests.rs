@@ -80,12 +80,60 @@ async fn a_provider_that_hangs_or_panics_has_failed() {
     assert!(panics.ready(in_seconds(1)).await.unwrap_err().to_string().contains("it panicked"));
 }
 
+/// An old token that has ended is no token, whatever the provider said when it gave it.
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_hangs_when_the_token_ends_is_trouble_and_keeps_a_new_client_waiting() {
+    let tokens = {
+        let asked = AtomicUsize::new(0);
+        Tokens::new(move || {
+            let first = asked.fetch_add(1, Ordering::SeqCst) == 0;
+            async move {
+                if !first {
+                    std::future::pending::<()>().await;
+                }
+                Ok::<_, String>(token(0, Duration::from_secs(3600)))
+            }
+        })
+    };
+    tokens.ready(in_seconds(1)).await.unwrap();
+    sleep(Duration::from_secs(2710)).await;
+    lock(&tokens.0.current).as_mut().unwrap().expires = SystemTime::now();
+    assert!(tokens.trouble().unwrap().contains("has not answered"));
+    assert!(tokens.ready(in_seconds(1)).await.is_err());
+}
+
+/// A program may have a runtime for a moment, to make its topics, and another one afterwards.
+#[test]
+fn tokens_are_renewed_on_another_runtime_when_the_first_has_ended() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let (tokens, asked) = provider(|number| Ok(token(number, Duration::from_secs(100))));
+    runtime().block_on(tokens.ready(in_seconds(1))).unwrap();
+    runtime().block_on(async {
+        tokens.ready(in_seconds(1)).await.unwrap();
+        sleep(Duration::from_secs(90)).await;
+    });
+    assert!(asked.load(Ordering::SeqCst) >= 3, "asked by nobody");
+    let first = runtime();
+    first.block_on(tokens.ready(in_seconds(1))).unwrap();
+    let second = runtime();
+    let handle = second.handle().clone();
+    drop(first);
+    let before = asked.load(Ordering::SeqCst);
+    // What the thread of a client does, again and again.
+    tokens.run_on(&handle);
+    second.block_on(async { sleep(Duration::from_secs(90)).await });
+    assert!(asked.load(Ordering::SeqCst) > before, "clients of the second go without");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_no_broker_would_take_is_refused() {
     for (wrong, says) in [
         (token(0, Duration::ZERO), "expired already"),
         (OauthToken::new("", "orders", SystemTime::now() + Duration::from_secs(9)), "empty"),
-        (OauthToken::new("a\0b", "orders", SystemTime::now() + Duration::from_secs(9)), "NUL"),
+        (OauthToken::new("a\0b", "orders", SystemTime::now() + Duration::from_secs(9)), "not ASCII"),
+        (token(0, Duration::from_secs(9)).extension("auth", "a"), "`auth`"),
+        (token(0, Duration::from_secs(9)).extension("a b", "a"), "not of letters"),
+        (token(0, Duration::from_secs(9)).extension("a", "\u{e9}"), "not ASCII"),
     ] {
         let (tokens, _) = provider(move |_| Ok(wrong.clone()));
         let error = tokens.ready(in_seconds(1)).await.unwrap_err();

@@ -3,20 +3,25 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod certificates;
 mod enough;
 mod halves;
 mod later;
 mod mechanisms;
 mod place;
+mod publishing;
 mod refusals;
 #[path = "../support/mod.rs"]
 #[allow(dead_code)]
 mod rig;
 mod rights;
+mod several;
+mod silence;
 #[path = "../broker/support.rs"]
 #[allow(dead_code)]
 mod support;
 mod tokens;
+mod withdrawn;
 
 use std::process::ExitCode;
 
@@ -77,12 +82,29 @@ cases! {
     tokens::a_token_that_the_broker_does_not_take_is_a_clear_error;
     tokens::a_provider_that_fails_later_shows_and_heals;
     tokens::a_slow_provider_keeps_nothing_waiting;
+    certificates::what_is_wrong_is_found_out_with_a_ca_as_text_too;
+    certificates::a_certificate_of_ours_that_the_broker_does_not_trust;
+    certificates::a_key_of_another_certificate_is_named;
+    certificates::a_key_with_a_password;
+    certificates::a_ca_between;
+    certificates::a_certificate_that_expires_later_shows_and_heals;
+    publishing::a_wrong_password_is_told_to_who_publishes;
+    publishing::a_certificate_that_is_not_good_is_told_to_who_publishes;
+    publishing::no_tls_where_it_is_wanted_is_told_to_who_publishes;
+    publishing::a_missing_topic_is_told_to_who_publishes;
+    several::a_broker_that_cannot_be_trusted_beside_one_that_can_does_not_fail_the_start;
+    several::a_refusal_tells_more_than_a_broker_that_is_away;
+    several::brokers_that_all_refuse_fail_the_start_at_once;
+    silence::a_login_logs_no_password;
+    silence::a_key_of_ours_is_in_no_log;
+    silence::a_token_that_cannot_be_one_is_named_and_not_shown;
+    silence::a_token_in_the_words_of_a_provider_is_not_shown;
+    withdrawn::a_group_that_is_taken_away_shows_and_its_return_heals;
+    withdrawn::a_right_to_read_that_is_taken_away_shows_and_its_return_heals;
 }
 
 fn main() -> ExitCode {
-    // `RUST_LOG=gulo_transport_kafka=debug` shows what the transport does.
-    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "off".into());
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
+    silence::listen();
     let place = place::place();
     let absent = place.unavailable();
     let required = std::env::var("GULO_REQUIRE").unwrap_or_default();
