@@ -58,7 +58,7 @@ lives() { [ -n "$(tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline")" ]; } 2>/dev/null
 # command line. Pids are used again, so a stale file may name anybody: nothing is signalled without this.
 runs_in() {
   local folder
-  [ -n "$1" ] && tr '\0' '\n' 2>/dev/null <"/proc/$1/cmdline" | grep -qxF -- "$3" || return 1
+  [ -n "$1" ] && tr '\0' '\n' 2>/dev/null <"/proc/$1/cmdline" | grep -xF -- "$3" >/dev/null || return 1
   folder=$(readlink "/proc/$1/cwd" 2>/dev/null) || return 1
   [ "${folder% (deleted)}" = "$(pwd -P)/$2" ]
 }
