@@ -50,7 +50,8 @@ async fn rate(places: &Places, piece: usize, transactional: bool) -> Result<u64,
     let (mut inbox, mut begun, mut last, mut count) = (Inbox::default(), None, Instant::now(), 0);
     while begun.is_none_or(|begun: Instant| begun.elapsed() < TIME) {
         // The input may come to its end before the time does.
-        match timeout(TIME, source.recv(&mut inbox, piece - inbox.deliveries.len())).await {
+        let room = piece - inbox.deliveries.len();
+        match timeout(TIME, source.recv(&mut inbox, room)).await {
             Ok(received) => received?,
             Err(_) => break,
         }
