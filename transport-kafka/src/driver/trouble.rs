@@ -21,7 +21,8 @@ pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(super) struct Troubles {
-    brokers: bool,
+    /// That they cannot be reached, and whether the cause that was told lasts.
+    brokers: Option<bool>,
     commit: bool,
     other: bool,
     probe: Option<Arc<AtomicBool>>,
@@ -30,7 +31,7 @@ pub(super) struct Troubles {
 
 impl Troubles {
     fn any(&self) -> bool {
-        self.brokers || self.commit || self.other
+        self.brokers.is_some() || self.commit || self.other
     }
 }
 
@@ -67,7 +68,10 @@ impl Driver {
             (Some((cause, text)), Code::AllBrokersDown) => (cause, Some(text)),
             _ => (code, said.map(str::to_owned)),
         };
-        if !std::mem::replace(&mut self.troubles.brokers, true) {
+        // A connection that ends is heard of first, and why no new one can be made after that: this is told once more.
+        let lasts = !diagnosis::of(code, text.as_deref().unwrap_or_default()).passes;
+        if self.troubles.brokers.is_none_or(|told| !told && lasts) {
+            self.troubles.brokers = Some(lasts);
             self.degraded(coded("no Kafka broker", code, text.as_deref()));
         }
     }
@@ -99,7 +103,7 @@ impl Driver {
     }
 
     pub(super) fn recovered_by_commit(&mut self) {
-        self.recovered(|troubles| (troubles.commit, troubles.brokers) = (false, false));
+        self.recovered(|troubles| (troubles.commit, troubles.brokers) = (false, None));
     }
 
     pub(super) fn recovered_by_assignment(&mut self) {
@@ -113,9 +117,9 @@ impl Driver {
         }
         let answered = self.troubles.probe.take_if(|probe| probe.load(Relaxed)).is_some();
         if answered && !self.plan.health.is_down() {
-            self.recovered(|troubles| troubles.brokers = false);
+            self.recovered(|troubles| troubles.brokers = None);
         }
-        let wanted = self.troubles.brokers || self.plan.health.is_down();
+        let wanted = self.troubles.brokers.is_some() || self.plan.health.is_down();
         let due = self.troubles.next_probe.is_none_or(|at| at <= now);
         if wanted && due && self.troubles.probe.is_none() && self.leaving.is_none() {
             self.troubles.next_probe = Some(now + PROBE_EVERY);

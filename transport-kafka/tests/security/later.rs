@@ -16,6 +16,7 @@ use crate::support::*;
 /// A way to the broker that can be cut, so that connections have to be made anew. One case has it at a time.
 pub(crate) struct Way {
     pub(crate) proxy: Arc<Proxy>,
+    upstream: String,
     address: String,
     _turn: MutexGuard<'static, ()>,
 }
@@ -35,7 +36,7 @@ impl Way {
             }
             sleep(Duration::from_millis(100)).await;
         }
-        Self { proxy: PROXY.get().cloned().unwrap(), address, _turn: turn }
+        Self { proxy: PROXY.get().cloned().unwrap(), upstream, address, _turn: turn }
     }
 
     /// The same settings by this way.
@@ -53,6 +54,7 @@ impl Way {
 
 impl Drop for Way {
     fn drop(&mut self) {
+        self.proxy.lead_to(&self.upstream);
         self.proxy.open();
     }
 }
@@ -107,8 +109,9 @@ pub(crate) async fn a_login_that_fails_after_the_start_shows_and_heals() {
     way.cut().await;
     let down = until_status(&transport, "the failed login", |status| is_down_by(status, "uthentication")).await;
     assert!(!format!("{down:?}").contains("carol-secret"), "{down:?}");
-    let degraded = |reader: &Reader| reader.events.iter().any(|event| matches!(event, LaneEvent::Degraded(_)));
-    reader.until("degraded", degraded).await;
+    let told =
+        |event: &LaneEvent| matches!(event, LaneEvent::Degraded(error) if error.to_string().contains("check sasl"));
+    reader.until("the cause", |it| it.events.iter().any(told)).await;
     let unsent = publisher.publish(numbered(&topic, 0, 3..4)).await.unwrap_err();
     assert!(unsent.to_string().contains("uthentication"), "the cause, not only that it timed out: {unsent}");
 
@@ -117,6 +120,34 @@ pub(crate) async fn a_login_that_fails_after_the_start_shows_and_heals() {
     reader.until("recovered", |it| it.events.iter().any(|event| matches!(event, LaneEvent::Recovered))).await;
     publisher.publish(numbered(&topic, 0, 4..6)).await.unwrap();
     reader.until("the last", |it| it.numbers().contains(&5)).await;
+    reader.close().await;
+}
+
+/// As where a certificate was renewed too late, and then was.
+pub(crate) async fn a_certificate_that_expires_after_the_start_shows_and_heals() {
+    let place = place();
+    let way = Way::open(&place).await;
+    let transport = KafkaTransport::new(way.through(place.alice()).publish_timeout(Duration::from_secs(3)));
+    let topic = topic(&transport, "expires", 1).await;
+    let publisher = publisher(&transport).await;
+    publisher.publish(numbered(&topic, 0, 0..1)).await.unwrap();
+    let mut reader = Reader::new(&transport, eager(&unique("g"), &[&topic])).await;
+    reader.until_count(1).await;
+
+    way.proxy.lead_to(&place.listener("EXPIRED"));
+    way.cut().await;
+    until_status(&transport, "the bad certificate", |status| is_down_by(status, "certificate verify failed")).await;
+    // That the connection ended is told first.
+    let told = |event: &LaneEvent| matches!(event, LaneEvent::Degraded(error) if error.to_string().contains("ssl.ca.location"));
+    reader.until("the cause", |it| it.events.iter().any(told)).await;
+    let unsent = publisher.publish(numbered(&topic, 0, 1..2)).await.unwrap_err();
+    assert!(unsent.to_string().contains("certificate verify failed"), "{unsent}");
+
+    way.proxy.lead_to(&way.upstream);
+    until_status(&transport, "the good certificate", |status| *status == Status::Up).await;
+    reader.until("recovered", |it| it.events.iter().any(|event| matches!(event, LaneEvent::Recovered))).await;
+    publisher.publish(numbered(&topic, 0, 2..3)).await.unwrap();
+    reader.until("the last", |it| it.numbers().contains(&2)).await;
     reader.close().await;
 }
 

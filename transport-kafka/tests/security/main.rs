@@ -76,6 +76,7 @@ cases! {
     halves::asking_first_costs_little;
     later::a_new_password_is_wanted_from_the_next_connection_on;
     later::a_login_that_fails_after_the_start_shows_and_heals;
+    later::a_certificate_that_expires_after_the_start_shows_and_heals;
     later::a_right_that_is_taken_away_shows_and_its_return_heals;
     tokens::a_provider_logs_in_and_is_asked_again_before_its_token_ends;
     tokens::a_provider_that_fails_at_first_fails_the_start_in_its_deadline;

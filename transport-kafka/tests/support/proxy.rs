@@ -2,7 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub struct Proxy {
     /// Held shared for as long as bytes are on their way: who has it alone knows that nothing passes.
     passing: RwLock<()>,
     listens: String,
-    upstream: String,
+    upstream: Mutex<String>,
     /// Says to other processes that the address is ours, also while nobody listens on it.
     _ours: File,
 }
@@ -39,7 +39,7 @@ impl Proxy {
         let listener = std::net::TcpListener::bind(&listens)?;
         listener.set_nonblocking(true)?;
         let (mode, passing) = (watch::Sender::new(Mode::Open), RwLock::new(()));
-        let proxy = Arc::new(Self { mode, passing, listens, upstream, _ours: ours });
+        let proxy = Arc::new(Self { mode, passing, listens, upstream: Mutex::new(upstream), _ours: ours });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let serving = Arc::clone(&proxy);
         thread::Builder::new().name("proxy".into()).spawn(move || runtime.block_on(serving.serve(listener)))?;
@@ -50,6 +50,11 @@ impl Proxy {
     pub async fn set(&self, mode: Mode) {
         let _alone = self.passing.write().await;
         self.mode.send_replace(mode);
+    }
+
+    /// From the next connection on, it passes on to `upstream`.
+    pub fn lead_to(&self, upstream: &str) {
+        *self.upstream.lock().unwrap() = upstream.to_owned();
     }
 
     /// As [`set`](Self::set) to `Open`, from where nothing can be awaited.
@@ -82,7 +87,8 @@ impl Proxy {
         if mode.wait_for(|mode| *mode != Mode::Freeze).await.is_ok_and(|mode| *mode == Mode::Refuse) {
             return;
         }
-        let Ok(server) = TcpStream::connect(&self.upstream).await else { return };
+        let upstream = self.upstream.lock().unwrap().clone();
+        let Ok(server) = TcpStream::connect(upstream).await else { return };
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
         let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
         // Where one direction ends, both do.
