@@ -14,7 +14,7 @@ use gulo_bus_core::{Error, ErrorKind, Result};
 use rdkafka::ClientContext;
 use rdkafka::client::Client;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::config::{KafkaConfig, Secrets};
@@ -86,6 +86,8 @@ struct Keeper {
     version: AtomicU64,
     /// What the provider said last: nothing, that it failed, or that there is a token.
     said: watch::Sender<Option<Result<(), String>>>,
+    /// Told when somebody waits for a token that the provider did not give.
+    wanted: Arc<Notify>,
     /// Whether somebody asks for tokens.
     runs: AtomicBool,
     /// Besides the token, what a provider may quote of the configuration.
@@ -105,7 +107,8 @@ impl Tokens {
         });
         let said = watch::Sender::new(None);
         let (current, version, runs) = (Mutex::default(), AtomicU64::new(0), AtomicBool::new(false));
-        Self(Arc::new(Keeper { provider, current, version, said, runs, secrets: OnceLock::new() }))
+        let (wanted, secrets) = (Arc::default(), OnceLock::new());
+        Self(Arc::new(Keeper { provider, current, version, said, wanted, runs, secrets }))
     }
 
     /// Has tokens asked for from now on, where nobody does: the first time, and where the runtime that did has ended.
@@ -118,6 +121,9 @@ impl Tokens {
     /// Waits for a token that is valid, and has it renewed from now on.
     async fn ready(&self, deadline: Instant) -> Result<()> {
         self.run_on(&Handle::current());
+        if matches!(&*self.0.said.borrow(), Some(Err(_))) {
+            self.0.wanted.notify_one();
+        }
         let mut said = self.0.said.subscribe();
         let valid = said.wait_for(|_| self.0.has_valid());
         if timeout_at(deadline, valid).await.is_ok() {
@@ -231,8 +237,13 @@ async fn keep(running: Running) {
                 wait
             }
         };
+        let wanted = keeper.wanted.clone();
         drop(keeper);
-        sleep(wait).await;
+        tokio::select! {
+            () = sleep(wait) => {}
+            // A start that waits until it is asked again may fail although the provider is well.
+            () = wanted.notified() => sleep(BACK_OFF.0.min(wait)).await,
+        }
     }
 }
 
