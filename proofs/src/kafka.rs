@@ -190,7 +190,8 @@ pub(crate) fn list() -> String {
 #[tokio::main]
 pub(crate) async fn prove(words: &[&str]) -> Result<bool, Trouble> {
     let chosen = choose(words)?;
-    let folder = Path::new(FOLDER).join(format!("kafka-{}", std::process::id()));
+    // Numbers of processes are used again, and what an earlier run left must not get into this one.
+    let folder = Path::new(FOLDER).join(format!("kafka-{}-{:x}", std::process::id(), crate::now() / 1_000_000));
     std::fs::create_dir_all(&folder)?;
     let mut world = World { folder: folder.clone(), one: None, three: None, proxy: None };
     let mut rows = Vec::new();

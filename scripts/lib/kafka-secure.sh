@@ -104,13 +104,18 @@ kafka_secure_check_ports() {
 
 # --- certificates -----------------------------------------------------------------------------------------------------
 
+# Certificates that an earlier version of this file made may lack some.
+kafka_secure_pki_mark() { printf 'made-by-%s\n' "$(sha256sum scripts/lib/kafka-secure.sh | cut -c 1-12)"; }
+
 # A week is longer than any test.
 kafka_secure_pki_is_good() {
-  [ -f "$KAFKA_SECURE_PKI/client.locked.key" ] && [ -f "$KAFKA_SECURE_PKI/done" ] && openssl x509 -checkend 604800 -noout -in "$KAFKA_SECURE_PKI/broker.crt" >/dev/null 2>&1
+  [ -f "$KAFKA_SECURE_PKI/$(kafka_secure_pki_mark)" ] && openssl x509 -checkend 604800 -noout -in "$KAFKA_SECURE_PKI/broker.crt" >/dev/null 2>&1
 }
 
 kafka_secure_make_pki() {
   if kafka_secure_pki_is_good; then return; fi
+  local mark
+  mark=$(kafka_secure_pki_mark)
   rm -rf "$KAFKA_SECURE_PKI"
   mkdir -p "$KAFKA_SECURE_PKI"
   (
@@ -124,7 +129,7 @@ kafka_secure_make_pki() {
     pki_between
     openssl pkcs8 -topk8 -v2 aes256 -in client.key -passout pass:key-secret -out client.locked.key
     pki_expired
-    touch done
+    touch "$mark"
   ) >"$KAFKA_SECURE_RUN/pki.log" 2>&1 || {
     tail -n 20 "$KAFKA_SECURE_RUN/pki.log" >&2
     die "kafka-secure: the certificates could not be made"

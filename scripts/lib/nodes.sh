@@ -21,13 +21,13 @@ nodes_recipe() {
   export GULO_NODE_JVM GULO_NODE_CLASS_PATH GULO_NODE_FORMATTED GULO_NODE_RECIPE
 }
 
-# nodes_down: ends brokers and members whose program was killed and could not do so itself. Its pid is in the folder's name.
+# nodes_down: ends brokers and members whose program was killed and could not do so itself. Its pid is the number in the folder's name.
 nodes_down() {
   local file folder owner pid
   for file in target/prove/kafka-*/*/*pid; do
     [ -f "$file" ] || continue
     folder=$(dirname "$file") pid=$(cat "$file")
-    owner=${folder#target/prove/kafka-} owner=${owner%%/*}
+    owner=${folder#target/prove/kafka-} owner=${owner%%[-/]*}
     gone "$owner" || continue
     # One that was stopped (SIGSTOP) takes no other signal.
     if runs_in "$pid" "$folder" kafka.Kafka || writes_to "$pid" "$folder"; then kill -KILL "$pid" 2>/dev/null || true; fi

@@ -27,6 +27,7 @@ pub(crate) use part::Part;
 
 /// An open transaction. Dropped before its end it is taken back, in the background.
 pub(crate) struct KafkaTransaction {
+    id: Arc<str>,
     /// Gone when it has ended.
     turn: Option<Turn>,
     parts: Vec<Part>,
@@ -50,7 +51,7 @@ impl KafkaTransaction {
             client.begin().map_err(|failure| client.error("beginning it", &failure))?;
             *turn = Some(client);
         }
-        Ok(Self { turn: Some(turn), parts: Vec::new(), broken: None })
+        Ok(Self { id: id.into(), turn: Some(turn), parts: Vec::new(), broken: None })
     }
 
     fn client(&self) -> Option<&Client> {
@@ -59,8 +60,11 @@ impl KafkaTransaction {
 
     /// In a task of its own: what has begun goes on to its end, whoever stops waiting for it.
     async fn end<F: Future<Output = Result<()>> + Send + 'static>(self, end: impl FnOnce(Self) -> F) -> Result<()> {
+        let id = Arc::clone(&self.id);
         let ended = tokio::spawn(end(self)).await;
-        ended.unwrap_or_else(|error| Err(Error::new(ErrorKind::Other, "its end was broken off").source(error)))
+        let ended =
+            ended.unwrap_or_else(|error| Err(Error::new(ErrorKind::Other, "its end was broken off").source(error)));
+        ended.map_err(|error| error.context(format_args!("transaction `{id}`")))
     }
 
     async fn commit_it(mut self) -> Result<()> {
@@ -193,7 +197,10 @@ impl Drop for KafkaTransaction {
 
 impl fmt::Debug for KafkaTransaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KafkaTransaction").field("open", &self.turn.is_some()).finish_non_exhaustive()
+        f.debug_struct("KafkaTransaction")
+            .field("id", &self.id)
+            .field("open", &self.turn.is_some())
+            .finish_non_exhaustive()
     }
 }
 

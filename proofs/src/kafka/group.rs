@@ -42,6 +42,13 @@ pub(super) async fn busy_two(
     Ok((room, first, second))
 }
 
+/// What is in work where partitions move or a member stops comes to its end.
+async fn peaceful(room: Room, members: Vec<Member>, bounds: Bounds) -> Result<Row, Trouble> {
+    let (mut row, evidence) = room.finish(members, bounds).await?;
+    row.none("handlers dropped in the middle", verdict::dropped(&evidence.entries));
+    Ok(row)
+}
+
 pub(super) async fn join(world: &mut World, name: &str, options: Options) -> Result<Row, Trouble> {
     let (mut room, first) = busy(world, name, &options).await?;
     room.a_while(0.5).await;
@@ -49,7 +56,7 @@ pub(super) async fn join(world: &mut World, name: &str, options: Options) -> Res
     let mut second = room.member_with(&options)?;
     room.at_work(&mut second).await?;
     room.caught_up().await?;
-    Ok(room.finish(vec![second, first], PEACE).await?.0)
+    peaceful(room, vec![second, first], PEACE).await
 }
 
 pub(super) async fn leave(world: &mut World, name: &str, options: Options) -> Result<Row, Trouble> {
@@ -57,7 +64,7 @@ pub(super) async fn leave(world: &mut World, name: &str, options: Options) -> Re
     room.healed();
     room.stop(second)?;
     room.caught_up().await?;
-    Ok(room.finish(vec![first], PEACE).await?.0)
+    peaceful(room, vec![first], PEACE).await
 }
 
 pub(super) async fn kill(world: &mut World, name: &str, options: Options) -> Result<Row, Trouble> {
@@ -119,7 +126,7 @@ pub(super) async fn five(world: &mut World, name: &str) -> Result<Row, Trouble> 
     room.at_work(&mut fourth).await?;
     room.stop(third)?;
     room.caught_up().await?;
-    Ok(room.finish(vec![fourth, first], Bounds { recovery: 20.0, ..PEACE }).await?.0)
+    peaceful(room, vec![fourth, first], Bounds { recovery: 20.0, ..PEACE }).await
 }
 
 /// Told to stop while the group rebalances: handlers take long, so the drain of the one that gives partitions up does too.
@@ -144,7 +151,7 @@ pub(super) async fn stop_in_rebalance(world: &mut World, name: &str) -> Result<R
     room.at_work(&mut third).await?;
     // Keys whose step takes 1.5 s are behind again and again.
     let bounds = Bounds { stall: 8.0, recovery: 15.0, ..PEACE };
-    Ok(room.finish(vec![third, first], bounds).await?.0)
+    peaceful(room, vec![third, first], bounds).await
 }
 
 /// Stopped and started again, ten times.
@@ -157,7 +164,7 @@ pub(super) async fn restarts(world: &mut World, name: &str) -> Result<Row, Troub
         room.at_work(&mut only).await?;
     }
     room.caught_up().await?;
-    Ok(room.finish(vec![only], Bounds { recovery: 20.0, ..PEACE }).await?.0)
+    peaceful(room, vec![only], Bounds { recovery: 20.0, ..PEACE }).await
 }
 
 /// Handlers that take longer than `max.poll.interval.ms`, some of which keep their thread.

@@ -1,5 +1,7 @@
 //! Where a scenario is played: a topic, a group and a ledger of its own, a load, members, and a watch from outside.
 
+mod end;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,26 +9,21 @@ use std::time::{Duration, Instant};
 use gulo::dead_letter;
 use gulo::prelude::*;
 use gulo::transport::{TopicSpec, Topology, TopologyMode, Transport};
-use serde::Serialize;
 use tokio::time::sleep;
 
-use super::rows::{Bounds, Row};
+use super::cluster;
 use super::traffic::{Pace, Sent, Traffic};
 use super::verdict::Evidence;
 use super::watch::Watch;
-use super::{cluster, seconds};
 use crate::eye::Eye;
 use crate::ledger::{Entry, Kind, Reader, Writer};
 use crate::member::{self, Member};
 use crate::node::Options;
-use crate::report::Claim;
 use crate::{Trouble, now};
 
 const LOOK_AGAIN: Duration = Duration::from_millis(30);
 /// For what must come, if it comes at all.
 const PATIENCE: Duration = Duration::from_secs(40);
-/// Of what is wrong, so many are shown.
-const SHOWN: usize = 5;
 
 /// Members: a killed one keeps its partitions so long.
 pub(super) const SESSION: Duration = Duration::from_secs(3);
@@ -275,103 +272,6 @@ impl Room {
     /// What was committed of the topic so far says nothing of what follows.
     pub(super) fn forget_commits(&self) {
         self.watch.forget();
-    }
-
-    // --- the end
-
-    /// Ends the load, waits until all is handled, stops all members in peace, and judges.
-    pub(super) async fn finish(mut self, members: Vec<Member>, bounds: Bounds) -> Result<(Row, Evidence), Trouble> {
-        self.traffic.end().await?;
-        // What never comes is for the judge to see.
-        let came = self.all_handled().await;
-        self.dead_letters_come().await?;
-        for member in members {
-            self.stop(member)?;
-        }
-        let (samples, entries) = self.watch.end()?;
-        let (log, letters) = (self.eye.read(&self.topic)?, self.eye.read(&self.letters)?);
-        let sent = std::mem::take(&mut *self.traffic.sent());
-        let evidence = Evidence { sent, entries, samples, log, letters };
-        let mut row = self.row(&evidence, bounds);
-        if let Err(trouble) = came {
-            row.claim("all is handled", trouble.to_string(), "in time", false);
-        }
-        let committed = self.eye.committed(&self.topic, &self.group)?;
-        let left = evidence.uncommitted(&committed, &self.eye.ends(&self.topic)?);
-        let stop = format!("{}, {left} uncommitted", if self.clean { "in peace" } else { "not in peace" });
-        row.claim("stop", stop, "in peace, 0 uncommitted", self.clean && left == 0);
-        Ok((row, evidence))
-    }
-
-    async fn dead_letters_come(&mut self) -> Result<(), Trouble> {
-        let wanted = self.traffic.sent().poison.len() as i64;
-        let deadline = Instant::now() + PATIENCE;
-        while wanted > 0 && self.letters_taken()? < wanted && Instant::now() < deadline {
-            sleep(LOOK_AGAIN).await;
-        }
-        Ok(())
-    }
-
-    pub(super) fn letters_taken(&self) -> Result<i64, Trouble> {
-        Ok(self.eye.ends(&self.letters)?.values().sum())
-    }
-
-    fn row(&self, evidence: &Evidence, bounds: Bounds) -> Row {
-        let (lost, missing) = (evidence.unhandled(), evidence.never_stored());
-        let (disorder, too_far) = (evidence.disorder(), evidence.committed_too_far());
-        let mut row = Row {
-            scenario: self.name.clone(),
-            messages: evidence.sent.all().count(),
-            lost: lost.len() + missing.len(),
-            duplicated: evidence.duplicates(),
-            disorder: disorder.len(),
-            committed_too_far: too_far.len(),
-            stall: seconds(evidence.longest_stall()),
-            recovery: seconds(evidence.recovery(self.healed)),
-            bounds,
-            claims: Vec::new(),
-            facts: serde_json::Map::new(),
-            seconds: seconds(now() - self.began),
-            ok: false,
-        };
-        row.fact("samples", evidence.samples.len());
-        row.fact("unknown to the publisher", evidence.sent.unknown.len());
-        row.shown("lost", lost.iter().map(|id| format!("{id:?} is never handled")));
-        row.shown("not stored", missing.iter().map(|id| format!("{id:?} was confirmed and is not in the log")));
-        row.shown("disorder", disorder.iter().cloned());
-        row.shown("committed too far", too_far.iter().map(|(at, lane, end)| format!("{end} of {lane} at {at}")));
-        let untrue = evidence.untrue();
-        row.none("twice in the log, or there although refused", untrue.len());
-        let repeated = evidence.letters_twice();
-        row.fact("dead letters repeated", repeated);
-        row
-    }
-}
-
-impl Row {
-    pub(super) fn claim(
-        &mut self,
-        claim: impl Into<String>,
-        measured: impl Into<String>,
-        required: impl Into<String>,
-        ok: bool,
-    ) {
-        self.claims.push(Claim { claim: claim.into(), measured: measured.into(), required: required.into(), ok });
-    }
-
-    pub(super) fn none(&mut self, claim: &str, count: usize) {
-        self.claim(claim, count.to_string(), "0", count == 0);
-    }
-
-    pub(super) fn fact(&mut self, name: &str, value: impl Serialize) {
-        self.facts.insert(name.to_owned(), serde_json::to_value(value).unwrap_or_default());
-    }
-
-    pub(super) fn shown(&mut self, name: &str, all: impl Iterator<Item = String>) {
-        let first: Vec<String> = all.take(SHOWN).collect();
-        if !first.is_empty() {
-            self.fact(name, first);
-        }
     }
 }
 

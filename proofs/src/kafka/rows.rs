@@ -7,6 +7,9 @@ use serde::Serialize;
 use crate::Trouble;
 use crate::report::Claim;
 
+/// Of what is wrong, so many are shown.
+const SHOWN: usize = 5;
+
 /// What a scenario allows.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Bounds {
@@ -126,6 +129,31 @@ impl Table {
 }
 
 impl Row {
+    pub(super) fn claim(
+        &mut self,
+        claim: impl Into<String>,
+        measured: impl Into<String>,
+        required: impl Into<String>,
+        ok: bool,
+    ) {
+        self.claims.push(Claim { claim: claim.into(), measured: measured.into(), required: required.into(), ok });
+    }
+
+    pub(super) fn none(&mut self, claim: &str, count: usize) {
+        self.claim(claim, count.to_string(), "0", count == 0);
+    }
+
+    pub(super) fn fact(&mut self, name: &str, value: impl Serialize) {
+        self.facts.insert(name.to_owned(), serde_json::to_value(value).unwrap_or_default());
+    }
+
+    pub(super) fn shown(&mut self, name: &str, all: impl Iterator<Item = String>) {
+        let first: Vec<String> = all.take(SHOWN).collect();
+        if !first.is_empty() {
+            self.fact(name, first);
+        }
+    }
+
     /// Its own claims, and where its bound comes from.
     fn beside(&self) -> String {
         let mut text = String::new();

@@ -286,6 +286,11 @@ pub(super) fn begun_by_the_undead(entries: &[Entry]) -> Vec<String> {
     found
 }
 
+/// Handlers that were dropped before they came to an end.
+pub(super) fn dropped(entries: &[Entry]) -> usize {
+    entries.iter().filter(|entry| entry.kind == Kind::Dropped).count()
+}
+
 /// Partitions in which `process` did something.
 pub(super) fn partitions_of(entries: &[Entry], process: u32) -> BTreeSet<u32> {
     let own = entries.iter().filter(|entry| entry.process == process && entry.kind == Kind::Began);

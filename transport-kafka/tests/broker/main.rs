@@ -14,6 +14,7 @@ mod rig;
 mod solo;
 mod support;
 mod topology;
+mod transactions;
 
 use std::process::ExitCode;
 
@@ -72,6 +73,13 @@ cases! {
     topology::what_the_broker_refuses_to_create_is_named;
     topology::a_broker_that_is_not_there_is_named_with_the_cause_and_in_time;
     topology::a_wrong_configuration_is_told_without_its_secrets;
+    transactions::the_group_stands_where_transactions_say_and_nobody_sets_it_back;
+    transactions::a_member_of_the_new_group_protocol_settles_in_transactions;
+    transactions::one_that_took_too_long_says_so_and_the_next_begins_anew;
+    transactions::where_the_outcome_is_unknown_the_source_ends_and_the_next_reads_on;
+    transactions::a_member_that_was_thrown_out_commits_nothing;
+    transactions::what_stands_behind_an_open_one_waits_and_is_no_trouble;
+    transactions::a_broker_that_is_not_there_is_named_in_time;
 }
 
 fn run(body: Body) -> Result<(), Failed> {

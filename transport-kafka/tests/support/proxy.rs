@@ -54,7 +54,7 @@ impl Proxy {
 
     /// From the next connection on, it passes on to `upstream`.
     pub fn lead_to(&self, upstream: &str) {
-        *self.upstream.lock().unwrap() = upstream.to_owned();
+        *self.upstream.lock().expect("no panic while it is held") = upstream.to_owned();
     }
 
     /// As [`set`](Self::set) to `Open`, from where nothing can be awaited.
@@ -87,7 +87,7 @@ impl Proxy {
         if mode.wait_for(|mode| *mode != Mode::Freeze).await.is_ok_and(|mode| *mode == Mode::Refuse) {
             return;
         }
-        let upstream = self.upstream.lock().unwrap().clone();
+        let upstream = self.upstream.lock().expect("no panic while it is held").clone();
         let Ok(server) = TcpStream::connect(upstream).await else { return };
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
         let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());

@@ -100,6 +100,11 @@ fn what_the_undead_begins_is_found_where_others_had_it() {
 }
 
 #[test]
+fn a_handler_that_was_dropped_shows() {
+    assert_eq!(dropped(&ledger("B0 D0 b0 e0")), 1);
+}
+
+#[test]
 fn what_stands_in_the_log_must_be_handled_or_dead() {
     let mut evidence = evidence("B0 E0 B1 F1", &[0, 1]);
     assert_eq!(evidence.unhandled(), BTreeSet::from([(0, 1)]));
