@@ -11,16 +11,12 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gulo_bus_core::{Error, ErrorKind, Result};
-use rdkafka::ClientContext;
-use rdkafka::client::Client;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::config::{KafkaConfig, Secrets};
-use crate::context::{Health, lock};
-use crate::error::plain;
-use crate::native;
+use crate::config::Secrets;
+use crate::context::lock;
 
 /// A token that a broker takes for a login: [RFC 7628](https://www.rfc-editor.org/rfc/rfc7628).
 ///
@@ -63,6 +59,10 @@ impl fmt::Debug for OauthToken {
         f.debug_struct("OauthToken").field("principal", principal).field("expires", expires).finish_non_exhaustive()
     }
 }
+
+mod login;
+
+pub(crate) use login::Login;
 
 type Answer = Pin<Box<dyn Future<Output = Result<OauthToken, Box<dyn StdError + Send + Sync>>> + Send>>;
 type Provider = dyn Fn() -> Answer + Send + Sync;
@@ -155,47 +155,6 @@ impl Tokens {
             Some(Err(said)) => Some(format!("no valid token: {said}")),
             _ => Some("no valid token: the provider has not answered yet".into()),
         }
-    }
-}
-
-/// One client's part: what it was given.
-#[derive(Debug)]
-pub(crate) struct Login {
-    tokens: Option<Tokens>,
-    given: u64,
-    health: Arc<Health>,
-    runtime: Handle,
-    told: bool,
-}
-
-impl Login {
-    /// Waits for the first token, where clients log in with tokens.
-    pub(crate) async fn ready(config: &KafkaConfig, health: &Arc<Health>, deadline: Instant) -> Result<Self> {
-        if let Some(tokens) = &config.tokens {
-            tokens.0.secrets.get_or_init(|| config.secrets());
-            tokens.ready(deadline).await?;
-            health.token(None);
-        }
-        let (health, runtime) = (health.clone(), Handle::current());
-        Ok(Self { tokens: config.tokens.clone(), given: 0, health, runtime, told: false })
-    }
-
-    /// Gives the client the newest token. Called by the thread that serves it, right after it was made and then again and
-    /// again. Says once why there is none any more.
-    pub(crate) fn renew<C: ClientContext>(&mut self, client: &Client<C>) -> Option<String> {
-        let tokens = self.tokens.as_ref()?;
-        tokens.run_on(&self.runtime);
-        if let Some(token) = tokens.newer_than(&mut self.given)
-            && let Err(code) = native::give_token(client, &token)
-        {
-            tracing::warn!("the token to log in to Kafka was not taken: {}", plain(code));
-        }
-        let trouble = tokens.trouble();
-        let told = std::mem::replace(&mut self.told, trouble.is_some());
-        if told || trouble.is_some() {
-            self.health.token(trouble.as_deref());
-        }
-        trouble.filter(|_| !told)
     }
 }
 
