@@ -11,16 +11,12 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gulo_bus_core::{Error, ErrorKind, Result};
-use rdkafka::ClientContext;
-use rdkafka::client::Client;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::config::{KafkaConfig, Secrets};
-use crate::context::{Health, lock};
-use crate::error::plain;
-use crate::native;
+use crate::config::Secrets;
+use crate::context::lock;
 
 /// A token that a broker takes for a login: [RFC 7628](https://www.rfc-editor.org/rfc/rfc7628).
 ///
@@ -64,6 +60,10 @@ impl fmt::Debug for OauthToken {
     }
 }
 
+mod login;
+
+pub(crate) use login::Login;
+
 type Answer = Pin<Box<dyn Future<Output = Result<OauthToken, Box<dyn StdError + Send + Sync>>> + Send>>;
 type Provider = dyn Fn() -> Answer + Send + Sync;
 
@@ -86,6 +86,8 @@ struct Keeper {
     version: AtomicU64,
     /// What the provider said last: nothing, that it failed, or that there is a token.
     said: watch::Sender<Option<Result<(), String>>>,
+    /// Told when somebody waits for a token that the provider did not give.
+    wanted: Arc<Notify>,
     /// Whether somebody asks for tokens.
     runs: AtomicBool,
     /// Besides the token, what a provider may quote of the configuration.
@@ -105,7 +107,8 @@ impl Tokens {
         });
         let said = watch::Sender::new(None);
         let (current, version, runs) = (Mutex::default(), AtomicU64::new(0), AtomicBool::new(false));
-        Self(Arc::new(Keeper { provider, current, version, said, runs, secrets: OnceLock::new() }))
+        let (wanted, secrets) = (Arc::default(), OnceLock::new());
+        Self(Arc::new(Keeper { provider, current, version, said, wanted, runs, secrets }))
     }
 
     /// Has tokens asked for from now on, where nobody does: the first time, and where the runtime that did has ended.
@@ -118,6 +121,9 @@ impl Tokens {
     /// Waits for a token that is valid, and has it renewed from now on.
     async fn ready(&self, deadline: Instant) -> Result<()> {
         self.run_on(&Handle::current());
+        if matches!(&*self.0.said.borrow(), Some(Err(_))) {
+            self.0.wanted.notify_one();
+        }
         let mut said = self.0.said.subscribe();
         let valid = said.wait_for(|_| self.0.has_valid());
         if timeout_at(deadline, valid).await.is_ok() {
@@ -149,47 +155,6 @@ impl Tokens {
             Some(Err(said)) => Some(format!("no valid token: {said}")),
             _ => Some("no valid token: the provider has not answered yet".into()),
         }
-    }
-}
-
-/// One client's part: what it was given.
-#[derive(Debug)]
-pub(crate) struct Login {
-    tokens: Option<Tokens>,
-    given: u64,
-    health: Arc<Health>,
-    runtime: Handle,
-    told: bool,
-}
-
-impl Login {
-    /// Waits for the first token, where clients log in with tokens.
-    pub(crate) async fn ready(config: &KafkaConfig, health: &Arc<Health>, deadline: Instant) -> Result<Self> {
-        if let Some(tokens) = &config.tokens {
-            tokens.0.secrets.get_or_init(|| config.secrets());
-            tokens.ready(deadline).await?;
-            health.token(None);
-        }
-        let (health, runtime) = (health.clone(), Handle::current());
-        Ok(Self { tokens: config.tokens.clone(), given: 0, health, runtime, told: false })
-    }
-
-    /// Gives the client the newest token. Called by the thread that serves it, right after it was made and then again and
-    /// again. Says once why there is none any more.
-    pub(crate) fn renew<C: ClientContext>(&mut self, client: &Client<C>) -> Option<String> {
-        let tokens = self.tokens.as_ref()?;
-        tokens.run_on(&self.runtime);
-        if let Some(token) = tokens.newer_than(&mut self.given)
-            && let Err(code) = native::give_token(client, &token)
-        {
-            tracing::warn!("the token to log in to Kafka was not taken: {}", plain(code));
-        }
-        let trouble = tokens.trouble();
-        let told = std::mem::replace(&mut self.told, trouble.is_some());
-        if told || trouble.is_some() {
-            self.health.token(trouble.as_deref());
-        }
-        trouble.filter(|_| !told)
     }
 }
 
@@ -231,8 +196,13 @@ async fn keep(running: Running) {
                 wait
             }
         };
+        let wanted = keeper.wanted.clone();
         drop(keeper);
-        sleep(wait).await;
+        tokio::select! {
+            () = sleep(wait) => {}
+            // A start that waits until it is asked again may fail although the provider is well.
+            () = wanted.notified() => sleep(BACK_OFF.0.min(wait)).await,
+        }
     }
 }
 

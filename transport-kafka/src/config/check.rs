@@ -97,7 +97,7 @@ impl KafkaConfig {
                     wrong.extend(absent.map(|name| format!("`sasl.mechanism` needs `{name}`")));
                 }
                 Some("OAUTHBEARER") if self.has_no_tokens() => wrong.push(
-                    "`sasl.mechanism` OAUTHBEARER needs KafkaConfig::token_provider, or librdkafka's own ways to get a token: `sasl.oauthbearer.method`, `enable.sasl.oauthbearer.unsecure.jwt`"
+                    "`sasl.mechanism` OAUTHBEARER needs KafkaConfig::token_provider; tests may set `enable.sasl.oauthbearer.unsecure.jwt`"
                         .into(),
                 ),
                 _ => {}
@@ -216,6 +216,9 @@ fn wrong(said: &Said) -> Option<String> {
     if let Some((_, allowed, why)) = KEPT.iter().find(|(kept, allowed, _)| *kept == name && !allowed.contains(&&*value))
     {
         return Some(format!("{called} must be {}: {why}", allowed.first().unwrap_or(&"")));
+    }
+    if known::is_left_out(property, &said.value) {
+        return Some(format!("{called} asks for what this build of librdkafka has not"));
     }
     if !known::takes(property, &said.value) {
         return Some(format!("{called} has a value that it does not take; it takes {}", property.takes));

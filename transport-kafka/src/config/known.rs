@@ -77,6 +77,12 @@ pub(super) fn takes(property: &Property, value: &str) -> bool {
     !matches!(alone.create_native_config().err(), Some(KafkaError::ClientConfig(..) | KafkaError::Nul(_)))
 }
 
+/// Whether what this asks of librdkafka was left out when it was built: OIDC, say.
+pub(super) fn is_left_out(property: &Property, value: &str) -> bool {
+    let made = ClientConfig::new().set(property.name, value).create_native_config();
+    matches!(made.err(), Some(KafkaError::ClientConfig(_, said, ..)) if said.contains("build"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

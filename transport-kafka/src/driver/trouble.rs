@@ -40,6 +40,8 @@ impl Driver {
     pub(super) fn alarmed(&mut self, code: Code, text: &str) {
         let said = Some(text).filter(|text| !text.is_empty());
         match code {
+            // Its group is there for librdkafka's sake: nothing is committed to it and nobody shares it.
+            Code::GroupAuthorizationFailed if self.needs_no_group() => {}
             // Said once, and then never again whatever happens: a new source would hear it again.
             Code::GroupAuthorizationFailed | Code::TopicAuthorizationFailed | Code::InvalidGroupId => {
                 self.end(&coded("the Kafka source", code, said));
@@ -53,6 +55,11 @@ impl Driver {
             Code::OperationTimedOut | Code::RequestTimedOut | Code::NetworkException | Code::Outdated => {}
             _ => self.other_trouble(&coded("the Kafka source", code, said)),
         }
+    }
+
+    /// A reader of named topics takes them all by itself.
+    fn needs_no_group(&self) -> bool {
+        self.is_solo() && matches!(self.plan.spec.topics, Topics::Named(_))
     }
 
     fn brokers_are_down(&mut self, code: Code, said: Option<&str>) {

@@ -80,6 +80,23 @@ async fn a_provider_that_hangs_or_panics_has_failed() {
     assert!(panics.ready(in_seconds(1)).await.unwrap_err().to_string().contains("it panicked"));
 }
 
+/// However long it has failed: who starts now does not wait until its turn comes.
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_is_well_again_is_asked_as_soon_as_somebody_waits() {
+    let well = Arc::new(AtomicBool::new(false));
+    let heals = well.clone();
+    let (tokens, asked) = provider(move |number| match heals.load(Ordering::SeqCst) {
+        true => Ok(token(number, Duration::from_secs(100))),
+        false => Err("the identity server is down"),
+    });
+    assert!(tokens.ready(in_seconds(61)).await.is_err());
+    well.store(true, Ordering::SeqCst);
+    let before = asked.load(Ordering::SeqCst);
+    tokens.ready(in_seconds(1)).await.unwrap();
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(asked.load(Ordering::SeqCst), before + 1);
+}
+
 /// An old token that has ended is no token, whatever the provider said when it gave it.
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_hangs_when_the_token_ends_is_trouble_and_keeps_a_new_client_waiting() {

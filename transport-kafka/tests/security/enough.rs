@@ -1,10 +1,11 @@
 //! The rights that the guide names are enough, and each is needed. Dave has none but those that he is given here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gulo_bus_core::message::Message;
 use gulo_bus_core::settle::Settlement;
-use gulo_bus_core::transport::{Outcome, TopicSpec, TopologyMode, Transport as _};
+use gulo_bus_core::transport::{LaneEvent, Outcome, Position, SubscribeSpec, TopicSpec, TopologyMode, Transport as _};
 use gulo_bus_core::{Error, ErrorKind};
 use gulo_transport_kafka::{KafkaTransport, SaslMechanism};
 
@@ -73,5 +74,22 @@ pub(crate) async fn for_a_transaction_write_on_its_id_too() {
     let mut settled = vec![Settlement::done(reader.deliveries[0].token)];
     transaction.settle(&mut *reader.source, &mut settled).await.unwrap();
     transaction.commit().await.unwrap();
+    reader.close().await;
+}
+
+/// The group that it has for the client's sake is of a name of its own, and nothing is asked of it.
+pub(crate) async fn to_read_alone_read_on_the_topic() {
+    let (place, topic) = (place(), topic(&place().checker(), "to-read", 1).await);
+    publish(&place.checker(), numbered(&topic, 0, 0..3)).await;
+    assert_refused(&dave(&place).subscribe(SubscribeSpec::solo([topic.clone()])).await.err().unwrap());
+    place.allow("dave", &["Read"], "topic", &topic);
+    let spec = SubscribeSpec { start: Position::Earliest, ..SubscribeSpec::solo([topic.clone()]) };
+    let mut reader = Reader::new(&dave(&place), spec).await;
+    reader.until_count(3).await;
+    // Whatever is said of the group meanwhile.
+    reader.quiet_for(Duration::from_secs(2)).await;
+    publish(&place.checker(), numbered(&topic, 0, 3..4)).await;
+    reader.until_count(4).await;
+    assert!(!reader.events.iter().any(|event| matches!(event, LaneEvent::Degraded(_))), "{:?}", reader.events);
     reader.close().await;
 }

@@ -65,6 +65,7 @@ cases! {
     rights::a_topic_that_we_may_not_make_is_named;
     enough::to_publish_write_on_the_topic;
     enough::to_consume_read_on_the_topic_and_on_the_group;
+    enough::to_read_alone_read_on_the_topic;
     enough::to_make_a_topic_create_on_it;
     enough::for_a_transaction_write_on_its_id_too;
     halves::a_topic_that_we_may_find_but_not_read_is_named;

@@ -134,3 +134,17 @@ fn an_address_that_can_be_none_is_told_before_anybody_waits_for_it() {
         assert!(refused(&KafkaConfig::new(bad)).contains("host:port"), "{bad}");
     }
 }
+
+/// librdkafka knows of it, and would need a library that it is built without: nothing else that is offered would help.
+#[test]
+fn what_librdkafka_is_built_without_is_said() {
+    let oidc =
+        KafkaConfig::new("b").security_protocol(SecurityProtocol::SaslSsl).sasl_mechanism(SaslMechanism::OauthBearer);
+    for (name, value) in [("sasl.oauthbearer.method", "oidc"), ("sasl.oauthbearer.token.endpoint.url", "https://h/t")] {
+        let text = oidc.clone().property(name, value).check().unwrap_err().to_string();
+        assert!(text.contains(name) && text.contains("this build of librdkafka has not"), "{text}");
+        assert!(!text.contains("it takes") && !text.contains("https://h/t"), "{text}");
+    }
+    let text = oidc.check().unwrap_err().to_string();
+    assert!(text.contains("KafkaConfig::token_provider") && !text.contains("sasl.oauthbearer.method"), "{text}");
+}
