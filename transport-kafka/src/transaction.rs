@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::config::KafkaConfig;
 use crate::context::Health;
 use crate::source::KafkaSource;
+use crate::topology::Inquiry;
 
 use client::{Client, Turn};
 
@@ -47,6 +48,8 @@ impl KafkaTransaction {
         // One that was fenced meanwhile begins nothing any more, and is opened anew.
         if turn.as_ref().is_none_or(|client| client.begin().is_err()) {
             *turn = None;
+            // Why nothing can be reached is told clearly here, and at once.
+            Inquiry::open(config, health).await?.topics().await?;
             let client = Client::open(config, health, id).await?;
             client.begin().map_err(|failure| client.error("beginning it", &failure))?;
             *turn = Some(client);

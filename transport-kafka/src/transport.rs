@@ -151,8 +151,6 @@ impl Transport for KafkaTransport {
         if id.is_empty() || id.contains('\0') {
             return Err(context(Error::new(ErrorKind::Config, "an id is text, and not empty")));
         }
-        // Causes of a failure to connect are told clearly here, and at once.
-        Inquiry::open(&self.config, &self.health).await?.topics().await?;
         let opened = KafkaTransaction::open(&self.config, &self.health, &self.transactions, id).await;
         Ok(Box::new(opened.map_err(context)?))
     }
