@@ -2,6 +2,7 @@
 //! another host's. So once it has said them, the broker is asked for its certificate once more, by ourselves, and nothing else is
 //! said to it.
 
+use std::io::{Read, Write};
 use std::net::{IpAddr, TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -15,6 +16,9 @@ use crate::context::lock;
 
 /// In librdkafka's words, which are OpenSSL's.
 const REFUSED: &str = "certificate verify failed";
+
+/// In ours.
+pub(crate) const PLAIN: &str = "the listener answers without TLS";
 
 /// For each step. Whoever waits has waited already.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -84,7 +88,10 @@ pub(crate) fn complaint(said: &str, trust: &Trust) -> Option<String> {
 /// What librdkafka said, with what is wrong instead of what may be.
 pub(crate) fn explained(said: &str, trust: &Trust) -> Option<String> {
     let (broker, _) = said.split_once(": ")?;
-    complaint(said, trust).map(|complaint| format!("{broker}: {REFUSED}: {complaint}"))
+    match complaint(said, trust) {
+        Some(complaint) => Some(format!("{broker}: {REFUSED}: {complaint}")),
+        None => is_plain(said).then(|| format!("{broker}: {PLAIN}")),
+    }
 }
 
 /// Whether the first of these addresses that takes a connection speaks TLS. Blocks, for some seconds at most.
@@ -110,6 +117,21 @@ pub(crate) fn is_asked_for_by(servers: &str) -> bool {
         Err(openssl::ssl::HandshakeError::Failure(half)) => half.ssl().peer_certificate().is_some(),
         Err(_) => false,
     }
+}
+
+/// Whether the listener that librdkafka complained of in `said` answers without TLS. Blocks, for some seconds at most.
+pub(crate) fn is_plain(said: &str) -> bool {
+    // ApiVersions 0 without a client's name, which a broker answers before any login: key, version, number of the request.
+    const REQUEST: [u8; 14] = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 255, 255];
+    let ask = || -> Option<[u8; 8]> {
+        let (host, port) = address(said)?;
+        let (mut stream, mut answer) = (connect(&host, port)?, [0; 8]);
+        stream.write_all(&REQUEST).ok()?;
+        stream.read_exact(&mut answer).ok()?;
+        Some(answer)
+    };
+    // Its length, and the number of the request again. One that speaks TLS sends an alert, or nothing.
+    ask().is_some_and(|answer| answer[..2] == [0, 0] && answer[4..] == REQUEST[8..12])
 }
 
 /// Whether librdkafka complains of a certificate. It says so under more than one code.

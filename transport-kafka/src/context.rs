@@ -48,15 +48,18 @@ enum Weight {
     Nothing,
     /// A broker that is restarting, say.
     Passes,
+    /// A listener that may have no TLS, or a connection that ended.
+    Guess,
     /// A password that is wrong stays so; when connections have to be made anew, their end is heard of first.
     Lasts,
 }
 
 impl Weight {
     fn of(code: Code, reason: &str) -> Self {
-        match code {
-            Code::AllBrokersDown => Self::Nothing,
-            _ if diagnosis::of(code, reason).passes => Self::Passes,
+        match diagnosis::of(code, reason) {
+            _ if code == Code::AllBrokersDown => Self::Nothing,
+            diagnosis if diagnosis.is_guess() => Self::Guess,
+            diagnosis if diagnosis.passes => Self::Passes,
             _ => Self::Lasts,
         }
     }
@@ -83,6 +86,7 @@ impl Health {
     /// What librdkafka means by `said`, where that is the cause still.
     fn found_out(&self, said: &str, reason: String) {
         if let Some(trouble) = lock(&self.connections).as_mut().filter(|trouble| trouble.reason == said) {
+            trouble.weight = Weight::of(trouble.code, &reason);
             trouble.reason = reason;
         }
     }
@@ -120,6 +124,11 @@ impl Health {
     }
 }
 
+/// Whether a broker that is asked by ourselves tells more.
+fn is_unclear(code: Code, reason: &str) -> bool {
+    certificate::is_refused(reason) || diagnosis::of(code, reason).is_guess()
+}
+
 /// What the contexts of all our clients have in common.
 #[derive(Debug, Clone)]
 pub(crate) struct Observer {
@@ -137,13 +146,13 @@ impl Observer {
         let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
         let reason = self.secrets.scrub(reason).into_owned();
         tracing::debug!(target: "gulo_transport_kafka::client", ?code, "{reason}");
-        if is_connection(code) && self.health.bad(code, &reason) && certificate::is_refused(&reason) {
+        if is_connection(code) && self.health.bad(code, &reason) && is_unclear(code, &reason) {
             self.look_closer(reason.clone());
         }
         (code, reason)
     }
 
-    /// librdkafka does not say what is wrong with a certificate. Finding it out takes a connection, and this thread polls.
+    /// librdkafka does not say what is wrong with a certificate, and guesses that a listener has no TLS. Finding it out takes a connection, and this thread polls.
     fn look_closer(&self, said: String) {
         let health = self.health.clone();
         let look = move || {

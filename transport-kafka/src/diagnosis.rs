@@ -25,7 +25,8 @@ const fn passing(help: &'static str) -> Diagnosis {
     Diagnosis { kind: ErrorKind::Unavailable, help, passes: true }
 }
 
-const NO_TLS_THERE: Diagnosis = lasting(
+/// What is known for sure only when the listener has answered without TLS.
+pub(crate) const NO_TLS_THERE: Diagnosis = lasting(
     ErrorKind::Config,
     "the listener does not speak TLS: name its TLS port, or set security.protocol to PLAINTEXT or SASL_PLAINTEXT",
 );
@@ -46,6 +47,9 @@ const NO_LOGIN: Diagnosis = lasting(
 const TLS: Diagnosis = lasting(ErrorKind::Unavailable, "check security.protocol and the ssl properties");
 const MAYBE_TLS: Diagnosis =
     passing("does the listener want TLS (security.protocol)? is it running? set KAFKA_BOOTSTRAP_SERVERS");
+/// librdkafka says the same where a connection ends in the middle of a handshake, as one does to a broker that restarts.
+const MAYBE_NO_TLS: Diagnosis =
+    passing("does the listener speak TLS (security.protocol)? is it running? set KAFKA_BOOTSTRAP_SERVERS");
 const NO_SUCH_HOST: Diagnosis = passing("is the name right? set KAFKA_BOOTSTRAP_SERVERS");
 const AWAY: Diagnosis = passing(IS_IT_RUNNING);
 
@@ -54,7 +58,8 @@ pub(crate) fn of(code: Code, said: &str) -> Diagnosis {
     let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
     match code {
         _ if certificate::is_refused(said) => NOT_TRUSTED,
-        _ if says(&["PLAINTEXT broker listener", "SSL handshake failed: Disconnected"]) => NO_TLS_THERE,
+        _ if says(&[certificate::PLAIN]) => NO_TLS_THERE,
+        _ if says(&["PLAINTEXT broker listener", "SSL handshake failed: Disconnected"]) => MAYBE_NO_TLS,
         // What OpenSSL calls the alerts of a server that is not content with our certificate.
         _ if says(&[
             "alert bad certificate",
@@ -76,6 +81,11 @@ pub(crate) fn of(code: Code, said: &str) -> Diagnosis {
 }
 
 impl Diagnosis {
+    /// Whether it is librdkafka's guess, which may pass.
+    pub(crate) fn is_guess(self) -> bool {
+        self == MAYBE_NO_TLS
+    }
+
     pub(crate) fn error(self, text: String) -> Error {
         Error::new(self.kind, text).help(self.help)
     }
@@ -99,7 +109,7 @@ mod tests {
             (Code::Authentication, mechanism, NO_SUCH_MECHANISM),
             (Code::SSL, foreign, NOT_TRUSTED),
             (Code::BrokerTransportFailure, foreign, NOT_TRUSTED),
-            (Code::BrokerTransportFailure, plain, NO_TLS_THERE),
+            (Code::BrokerTransportFailure, plain, MAYBE_NO_TLS),
             (Code::BrokerTransportFailure, client, NO_CLIENT_CERTIFICATE),
             (Code::BrokerTransportFailure, "h:1: Connect to ipv4#127.0.0.1:1 failed: Connection refused", AWAY),
             (Code::AllBrokersDown, "1/1 brokers are down", MAYBE_TLS),

@@ -86,6 +86,7 @@ impl Inquiry {
                 Err(error) => Err(self.unreachable(error.rdkafka_error_code())),
             },
             () = self.hopeless() => Err(self.hopeless_because().await),
+            error = self.is_tls_on_plain() => Err(error),
             () = self.is_plain_on_tls() => {
                 let text = format!("Kafka at {} cannot be reached: the listener wants TLS", self.config.servers);
                 let help = "set security.protocol (KAFKA_SECURITY_PROTOCOL) to SSL or SASL_SSL";
@@ -157,6 +158,22 @@ impl Inquiry {
                 diagnosis::of(code, &said).error(what)
             }
             _ => self.unreachable(None),
+        }
+    }
+
+    /// Resolves when a listener that hangs up in the handshake turns out to have no TLS.
+    async fn is_tls_on_plain(&self) -> Error {
+        let context = self.client.context();
+        loop {
+            let guess = context.cause().filter(|(code, said)| diagnosis::of(*code, said).is_guess());
+            if let Some((_, said)) = guess {
+                let asked = said.clone();
+                if in_background(move || certificate::is_plain(&asked)).await.is_ok_and(|plain| plain) {
+                    let what = format!("Kafka at {} cannot be reached", self.config.servers);
+                    return diagnosis::NO_TLS_THERE.error(format!("{what}: {said}"));
+                }
+            }
+            sleep(LOOK_AGAIN).await;
         }
     }
 

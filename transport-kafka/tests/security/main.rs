@@ -95,6 +95,7 @@ cases! {
     publishing::a_missing_topic_is_told_to_who_publishes;
     several::a_broker_that_cannot_be_trusted_beside_one_that_can_does_not_fail_the_start;
     several::a_refusal_tells_more_than_a_broker_that_is_away;
+    several::a_connection_that_ends_in_the_handshake_fails_no_start;
     several::brokers_that_all_refuse_fail_the_start_at_once;
     silence::a_login_logs_no_password;
     silence::a_key_of_ours_is_in_no_log;

@@ -141,7 +141,7 @@ pub(crate) async fn a_publish_that_cannot_log_in_tells_the_cause_when_its_time_i
         (place.alice().ssl_ca(place.pki("otherca.pem")), ["certificate verify failed", "KAFKA_SSL_CAFILE"]),
         (place.ssl("EXPIRED"), ["certificate verify failed", "needs a valid certificate"]),
         (place.ssl("MTLS"), ["alert bad certificate", "ssl.certificate.location"]),
-        (place.ssl("PLAIN"), ["PLAINTEXT broker listener", "set security.protocol"]),
+        (place.ssl("PLAIN"), ["the listener answers without TLS", "set security.protocol"]),
         (KafkaConfig::new(place.listener("SASL_SSL")), ["brokers are down", "does the listener want TLS"]),
     ] {
         let transport = KafkaTransport::new(config.publish_timeout(Duration::from_secs(2)));

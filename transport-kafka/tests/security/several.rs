@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use gulo_bus_core::ErrorKind;
-use gulo_bus_core::transport::Transport as _;
+use gulo_bus_core::transport::{TopologyMode, Transport as _};
 use gulo_transport_kafka::{KafkaConfig, KafkaTransport, SaslMechanism};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use crate::place::{Place, place};
@@ -44,6 +45,27 @@ pub(crate) async fn a_refusal_tells_more_than_a_broker_that_is_away() {
         assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
         assert!(error.to_string().contains("check sasl.mechanism"), "{error}");
     }
+}
+
+/// A broker that restarts ends connections in the middle of their handshakes, and librdkafka takes it for one without TLS.
+pub(crate) async fn a_connection_that_ends_in_the_handshake_fails_no_start() {
+    let (place, listener) = (place(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let (address, upstream) = (listener.local_addr().unwrap().to_string(), place.listener("SASL_SSL"));
+    tokio::spawn(async move {
+        for number in 0.. {
+            let (mut client, _) = listener.accept().await.unwrap();
+            if number < 8 {
+                // It has said hello.
+                drop(client.readable().await);
+                continue;
+            }
+            let mut server = TcpStream::connect(&upstream).await.unwrap();
+            tokio::spawn(async move { drop(tokio::io::copy_bidirectional(&mut client, &mut server).await) });
+        }
+    });
+    let transport =
+        KafkaTransport::new(place.alice().with_variables([("KAFKA_BOOTSTRAP_SERVERS", &*address)]).unwrap());
+    transport.ensure(&topology(TopologyMode::Check, Vec::new())).await.unwrap();
 }
 
 /// All of them refuse: there is nothing to wait for.
