@@ -32,6 +32,8 @@ pub(crate) struct OpenLane {
     pub(crate) went_back: Option<i64>,
     /// Verdicts come too late for it.
     pub(crate) frozen: bool,
+    /// What an earlier owner finished above the position could not be looked up: it is handled again.
+    pub(crate) is_unknown: bool,
     /// A transaction is about to commit it, and nobody else may meanwhile.
     pub(crate) bound: bool,
     /// A position to commit although nothing has been finished here yet.
@@ -62,6 +64,7 @@ impl OpenLane {
             held: false,
             went_back: None,
             frozen: false,
+            is_unknown: false,
             bound: false,
             initial: None,
             start: None,

@@ -33,6 +33,11 @@ pub(crate) fn encode(offset: i64, runs: &[Run]) -> String {
     text
 }
 
+/// Whether all of it can be told.
+pub(crate) fn fits(offset: i64, runs: &[Run]) -> bool {
+    decode(offset, encode(offset, runs).as_bytes()).len() == runs.len()
+}
+
 /// What the metadata of a commit at `offset` says, rising. Nothing where it is foreign, of another version, or damaged: then
 /// what it would have said is handled again.
 pub(crate) fn decode(offset: i64, metadata: &[u8]) -> Vec<Run> {
@@ -114,6 +119,7 @@ mod tests {
             let read = decode(offset, text.as_bytes());
             prop_assert_eq!(&read[..], &all[..read.len()]);
             prop_assert!(read.len() == all.len() || text.len() > MOST - 20);
+            prop_assert_eq!(fits(offset, &all), read.len() == all.len());
             prop_assert!(all.is_empty() || decode(offset + 1, text.as_bytes()).is_empty());
         }
 

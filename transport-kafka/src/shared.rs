@@ -54,6 +54,8 @@ pub(crate) struct State {
     /// A commit is on its way, or was given up and may still be carried out.
     pub(crate) committing: bool,
     pub(crate) in_doubt: bool,
+    /// Transactions that wait until no commit is on its way.
+    pub(crate) transactions_waiting: usize,
     /// Messages came since the driver last looked.
     pub(crate) received: bool,
     copier: Copier,

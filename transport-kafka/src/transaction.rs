@@ -34,6 +34,8 @@ pub(crate) struct KafkaTransaction {
     parts: Vec<Part>,
     /// Why it can only be taken back.
     broken: Option<Error>,
+    /// A publish has begun and not ended: where its future was dropped, nobody knows what of it has been handed over.
+    publishing: bool,
 }
 
 impl KafkaTransaction {
@@ -54,7 +56,7 @@ impl KafkaTransaction {
             client.begin().map_err(|failure| client.error("beginning it", &failure))?;
             *turn = Some(client);
         }
-        Ok(Self { id: id.into(), turn: Some(turn), parts: Vec::new(), broken: None })
+        Ok(Self { id: id.into(), turn: Some(turn), parts: Vec::new(), broken: None, publishing: false })
     }
 
     fn client(&self) -> Option<&Client> {
@@ -100,9 +102,12 @@ impl KafkaTransaction {
         if let Some(error) = self.broken.take() {
             return Err(error);
         }
+        if self.publishing {
+            let text = "a publish in it was dropped before its end";
+            return Err(Error::new(ErrorKind::Other, text).help("await what is published in a transaction"));
+        }
         for part in &mut self.parts {
-            part.bind()?;
-            part.quiet().await?;
+            part.bind().await?;
         }
         let client = self.turn.as_ref().and_then(|turn| turn.as_ref()).ok_or_else(ended)?;
         for part in &self.parts {
@@ -154,10 +159,13 @@ impl KafkaTransaction {
 #[async_trait]
 impl Transaction for KafkaTransaction {
     async fn publish(&mut self, batch: Vec<Message>) -> Result<(), Unsent> {
-        match self.client() {
-            Some(client) => client.publish(batch).await,
-            None => Err(Unsent::all(batch, Outcome::NotSent, |_| ended())),
-        }
+        let Some(client) = self.turn.as_ref().and_then(|turn| turn.as_ref()) else {
+            return Err(Unsent::all(batch, Outcome::NotSent, |_| ended()));
+        };
+        self.publishing = true;
+        let published = client.publish(batch).await;
+        self.publishing = false;
+        published
     }
 
     async fn settle(&mut self, source: &mut dyn Source, batch: &mut Vec<Settlement>) -> Result<()> {

@@ -90,6 +90,11 @@ impl Driver {
         if self.is_solo() || !self.commits.may_send(now) {
             return;
         }
+        // A transaction has its turn first; but what is in doubt only another commit makes sure of.
+        let gives_way = |state: &State| state.transactions_waiting > 0 && !state.in_doubt;
+        if gives_way(&self.shared.lock()) {
+            return;
+        }
         let in_doubt = self.alive.in_doubt();
         let urgent =
             in_doubt || self.hands_over() || self.leaving.is_some() || self.jobs.iter().any(|job| job.wants_commit());

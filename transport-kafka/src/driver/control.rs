@@ -152,9 +152,9 @@ impl Driver {
         let solo = self.is_solo();
         let durable = solo || old.to_commit().is_none();
         let left = old.to_commit();
-        let OpenLane { place, queue, backlog, paused, ledger, confirmed, start, .. } = old;
+        let OpenLane { place, queue, backlog, paused, ledger, confirmed, start, is_unknown, .. } = old;
         let lane = state.lanes.open(&place);
-        (lane.queue, lane.paused) = (queue, paused);
+        (lane.queue, lane.paused, lane.is_unknown) = (queue, paused, is_unknown);
         // What could not be made durable before goes with the next commit.
         lane.initial = left.map(|mark| mark.offset).filter(|_| !solo);
         if job.to.is_none() {

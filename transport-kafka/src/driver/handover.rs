@@ -72,7 +72,9 @@ impl Driver {
     /// Opens lanes. Their queues are split off before the next poll, every time: what has been fetched would come by the
     /// consumer's queue otherwise.
     pub(super) fn take_on(&mut self, places: Vec<Place>) -> Result<()> {
-        let mut starts = self.starts(&places)?;
+        let found = self.starts(&places)?;
+        let is_unknown = found.is_none();
+        let mut starts = found.unwrap_or_default();
         let offset = |place: &Place| starts.get(place).map_or(Offset::Invalid, |start| Offset::Offset(start.offset));
         let list = list_at(places.iter().map(|place| (place, offset(place))));
         match self.is_solo() && !self.plan.topics.is_empty() {
@@ -80,14 +82,14 @@ impl Driver {
             false => note(assign(&self.consumer, &list)),
         }
         drop(list);
-        places.iter().for_each(|place| self.open(place, starts.remove(place)));
+        places.iter().for_each(|place| self.open(place, starts.remove(place), is_unknown));
         self.shared.wake.notify_one();
         self.recovered_by_assignment();
         Ok(())
     }
 
     /// A lane that can be read from has been told of: both under one lock.
-    fn open(&mut self, place: &Place, start: Option<Start>) {
+    fn open(&mut self, place: &Place, start: Option<Start>, is_unknown: bool) {
         // First, for its end silences the callback of the queue, which is the same one for librdkafka.
         let stale = {
             let mut state = self.shared.lock();
@@ -99,7 +101,7 @@ impl Driver {
         let queue = Queue::split(&self.consumer, &place.topic, place.partition, move || wake.notify_one());
         let mut state = self.shared.lock();
         let lane = state.lanes.open(place);
-        lane.queue = queue;
+        (lane.queue, lane.is_unknown) = (queue, is_unknown);
         if let Some(start) = start {
             lane.begin_at(start.offset, start.finished, start.is_new);
         }

@@ -30,7 +30,8 @@ pub(super) type Starts = HashMap<Place, Start>;
 
 impl Driver {
     /// Where each place starts. One that is missing starts where the group stands, or at the oldest message.
-    pub(super) fn starts(&self, places: &[Place]) -> Result<Starts> {
+    /// `None` where it could not be looked up: then librdkafka finds out by itself, without what is finished above.
+    pub(super) fn starts(&self, places: &[Place]) -> Result<Option<Starts>> {
         let start = self.start_position();
         if self.is_solo() {
             let (known, new): (Vec<_>, Vec<_>) =
@@ -39,26 +40,26 @@ impl Driver {
             starts
                 .extend(known.into_iter().filter_map(|place| self.left_at.get(&place).map(|at| (place.clone(), *at))));
             let start = |(place, offset)| (place, Start { offset, ..Start::default() });
-            return Ok(starts.into_iter().map(start).collect());
+            return Ok(Some(starts.into_iter().map(start).collect()));
         }
         let mut starts = match (self.stand(places), start) {
             (Ok(starts), _) => starts,
             // librdkafka finds out by itself where the group stands. What is finished behind that is handled again.
             (Err(error), Position::Committed | Position::Earliest) => {
                 tracing::warn!("starting without knowing what is finished above the committed offsets: {error}");
-                return Ok(Starts::new());
+                return Ok(None);
             }
             (Err(error), _) => return Err(error),
         };
         if matches!(start, Position::Committed | Position::Earliest) {
-            return Ok(starts);
+            return Ok(Some(starts));
         }
         // Where the group stands nowhere, it is put at an offset, and that is committed: another member that gets the
         // partition before the first message is finished must not choose anew and skip what came meanwhile.
         let new: Vec<Place> = places.iter().filter(|place| !starts.contains_key(place)).cloned().collect();
         let new = self.begin_new(&new, start)?.into_iter();
         starts.extend(new.map(|(place, offset)| (place, Start { offset, finished: Vec::new(), is_new: true })));
-        Ok(starts)
+        Ok(Some(starts))
     }
 
     /// Where a group begins that stands nowhere yet. What is later than the source is new to it from its first message on.

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep};
 use crate::NAME;
 use crate::config::REQUEST_TIMEOUT;
 use crate::lane::Mark;
+use crate::progress;
 use crate::rebalance::{GroupConsumer, Place, list_of_marks};
 use crate::shared::Shared;
 use crate::transport::CAPABILITIES;
@@ -50,9 +51,12 @@ impl Part {
             CAPABILITIES.require(NAME, capability)?;
         }
         let mut state = self.shared.lock();
-        let mut is_open = |lane| state.lanes.get_mut(lane).is_some_and(|lane| !lane.frozen);
-        if batch.iter().any(|settlement| !is_open(settlement.token.lane)) {
-            return Err(gone());
+        for settlement in batch.iter() {
+            match state.lanes.get_mut(settlement.token.lane).filter(|lane| !lane.frozen) {
+                None => return Err(gone()),
+                Some(lane) if lane.is_unknown => return Err(not_known()),
+                Some(_) => {}
+            }
         }
         drop(state);
         for settlement in batch.drain(..) {
@@ -61,30 +65,36 @@ impl Part {
         Ok(())
     }
 
-    /// Binds the lanes, and works out where the group will stand.
-    pub(super) fn bind(&mut self) -> Result<()> {
-        let mut state = self.shared.lock();
-        for (lane, finished) in &self.finished {
-            let Some(lane) = state.lanes.get_mut(*lane).filter(|lane| !lane.frozen) else { return Err(gone()) };
-            lane.bound = true;
-            if let Some(mark) = lane.mark_with(finished) {
-                self.marks.push((lane.id, lane.place.clone(), mark));
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits until nothing is on its way that the source has committed by itself before.
-    pub(super) async fn quiet(&self) -> Result<()> {
+    /// Waits until nothing is on its way that the source has committed by itself, then binds the lanes and works out where the
+    /// group will stand. The source begins no other commit meanwhile.
+    pub(super) async fn bind(&mut self) -> Result<()> {
         let until = Instant::now() + REQUEST_TIMEOUT * 2;
-        while self.shared.lock().commit_is_open() {
+        let _turn = Waiting::begin(self.shared.clone());
+        while !self.bind_now()? {
             if Instant::now() >= until {
-                let text = "the group's last commit has not been answered";
-                return Err(Error::new(ErrorKind::TimedOut, text));
+                return Err(Error::new(ErrorKind::TimedOut, "the group's last commit has not been answered"));
             }
             sleep(LOOK_AGAIN).await;
         }
         Ok(())
+    }
+
+    fn bind_now(&mut self) -> Result<bool> {
+        let mut state = self.shared.lock();
+        if state.commit_is_open() {
+            return Ok(false);
+        }
+        for (lane, finished) in &self.finished {
+            let Some(lane) = state.lanes.get_mut(*lane).filter(|lane| !lane.frozen) else { return Err(gone()) };
+            lane.bound = true;
+            if let Some(mark) = lane.mark_with(finished) {
+                if !progress::fits(mark.offset, &mark.finished) {
+                    return Err(too_scattered());
+                }
+                self.marks.push((lane.id, lane.place.clone(), mark));
+            }
+        }
+        Ok(true)
     }
 
     /// What is to be sent with the transaction: the positions, and as which member of the group. The broker refuses them from
@@ -143,6 +153,34 @@ impl Part {
         let text = "it is not known whether a transaction that settled was committed: where the group stands must be read anew";
         self.shared.fail(ErrorKind::Unavailable, text.into());
     }
+}
+
+/// Says that a transaction wants its turn, for as long as it lives.
+struct Waiting(Arc<Shared>);
+
+impl Waiting {
+    fn begin(shared: Arc<Shared>) -> Self {
+        shared.lock().transactions_waiting += 1;
+        shared.call_driver();
+        Self(shared)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.lock().transactions_waiting -= 1;
+        self.0.call_driver();
+    }
+}
+
+fn too_scattered() -> Error {
+    let text = "what is settled above unsettled messages does not fit into the position of the group";
+    Error::new(ErrorKind::Refused, text).help("settle what was delivered first, or use a smaller window")
+}
+
+fn not_known() -> Error {
+    let text = "what an earlier owner of a lane finished could not be looked up when it was opened";
+    Error::new(ErrorKind::Unavailable, text).help("abort, drop the source and subscribe anew")
 }
 
 fn gone() -> Error {

@@ -76,9 +76,12 @@ cases! {
     transactions::the_group_stands_where_transactions_say_and_nobody_sets_it_back;
     transactions::a_member_of_the_new_group_protocol_settles_in_transactions;
     transactions::one_that_took_too_long_says_so_and_the_next_begins_anew;
-    transactions::where_the_outcome_is_unknown_the_source_ends_and_the_next_reads_on;
+    transactions::a_commit_that_is_cut_off_happens_once_or_not_at_all;
     transactions::a_member_that_was_thrown_out_commits_nothing;
     transactions::what_stands_behind_an_open_one_waits_and_is_no_trouble;
+    transactions::a_lane_whose_progress_could_not_be_looked_up_settles_in_no_transaction;
+    transactions::transactions_and_ordinary_commits_that_never_cease_let_each_other_pass;
+    transactions::a_publish_that_is_dropped_midway_takes_its_transaction_back;
     transactions::a_broker_that_is_not_there_is_named_in_time;
 }
 

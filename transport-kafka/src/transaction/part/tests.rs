@@ -45,7 +45,7 @@ fn nothing_counts_before_the_commit_and_all_of_it_afterwards() {
     let mut part = part(&shared);
     part.settle(&mut done([out[0].token, out[1].token])).unwrap();
     assert_eq!(own(&shared), None);
-    part.bind().unwrap();
+    assert!(part.bind_now().unwrap());
     assert_eq!(part.marks.first().map(|(_, _, mark)| mark.clone()), mark(6), "behind the hole, not in it");
     assert_eq!(own(&shared), None);
     part.committed();
@@ -61,7 +61,7 @@ fn a_bound_lane_is_committed_by_nobody_else() {
     part.settle(&mut done([out[1].token])).unwrap();
     shared.lock().settle(&mut done([out[0].token]));
     assert_eq!(own(&shared), mark(1));
-    part.bind().unwrap();
+    assert!(part.bind_now().unwrap());
     assert_eq!(own(&shared), None);
     part.aborted();
     assert_eq!(own(&shared), mark(1), "as before");
@@ -72,7 +72,7 @@ fn where_the_outcome_is_not_known_nothing_more_is_committed_and_the_source_ends(
     let (shared, out) = source(&[0, 1]);
     let mut part = part(&shared);
     part.settle(&mut done([out[0].token])).unwrap();
-    part.bind().unwrap();
+    assert!(part.bind_now().unwrap());
     part.unknown();
     shared.lock().settle(&mut done([out[1].token]));
     assert_eq!(own(&shared), None);
@@ -87,14 +87,14 @@ fn a_lane_that_is_given_back_breaks_it_at_each_step() {
     let mut early = part(&shared);
     early.settle(&mut done([out[0].token])).unwrap();
     close(&shared, lane);
-    assert!(early.bind().is_err());
+    assert!(early.bind_now().is_err());
     let mut batch = done([out[1].token]);
     assert!(early.settle(&mut batch).is_err() && batch.len() == 1, "it is handed back");
 
     let (shared, out) = source(&[0, 1]);
     let mut late = part(&shared);
     late.settle(&mut done([out[0].token])).unwrap();
-    late.bind().unwrap();
+    assert!(late.bind_now().unwrap());
     close(&shared, out[0].token.lane);
     assert!(late.offsets().is_err());
 }
@@ -107,20 +107,53 @@ fn verdicts_that_kafka_has_not_are_refused_and_none_is_taken() {
     batch.push(Settlement { token: out[1].token, verdict: Verdict::Requeue });
     let error = part.settle(&mut batch).unwrap_err();
     assert_eq!((error.kind(), batch.len()), (ErrorKind::Unsupported, 2));
-    part.bind().unwrap();
+    assert!(part.bind_now().unwrap());
     assert!(part.marks.is_empty());
 }
 
+#[test]
+fn what_does_not_fit_into_the_position_is_refused_before_anything_is_sent() {
+    let positions: Vec<i64> = (0..4000).collect();
+    let (shared, out) = source(&positions);
+    let mut part = part(&shared);
+    part.settle(&mut done(out.iter().skip(1).step_by(2).map(|delivery| delivery.token))).unwrap();
+    assert_eq!(part.bind_now().unwrap_err().kind(), ErrorKind::Refused);
+    part.aborted();
+    shared.lock().settle(&mut done([out[0].token]));
+    assert_eq!(own(&shared), mark(1));
+}
+
+#[test]
+fn a_lane_of_which_not_all_is_known_settles_in_no_transaction() {
+    let (shared, out) = source(&[0, 1]);
+    shared.lock().lanes.iter_mut().for_each(|lane| lane.is_unknown = true);
+    let error = part(&shared).settle(&mut done([out[0].token])).unwrap_err();
+    assert!(error.to_string().contains("subscribe anew"), "{error}");
+}
+
 #[tokio::test(start_paused = true)]
-async fn it_waits_for_what_was_sent_before_and_for_what_is_in_doubt() {
-    let (shared, _) = source(&[0]);
-    let part = part(&shared);
+async fn it_waits_for_what_was_sent_before_and_for_what_is_in_doubt_and_binds_nothing_meanwhile() {
+    let (shared, out) = source(&[0]);
+    let mut part = part(&shared);
+    part.settle(&mut done([out[0].token])).unwrap();
     shared.lock().committing = true;
-    assert_eq!(part.quiet().await.unwrap_err().kind(), ErrorKind::TimedOut);
-    (shared.lock().committing, shared.lock().in_doubt) = (false, true);
-    assert!(part.quiet().await.is_err());
+    {
+        let waits = part.bind();
+        tokio::pin!(waits);
+        assert!(tokio::time::timeout(LOOK_AGAIN * 3, &mut waits).await.is_err());
+        assert_eq!(shared.lock().transactions_waiting, 1);
+        assert!(shared.lock().lanes.iter().all(|lane| !lane.bound), "what settles the doubt is a commit of these");
+    }
+    assert_eq!(shared.lock().transactions_waiting, 0);
+    assert_eq!(part.bind().await.unwrap_err().kind(), ErrorKind::TimedOut);
+    {
+        let mut state = shared.lock();
+        (state.committing, state.in_doubt) = (false, true);
+    }
+    assert!(part.bind().await.is_err());
     shared.lock().in_doubt = false;
-    part.quiet().await.unwrap();
+    part.bind().await.unwrap();
+    assert!(shared.lock().lanes.iter().all(|lane| lane.bound));
 }
 
 proptest! {
@@ -142,7 +175,7 @@ proptest! {
             }
             plain.lock().settle(&mut done([same[index].token]));
         }
-        part.bind().unwrap();
+        assert!(part.bind_now().unwrap());
         let sent = part.marks.first().map(|(_, _, mark)| mark.clone());
         if steps.iter().any(|(_, finished, in_transaction)| *finished && *in_transaction) {
             prop_assert_eq!(sent, own(&plain));
