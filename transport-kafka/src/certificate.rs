@@ -2,6 +2,7 @@
 //! another host's. So once it has said them, the broker is asked for its certificate once more, by ourselves, and nothing else is
 //! said to it.
 
+use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -110,6 +111,15 @@ pub(crate) fn is_asked_for_by(servers: &str) -> bool {
         Err(openssl::ssl::HandshakeError::Failure(half)) => half.ssl().peer_certificate().is_some(),
         Err(_) => false,
     }
+}
+
+/// Whether the broker that librdkafka complained of in `said` speaks Kafka without TLS. Blocks, for some seconds at most.
+pub(crate) fn speaks_plainly(said: &str) -> bool {
+    // ApiVersions, version 0, which every broker answers before any login: length, key, version, number, no name.
+    const HELLO: [u8; 14] = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff];
+    let Some(mut stream) = address(said).and_then(|(host, port)| connect(&host, port)) else { return false };
+    let mut answer = [0; 8];
+    stream.write_all(&HELLO).and_then(|()| stream.read_exact(&mut answer)).is_ok() && answer[4..] == HELLO[8..12]
 }
 
 /// Whether librdkafka complains of a certificate. It says so under more than one code.

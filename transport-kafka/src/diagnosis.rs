@@ -54,7 +54,7 @@ pub(crate) fn of(code: Code, said: &str) -> Diagnosis {
     let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
     match code {
         _ if certificate::is_refused(said) => NOT_TRUSTED,
-        _ if says(&["PLAINTEXT broker listener", "SSL handshake failed: Disconnected"]) => NO_TLS_THERE,
+        _ if is_hung_up(said) => NO_TLS_THERE,
         // What OpenSSL calls the alerts of a server that is not content with our certificate.
         _ if says(&[
             "alert bad certificate",
@@ -75,6 +75,12 @@ pub(crate) fn of(code: Code, said: &str) -> Diagnosis {
         Code::Resolve => NO_SUCH_HOST,
         _ => AWAY,
     }
+}
+
+/// Whether a connection ended while TLS was spoken of: so it does where there is none, and where a broker is going away or a
+/// proxy has none behind it.
+pub(crate) fn is_hung_up(said: &str) -> bool {
+    ["PLAINTEXT broker listener", "SSL handshake failed: Disconnected"].iter().any(|word| said.contains(word))
 }
 
 impl Diagnosis {

@@ -135,6 +135,24 @@ impl Inquiry {
     /// Resolves when librdkafka named causes that waiting does not mend; it would try for ever. Where there are several brokers
     /// to begin with, another one may let us in: one certificate that was not renewed is no reason to fail.
     async fn hopeless(&self) {
+        self.lost().await;
+        while self.may_be_back().await {
+            self.client.context().forget_causes();
+            self.lost().await;
+        }
+    }
+
+    /// Whether the cause is one that a restart has too, and the broker does not turn out to be there without TLS.
+    async fn may_be_back(&self) -> bool {
+        match self.client.context().cause() {
+            Some((_, said)) if diagnosis::is_hung_up(&said) => {
+                in_background(move || certificate::speaks_plainly(&said)).await.is_ok_and(|plainly| !plainly)
+            }
+            _ => false,
+        }
+    }
+
+    async fn lost(&self) {
         let (context, all) = (self.client.context(), self.config.servers.split(',').count());
         while context.lost_brokers() == 0 {
             context.heard.notified().await;
@@ -305,3 +323,6 @@ async fn until_there(inquiry: &Inquiry, names: &[&str]) -> Result<()> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
