@@ -101,8 +101,10 @@ impl Part {
     /// All of them or none.
     fn bind_now(&mut self) -> Result<bool> {
         let mut state = self.shared.lock();
+        if state.commit_is_open() {
+            return Ok(false);
+        }
         let has_failed = state.failed.is_some();
-        let is_open = state.commit_is_open();
         let mut marks = Vec::new();
         for (lane, finished) in &self.finished {
             let lane = state.lanes.get_mut(*lane).filter(|lane| !lane.frozen).ok_or_else(gone)?;
@@ -113,10 +115,6 @@ impl Part {
                 false => marks.extend(lane.mark_with(finished).map(|mark| (lane.id, lane.place.clone(), mark))),
             }
         }
-        if is_open {
-            return Ok(false);
-        }
-        // Where the group will stand follows from what is settled by then, so from here on nobody else settles there.
         if marks.iter().any(|(_, _, mark)| !progress::fits(mark.offset, &mark.finished)) {
             return Err(too_scattered());
         }

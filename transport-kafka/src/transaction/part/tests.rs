@@ -123,7 +123,12 @@ async fn who_waits_for_lanes_is_told_when_they_never_become_free() {
     first.settle(&mut done([out[0].token])).unwrap();
     second.settle(&mut done([out[1].token])).unwrap();
     first.bind().await.unwrap();
-    assert_eq!(second.bind().await.unwrap_err().kind(), ErrorKind::TimedOut);
+    let held_off = async {
+        sleep(Duration::from_secs(1)).await;
+        shared.lock().transactions_waiting
+    };
+    let (error, held_off) = tokio::join!(second.bind(), held_off);
+    assert_eq!((error.unwrap_err().kind(), held_off), (ErrorKind::TimedOut, 0), "ordinary commits go on meanwhile");
     first.unknown();
     assert_eq!(second.bind().await.unwrap_err().kind(), ErrorKind::Unavailable);
 }
