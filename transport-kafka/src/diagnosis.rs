@@ -72,6 +72,8 @@ pub(crate) fn of(code: Code, said: &str) -> Diagnosis {
         }
         Code::UnsupportedSASLMechanism => NO_SUCH_MECHANISM,
         _ if says(&["Unsupported SASL mechanism"]) => NO_SUCH_MECHANISM,
+        // A broker that went away in the middle of a login has refused nothing.
+        Code::Authentication if says(&["Local: Broker transport failure", "Local: Timed out"]) => AWAY,
         Code::Authentication | Code::SaslAuthenticationFailed => NO_LOGIN,
         Code::SSL => TLS,
         Code::AllBrokersDown => MAYBE_TLS,
@@ -101,12 +103,14 @@ mod tests {
         let refused =
             "sasl_ssl://h:1/bootstrap: SASL authentication error: Authentication failed: Invalid username or password";
         let mechanism = "SASL PLAIN mechanism handshake failed: Broker: Unsupported SASL mechanism: broker's supported mechanisms: SCRAM-SHA-512";
+        let left = "sasl_ssl://h:1/bootstrap: SASL PLAIN mechanism handshake failed: Local: Broker transport failure: broker's supported mechanisms: n/a";
         let foreign = "ssl://h:1/bootstrap: error:0A000086:SSL routines::certificate verify failed";
         let plain = "ssl://h:1/bootstrap: SSL handshake failed: Disconnected: SSL connection closed by peer: connecting to a PLAINTEXT broker listener?";
         let client = "ssl://h:1/bootstrap: Receive failed: error:0A000412:SSL routines::sslv3 alert bad certificate: SSL alert number 42";
         for (code, said, expected) in [
             (Code::Authentication, refused, NO_LOGIN),
             (Code::Authentication, mechanism, NO_SUCH_MECHANISM),
+            (Code::Authentication, left, AWAY),
             (Code::SSL, foreign, NOT_TRUSTED),
             (Code::BrokerTransportFailure, foreign, NOT_TRUSTED),
             (Code::BrokerTransportFailure, plain, MAYBE_NO_TLS),

@@ -368,3 +368,6 @@ fn lonely_group() -> String {
     let nanos = since.map_or(0, |since| since.as_nanos());
     format!("gulo-solo-{}-{nanos:x}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed))
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,6 +95,11 @@ impl OpenLane {
         self.mark(&self.ledger)
     }
 
+    /// Whether something of it is still to be committed, by whomever.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.bound || self.to_commit().is_some()
+    }
+
     /// The same, as it will be when these are finished too.
     pub(crate) fn mark_with(&self, finished: &[u64]) -> Option<Mark> {
         let mut ledger = self.ledger.clone();

@@ -322,3 +322,6 @@ async fn until_there(inquiry: &Inquiry, names: &[&str]) -> Result<()> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

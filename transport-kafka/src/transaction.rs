@@ -36,6 +36,8 @@ pub(crate) struct KafkaTransaction {
     broken: Option<Error>,
     /// A publish has begun and not ended: where its future was dropped, nobody knows what of it has been handed over.
     publishing: bool,
+    /// The broker has been told to commit it, and has not answered yet.
+    committing: bool,
 }
 
 impl KafkaTransaction {
@@ -56,7 +58,14 @@ impl KafkaTransaction {
             client.begin().map_err(|failure| client.error("beginning it", &failure))?;
             *turn = Some(client);
         }
-        Ok(Self { id: id.into(), turn: Some(turn), parts: Vec::new(), broken: None, publishing: false })
+        Ok(Self {
+            id: id.into(),
+            turn: Some(turn),
+            parts: Vec::new(),
+            broken: None,
+            publishing: false,
+            committing: false,
+        })
     }
 
     fn client(&self) -> Option<&Client> {
@@ -77,8 +86,12 @@ impl KafkaTransaction {
             Ok(()) => {}
             Err(error) => return self.abort_because(error).await,
         }
+        self.committing = true;
         let Some(client) = self.client() else { return Err(ended()) };
-        match client.commit().await {
+        let committed = client.commit().await;
+        self.committing = false;
+        let Some(client) = self.client() else { return Err(ended()) };
+        match committed {
             Ok(()) => {
                 self.parts.iter_mut().for_each(Part::committed);
                 self.turn = None;
@@ -169,18 +182,7 @@ impl Transaction for KafkaTransaction {
     }
 
     async fn settle(&mut self, source: &mut dyn Source, batch: &mut Vec<Settlement>) -> Result<()> {
-        let any: &mut dyn Any = source;
-        let Some(source) = any.downcast_mut::<KafkaSource>() else {
-            let text = "the source is not one of Kafka's";
-            return Err(Error::new(ErrorKind::Config, text).help("a transaction settles sources of its own transport"));
-        };
-        let part = source.part()?;
-        let known = self.parts.iter().position(|known| known.is_of(&part));
-        let index = known.unwrap_or_else(|| {
-            self.parts.push(part);
-            self.parts.len() - 1
-        });
-        let settled = self.parts[index].settle(batch);
+        let settled = self.settle_it(source, batch);
         if let Err(error) = &settled {
             // Whoever goes on all the same must not commit the half of it.
             self.broken = Some(Error::new(error.kind(), error.to_string()));
@@ -197,8 +199,30 @@ impl Transaction for KafkaTransaction {
     }
 }
 
+impl KafkaTransaction {
+    fn settle_it(&mut self, source: &mut dyn Source, batch: &mut Vec<Settlement>) -> Result<()> {
+        let any: &mut dyn Any = source;
+        let Some(source) = any.downcast_mut::<KafkaSource>() else {
+            let text = "the source is not one of Kafka's";
+            return Err(Error::new(ErrorKind::Config, text).help("a transaction settles sources of its own transport"));
+        };
+        let part = source.part()?;
+        let known = self.parts.iter().position(|known| known.is_of(&part));
+        let index = known.unwrap_or_else(|| {
+            self.parts.push(part);
+            self.parts.len() - 1
+        });
+        self.parts[index].settle(batch)
+    }
+}
+
 impl Drop for KafkaTransaction {
     fn drop(&mut self) {
+        if self.committing {
+            // With the runtime: the call goes on, on its own thread, and nobody will hear how it ends.
+            self.parts.iter().for_each(Part::unknown);
+            self.give_up_client();
+        }
         if let Some(turn) = self.turn.take() {
             self.parts.iter_mut().for_each(Part::aborted);
             Client::abort_alone(turn);

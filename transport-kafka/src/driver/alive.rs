@@ -74,6 +74,12 @@ impl Alive {
         slept
     }
 
+    /// As if the driver had not run for a session.
+    #[cfg(test)]
+    pub(super) fn sleep(&mut self) {
+        self.last -= self.limit * 2;
+    }
+
     pub(super) fn in_doubt(&self) -> bool {
         self.doubt.is_some()
     }

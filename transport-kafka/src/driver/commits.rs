@@ -105,11 +105,11 @@ impl Driver {
         }
     }
 
-    fn send_commit(&mut self, now: Instant) {
+    pub(super) fn send_commit(&mut self, now: Instant) {
         let mut state = self.shared.lock();
         // In doubt what is confirmed already is committed again, only to hear whether it is taken.
-        let again =
-            |lane: &crate::lane::OpenLane| lane.confirmed.clone().filter(|_| self.alive.in_doubt() && !lane.bound);
+        let in_doubt = self.alive.in_doubt() || state.in_doubt;
+        let again = |lane: &crate::lane::OpenLane| lane.confirmed.clone().filter(|_| in_doubt && !lane.bound);
         let mark = |lane: &crate::lane::OpenLane| lane.to_commit().or_else(|| again(lane));
         let offset = |lane: &crate::lane::OpenLane| Some((lane.id, lane.place.clone(), mark(lane)?));
         let marks: Vec<_> = state.lanes.iter().filter_map(offset).collect();
@@ -139,8 +139,13 @@ impl Driver {
         let sent = asked.sent;
         let own = answer.parts.iter().find_map(|part| part.code);
         let none = answer.overall.is_some() && own.is_none();
+        if !none && answer.parts.iter().any(|part| part.code.is_none()) {
+            // What is refused besides was refused by who knows us for a member.
+            self.alive.committed(sent);
+        }
         let mut state = self.shared.lock();
         state.committing = false;
+        state.in_doubt |= answer.overall.or(own).is_some_and(may_still_happen);
         for (lane, place, mark) in asked.marks {
             let refused = answer.parts.iter().any(|part| part.place == place && part.code.is_some());
             // A lane of another epoch is another lane.
@@ -195,6 +200,19 @@ impl Driver {
     }
 }
 
+/// Whether a commit that failed like this may be carried out yet: nobody has answered it, or the coordinator did not wait for its
+/// own log.
+fn may_still_happen(code: Code) -> bool {
+    matches!(
+        code,
+        Code::OperationTimedOut
+            | Code::RequestTimedOut
+            | Code::BrokerTransportFailure
+            | Code::NetworkException
+            | Code::NotEnoughReplicasAfterAppend
+    )
+}
+
 /// Whether waiting mends it: all but rights and limits. A member that was thrown out hears of that by a revocation, and
 /// its lanes are gone before the next try.
 fn is_passing(code: Code) -> bool {
@@ -226,6 +244,12 @@ mod tests {
         assert!(!asked.is_answered_by(&answer(6, "")));
         assert!(!asked.is_answered_by(&answer(7, "gulo1 7 1+1,")));
         assert!(!asked.is_answered_by(&Answer { overall: None, parts: Vec::new() }));
+    }
+
+    #[test]
+    fn what_nobody_has_answered_may_still_happen() {
+        assert!(may_still_happen(Code::OperationTimedOut) && may_still_happen(Code::BrokerTransportFailure));
+        assert!(!may_still_happen(Code::RebalanceInProgress) && !may_still_happen(Code::IllegalGeneration));
     }
 
     #[test]

@@ -118,6 +118,10 @@ impl Driver {
             // Given up or lost meanwhile; what it was moved for, its next owner does.
             return Ok(Step::Done);
         };
+        if lane.bound {
+            // What a transaction is about to settle must not be handed out once more meanwhile.
+            return Ok(Step::Wait);
+        }
         let (place, unsettled) = (lane.place.clone(), lane.ledger.first_unfinished());
         let open_end = lane.to_commit().is_some() && !self.is_solo();
         drop(state);

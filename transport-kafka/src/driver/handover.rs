@@ -115,7 +115,7 @@ impl Driver {
         state.events.push_back(event);
     }
 
-    fn revoked(&mut self, places: Vec<Place>) {
+    pub(super) fn revoked(&mut self, places: Vec<Place>) {
         let deadline = Instant::now() + self.plan.spec.drain;
         let mut state = self.shared.lock();
         let mut lanes = Vec::new();
@@ -165,6 +165,8 @@ impl Driver {
         }
         let Some(handover) = &mut self.handover else { return };
         let mut state = self.shared.lock();
+        // A transaction whose outcome is not known never lets go of its lanes.
+        let has_failed = state.failed.is_some();
         let mut open: Vec<&mut OpenLane> =
             state.lanes.iter_mut().filter(|lane| handover.lanes.contains(&lane.id)).collect();
         if let Phase::Draining(deadline) = handover.phase {
@@ -176,7 +178,7 @@ impl Driver {
         }
         let Phase::Committing(until) = handover.phase else { return };
         let committed = self.plan.spec.member == gulo_bus_core::transport::Member::Solo
-            || open.iter().all(|lane| lane.to_commit().is_none());
+            || open.iter().all(|lane| has_failed && lane.bound || !lane.is_awaited());
         drop(state);
         if (committed && !self.commits.is_under_way()) || now >= until {
             self.finish_handover();
@@ -187,9 +189,9 @@ impl Driver {
         let Some(handover) = self.handover.take() else { return };
         let closed = self.take_lanes(&handover.places);
         let solo = self.is_solo();
-        let event = |lane: &OpenLane| match lane.to_commit() {
-            Some(_) if !solo => LaneEvent::Lost(lane.id),
-            _ => LaneEvent::Closed(lane.id),
+        let event = |lane: &OpenLane| match !solo && lane.is_awaited() {
+            true => LaneEvent::Lost(lane.id),
+            false => LaneEvent::Closed(lane.id),
         };
         let events: Vec<LaneEvent> = closed.iter().map(event).collect();
         drop(closed);

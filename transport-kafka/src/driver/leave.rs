@@ -58,9 +58,11 @@ impl Driver {
         true
     }
 
-    fn nothing_to_commit(&self) -> bool {
+    pub(super) fn nothing_to_commit(&self) -> bool {
         let state = self.shared.lock();
-        !self.commits.is_under_way() && state.lanes.iter().all(|lane| lane.to_commit().is_none())
+        // A transaction whose outcome is not known never lets go of its lanes.
+        let has_failed = state.failed.is_some();
+        !self.commits.is_under_way() && state.lanes.iter().all(|lane| has_failed && lane.bound || !lane.is_awaited())
     }
 
     /// Out of the group, by dropping the consumer, on this thread: it blocks until the coordinator has been told, and

@@ -30,11 +30,13 @@ pub(crate) struct Part {
     consumer: Weak<GroupConsumer>,
     finished: BTreeMap<Lane, Vec<u64>>,
     marks: Vec<(Lane, Place, Mark)>,
+    /// The lanes are bound by this one, and not by another transaction.
+    binds: bool,
 }
 
 impl Part {
     pub(crate) fn new(shared: Arc<Shared>, consumer: Weak<GroupConsumer>) -> Self {
-        Self { shared, consumer, finished: BTreeMap::new(), marks: Vec::new() }
+        Self { shared, consumer, finished: BTreeMap::new(), marks: Vec::new(), binds: false }
     }
 
     pub(super) fn is_of(&self, other: &Self) -> bool {
@@ -65,35 +67,63 @@ impl Part {
         Ok(())
     }
 
-    /// Waits until nothing is on its way that the source has committed by itself, then binds the lanes and works out where the
-    /// group will stand. The source begins no other commit meanwhile.
+    /// Waits until nothing is on its way that the source has committed by itself, and no other transaction has one of the lanes;
+    /// then binds them and works out where the group will stand. The source begins no other commit meanwhile, but where it is
+    /// another transaction that is waited for.
     pub(super) async fn bind(&mut self) -> Result<()> {
         let until = Instant::now() + REQUEST_TIMEOUT * 2;
-        let _turn = Waiting::begin(self.shared.clone());
+        let mut turn = None;
         while !self.bind_now()? {
+            let is_taken = self.is_taken();
             if Instant::now() >= until {
-                return Err(Error::new(ErrorKind::TimedOut, "the group's last commit has not been answered"));
+                let text = match is_taken {
+                    true => "another transaction that settles messages of the same lanes has not ended",
+                    false => "the group's last commit has not been answered",
+                };
+                return Err(Error::new(ErrorKind::TimedOut, text));
+            }
+            match is_taken {
+                true => turn = None,
+                false => {
+                    turn.get_or_insert_with(|| Waiting::begin(self.shared.clone()));
+                }
             }
             sleep(LOOK_AGAIN).await;
         }
         Ok(())
     }
 
+    fn is_taken(&self) -> bool {
+        let mut state = self.shared.lock();
+        self.finished.keys().any(|lane| state.lanes.get_mut(*lane).is_some_and(|lane| lane.bound))
+    }
+
+    /// All of them or none.
     fn bind_now(&mut self) -> Result<bool> {
         let mut state = self.shared.lock();
         if state.commit_is_open() {
             return Ok(false);
         }
+        let has_failed = state.failed.is_some();
+        let mut marks = Vec::new();
         for (lane, finished) in &self.finished {
-            let Some(lane) = state.lanes.get_mut(*lane).filter(|lane| !lane.frozen) else { return Err(gone()) };
-            lane.bound = true;
-            if let Some(mark) = lane.mark_with(finished) {
-                if !progress::fits(mark.offset, &mark.finished) {
-                    return Err(too_scattered());
-                }
-                self.marks.push((lane.id, lane.place.clone(), mark));
+            let lane = state.lanes.get_mut(*lane).filter(|lane| !lane.frozen).ok_or_else(gone)?;
+            match lane.bound {
+                // One whose outcome is not known lets go of nothing.
+                true if has_failed => return Err(gone()),
+                true => return Ok(false),
+                false => marks.extend(lane.mark_with(finished).map(|mark| (lane.id, lane.place.clone(), mark))),
             }
         }
+        if marks.iter().any(|(_, _, mark)| !progress::fits(mark.offset, &mark.finished)) {
+            return Err(too_scattered());
+        }
+        for lane in self.finished.keys() {
+            if let Some(lane) = state.lanes.get_mut(*lane) {
+                lane.bound = true;
+            }
+        }
+        (self.marks, self.binds) = (marks, true);
         Ok(true)
     }
 
@@ -123,7 +153,6 @@ impl Part {
                 for seq in finished {
                     lane.ledger.finish(*seq);
                 }
-                lane.bound = false;
             }
         }
         for (lane, _, mark) in self.marks.drain(..) {
@@ -132,19 +161,29 @@ impl Part {
             }
         }
         drop(state);
+        self.unbind();
         // A full lane has room again.
         self.shared.wake.notify_one();
     }
 
     /// It does not: all of it is unsettled as before.
     pub(super) fn aborted(&mut self) {
+        self.marks.clear();
+        self.unbind();
+    }
+
+    /// What the source has put off meanwhile is due again.
+    fn unbind(&mut self) {
+        if !std::mem::take(&mut self.binds) {
+            return;
+        }
         let mut state = self.shared.lock();
         for lane in self.finished.keys() {
             if let Some(lane) = state.lanes.get_mut(*lane) {
                 lane.bound = false;
             }
         }
-        self.marks.clear();
+        state.settled_since.get_or_insert_with(std::time::Instant::now);
     }
 
     /// Nobody knows. The lanes stay bound, for whatever were committed of them now might be wrong, and the source ends: the next

@@ -27,6 +27,7 @@ pub(super) const CASES: &[Case] = &[
     case!(a_second_owner_of_an_id_ends_the_first).needs(TRANSACTIONS),
     case!(a_lane_that_goes_before_the_commit_takes_the_transaction_back).needs(TRANSACTIONS),
     case!(verdicts_of_a_lane_that_is_gone_break_the_transaction).needs(TRANSACTIONS),
+    case!(two_transactions_of_one_lane_settle_what_each_of_them_says).needs(TRANSACTIONS),
     case!(a_source_of_something_else_is_refused).needs(TRANSACTIONS),
     case!(an_oversized_message_in_a_transaction_is_refused_and_the_rest_counts).needs(TRANSACTIONS).limited(),
 ];
@@ -241,6 +242,29 @@ async fn verdicts_of_a_lane_that_is_gone_break_the_transaction(bench: Bench) {
     assert_eq!(texts(&reader.take_and_settle(2).await), ["m0", "m1"]);
 }
 
+/// Workers that share a source, each with an id of its own.
+async fn two_transactions_of_one_lane_settle_what_each_of_them_says(bench: Bench) {
+    let (transport, id) = in_and_out(&bench).await;
+    bench.publish(numbered("m", 0..10)).await;
+    let mut reader = bench.member("g").await;
+    let inputs = reader.take(10).await;
+    let (other, third) = (format!("{id}-other"), format!("{id}-third"));
+    for pair in inputs[..8].chunks(2) {
+        let mut first = begin(&transport, &id).await;
+        let mut second = begin(&transport, &other).await;
+        let mut in_vain = begin(&transport, &third).await;
+        settle(&mut *first, &mut reader, &pair[..1]).await;
+        settle(&mut *second, &mut reader, &pair[1..]).await;
+        settle(&mut *in_vain, &mut reader, &inputs[9..]).await;
+        let (first, second, in_vain) = tokio::join!(first.commit(), second.commit(), in_vain.abort());
+        first.and(second).and(in_vain).expect("each comes to its end");
+    }
+    reader.close().await;
+    let mut next = bench.member("g").await;
+    assert_eq!(texts(&next.take_and_settle(2).await), ["m8", "m9"]);
+    bench.nothing_more_for(&mut next).await;
+}
+
 /// No transport's.
 struct Foreign;
 
@@ -273,7 +297,7 @@ async fn a_source_of_something_else_is_refused(bench: Bench) {
     let mut foreign = Foreign;
     let error = transaction.settle(&mut foreign, &mut Vec::new()).await.expect_err("it is foreign");
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
-    transaction.abort().await.expect("taken back");
+    transaction.commit().await.expect_err("something of it was not settled");
 }
 
 async fn an_oversized_message_in_a_transaction_is_refused_and_the_rest_counts(bench: Bench) {

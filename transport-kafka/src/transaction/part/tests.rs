@@ -68,6 +68,72 @@ fn a_bound_lane_is_committed_by_nobody_else() {
 }
 
 #[test]
+fn a_lane_is_bound_by_one_transaction_at_a_time_and_another_does_not_unbind_it() {
+    let (shared, out) = source(&[0, 1, 2]);
+    let (mut first, mut second) = (part(&shared), part(&shared));
+    first.settle(&mut done([out[0].token])).unwrap();
+    second.settle(&mut done([out[1].token])).unwrap();
+    assert!(first.bind_now().unwrap() && !second.bind_now().unwrap());
+    let mut third = part(&shared);
+    third.settle(&mut done([out[2].token])).unwrap();
+    third.aborted();
+    assert!(!second.bind_now().unwrap(), "it is bound still");
+    first.committed();
+    assert!(second.bind_now().unwrap());
+    assert_eq!(second.marks.first().map(|(_, _, mark)| mark.clone()), mark(2), "with what the first has settled");
+}
+
+#[test]
+fn what_the_source_put_off_meanwhile_is_due_when_it_has_ended() {
+    for end in [Part::committed, Part::aborted] {
+        let (shared, out) = source(&[0, 1]);
+        let mut part = part(&shared);
+        part.settle(&mut done([out[0].token])).unwrap();
+        assert!(part.bind_now().unwrap());
+        assert!(shared.lock().settled_since.is_none());
+        end(&mut part);
+        assert!(shared.lock().settled_since.is_some());
+    }
+}
+
+/// A commit that nobody hears the end of, because its runtime has ended.
+#[test]
+fn one_that_is_dropped_in_its_commit_lets_go_of_nothing() {
+    let (shared, out) = source(&[0, 1]);
+    let mut part = part(&shared);
+    part.settle(&mut done([out[1].token])).unwrap();
+    assert!(part.bind_now().unwrap());
+    shared.lock().settle(&mut done([out[0].token]));
+    drop(super::super::KafkaTransaction {
+        id: "t".into(),
+        turn: None,
+        parts: vec![part],
+        broken: None,
+        publishing: false,
+        committing: true,
+    });
+    assert_eq!(own(&shared), None, "the transaction may be committed, with more than this");
+    assert!(shared.lock().failed.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_lanes_is_told_when_they_never_become_free() {
+    let (shared, out) = source(&[0, 1]);
+    let (mut first, mut second) = (part(&shared), part(&shared));
+    first.settle(&mut done([out[0].token])).unwrap();
+    second.settle(&mut done([out[1].token])).unwrap();
+    first.bind().await.unwrap();
+    let held_off = async {
+        sleep(Duration::from_secs(1)).await;
+        shared.lock().transactions_waiting
+    };
+    let (error, held_off) = tokio::join!(second.bind(), held_off);
+    assert_eq!((error.unwrap_err().kind(), held_off), (ErrorKind::TimedOut, 0), "ordinary commits go on meanwhile");
+    first.unknown();
+    assert_eq!(second.bind().await.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[test]
 fn where_the_outcome_is_not_known_nothing_more_is_committed_and_the_source_ends() {
     let (shared, out) = source(&[0, 1]);
     let mut part = part(&shared);
