@@ -151,7 +151,7 @@ impl Eye {
     }
 
     /// Lets `topic` take messages of the usual size, and returns when it does: a broker takes its time. One message more stands
-    /// there then, which [`read`] passes over.
+    /// there then, which [`Self::read`] passes over.
     pub(crate) async fn let_in(&self, topic: &str) -> Result<(), Trouble> {
         self.set(topic, &[(LARGEST, "1048588")]).await?;
         let producer: FutureProducer = self.config().create()?;

@@ -87,7 +87,8 @@ impl KafkaConfig {
     }
 
     /// After how long without a sign of life a member is taken for dead and its lanes go to others. 30 s unless said. It gives
-    /// three signs in that time at least.
+    /// three signs in that time at least. With [`GroupProtocol::Consumer`] brokers say how long that is, 45 s unless said there:
+    /// say the same here, so that a member that did not run for most of it knows.
     #[must_use]
     pub fn session_timeout(self, timeout: Duration) -> Self {
         self.consumer_property("session.timeout.ms", millis(timeout, 1))

@@ -39,8 +39,7 @@ const OWNED: &[(&str, &str)] = &[
 ];
 
 /// Those that KIP-848 has on the broker.
-const OF_CLASSIC: &[&str] =
-    &["session.timeout.ms", "heartbeat.interval.ms", "partition.assignment.strategy", "group.protocol.type"];
+const OF_CLASSIC: &[&str] = &["heartbeat.interval.ms", "partition.assignment.strategy", "group.protocol.type"];
 
 /// Those that name a file that must be there. librdkafka's own error does not say which.
 const FILES: &[&str] =

@@ -63,15 +63,16 @@ impl KafkaConfig {
             // A partition that was full is asked for more this long after it is not. With the default of 1 s a consumer
             // that keeps up with its queues waits most of the time: `scripts/bench` shows both.
             .set("fetch.queue.backoff.ms", "2");
-        if self.is_new_protocol() {
-            // It has these on the broker, and librdkafka refuses them here.
-            config.remove("session.timeout.ms");
-            config.remove("heartbeat.interval.ms");
-        } else {
+        if !self.is_new_protocol() {
             config.set("partition.assignment.strategy", "cooperative-sticky");
             config.set("heartbeat.interval.ms", millis(HEARTBEAT.min(self.session() / 3), 1));
         }
         config = self.finish(config, For::Consumers);
+        if self.is_new_protocol() {
+            // It has these on the broker, and librdkafka refuses them here.
+            config.remove("session.timeout.ms");
+            config.remove("heartbeat.interval.ms");
+        }
         if !group.is_empty() {
             config.set("group.id", group);
         }
@@ -87,7 +88,9 @@ impl KafkaConfig {
 
     /// How long a member that gives no sign of life keeps its lanes.
     pub(crate) fn session(&self) -> Duration {
-        self.time(For::Consumers, "session.timeout.ms").unwrap_or(Duration::from_secs(30))
+        // The default of brokers, where it is theirs to say.
+        let unless_said = Duration::from_secs(if self.is_new_protocol() { 45 } else { 30 });
+        self.time(For::Consumers, "session.timeout.ms").unwrap_or(unless_said)
     }
 
     fn base(&self, audience: For) -> ClientConfig {
@@ -140,7 +143,9 @@ mod tests {
     #[test]
     fn the_new_protocol_is_spared_what_it_refuses() {
         let config = KafkaConfig::new("b").group_protocol(crate::GroupProtocol::Consumer);
-        assert!(config.check().is_ok());
+        assert_eq!(config.session(), Duration::from_secs(45));
+        let config = config.session_timeout(Duration::from_secs(9));
+        assert!(config.check().is_ok() && config.session() == Duration::from_secs(9));
         for name in ["session.timeout.ms", "heartbeat.interval.ms", "partition.assignment.strategy"] {
             assert_eq!(config.consumer("g").get(name), None, "{name}");
         }

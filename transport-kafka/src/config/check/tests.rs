@@ -121,8 +121,8 @@ fn times_that_cannot_go_together_are_refused() {
         refused(&config.property("max.poll.interval.ms", "5000"))
             .contains("must not be longer than `max.poll.interval.ms`")
     );
-    let new = KafkaConfig::new("b").group_protocol(GroupProtocol::Consumer).session_timeout(seconds(6));
-    assert!(refused(&new).contains("`session.timeout.ms` is the broker's to say"));
+    let new = KafkaConfig::new("b").group_protocol(GroupProtocol::Consumer).heartbeat_interval(seconds(1));
+    assert!(refused(&new).contains("`heartbeat.interval.ms` is the broker's to say"));
 }
 
 #[test]
