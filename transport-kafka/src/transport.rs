@@ -48,6 +48,50 @@ const BESIDES_DRAIN: Duration = Duration::from_secs(10);
 ///   committed: it starts there once, not again with each rebalance.
 /// - Patterns are POSIX extended regular expressions, the whole name must match. A solo reader of a pattern follows
 ///   topics that are made later, as a group of its own that commits nothing.
+/// - A transaction has a producer of its own for each id, opened with the first one and kept. Beginning one takes
+///   `connect_timeout` at most, each step of its end `publish_timeout`.
+///
+/// From topic to topic, exactly once:
+///
+/// ```no_run
+/// # use std::collections::HashSet;
+/// # use gulo_bus_core::message::Message;
+/// # use gulo_bus_core::settle::Settlement;
+/// # use gulo_bus_core::transport::{Control, Inbox, LaneEvent, SubscribeSpec, Transport};
+/// # use gulo_transport_kafka::{KafkaConfig, KafkaTransport};
+/// # async fn invoices() -> Result<(), Box<dyn std::error::Error>> {
+/// let kafka = KafkaTransport::new(KafkaConfig::from_env()?);
+/// let id = "invoices-1"; // of this very process, and the same after a restart
+/// // First: what an earlier process of this id left open is taken back, so that nobody has to wait until it times out.
+/// kafka.transaction(id).await?.abort().await?;
+/// let mut orders = kafka.subscribe(SubscribeSpec::group("invoices", ["orders"])).await?;
+/// let (mut inbox, mut gone) = (Inbox::default(), HashSet::new());
+/// loop {
+///     // Any error here: drop `orders` and begin anew. What is not committed comes again.
+///     orders.recv(&mut inbox, 500).await?;
+///     for event in inbox.events.drain(..) {
+///         match event {
+///             LaneEvent::Draining { lanes, .. } => {
+///                 gone.extend(lanes.iter().copied());
+///                 orders.control(Control::Release(lanes))?; // nothing is in work between two transactions
+///             }
+///             LaneEvent::Closed(lane) | LaneEvent::Lost(lane) => drop(gone.insert(lane)),
+///             _ => {}
+///         }
+///     }
+///     let piece: Vec<_> = inbox.deliveries.drain(..).filter(|order| !gone.contains(&order.token.lane)).collect();
+///     if piece.is_empty() {
+///         continue;
+///     }
+///     let mut transaction = kafka.transaction(id).await?;
+///     let invoices = piece.iter().map(|order| Message { topic: "invoices".into(), ..order.message.clone() });
+///     transaction.publish(invoices.collect()).await?;
+///     let mut done = piece.iter().map(|order| Settlement::done(order.token)).collect();
+///     transaction.settle(&mut *orders, &mut done).await?;
+///     transaction.commit().await?;
+/// }
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct KafkaTransport {
     config: Arc<KafkaConfig>,
