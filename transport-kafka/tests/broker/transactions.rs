@@ -20,7 +20,8 @@ use crate::support::*;
 /// Where the group stands in partition 0, and the metadata of that; looked up without this library.
 fn stands(place: &Broker, group: &str, topic: &str) -> Option<(i64, String)> {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", place.servers()).set("group.id", group).set("isolation.level", "read_uncommitted");
+    // A commit is told before its position has been written: who reads what is committed waits for that.
+    config.set("bootstrap.servers", place.servers()).set("group.id", group).set("isolation.level", "read_committed");
     let eye: BaseConsumer = config.create().unwrap();
     let mut asked = TopicPartitionList::new();
     asked.add_partition(topic, 0);
