@@ -17,7 +17,7 @@ use gulo::prelude::*;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tour::log_to_stderr();
-    // A killed member keeps its partitions until its session ends; 45 s unless said, which is long to look at.
+    // A killed member keeps its partitions until its session ends; 30 s unless said, which is long to look at.
     let config = KafkaConfig::from_env()?.session_timeout(Duration::from_secs(6));
     tour::run(KafkaTransport::new(config)).await
 }

@@ -73,6 +73,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let config = config()?;
     // Passwords are `***` here, as everywhere.
     tracing::debug!(producer = ?config.producer_properties(), consumer = ?config.consumer_properties(), "settings");
+    // Before the group is joined: a port that is taken should move nobody's lanes.
+    let address = std::env::var("HTTP_ADDRESS").unwrap_or_else(|_| "127.0.0.1:8080".into());
+    let listener = TcpListener::bind(&address).await.map_err(|error| format!("HTTP_ADDRESS={address}: {error}"))?;
     let billing = Subscription::configured(config.service())?
         .concurrency(Concurrency::per_key(64))
         .retry(Retry::exponential(Duration::from_millis(200)).max_attempts(5).jitter())
@@ -88,8 +91,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .await?;
 
     let bus = Arc::new(bus);
-    let address = std::env::var("HTTP_ADDRESS").unwrap_or_else(|_| "127.0.0.1:8080".into());
-    let listener = TcpListener::bind(&address).await.map_err(|error| format!("HTTP_ADDRESS={address}: {error}"))?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
     let (stop_http, stopping) = tokio::sync::oneshot::channel::<()>();
     let serving = axum::serve(listener, face(&bus)).with_graceful_shutdown(async move { drop(stopping.await) });

@@ -125,7 +125,7 @@ fn property(config: &mut KafkaConfig, name: &str, value: &str, of_a_broker: bool
     } else if audience != For::All {
         config.problems.push(format!("{variable} is unknown: librdkafka has no property of that name"));
     } else {
-        tracing::debug!(variable, "ignored: no setting and no property of that name");
+        tracing::warn!(variable, "ignored: Kafka has no setting of that name");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use super::keys::{self, KEYS};
 use super::said::{By, For, Said};
@@ -57,25 +57,29 @@ impl<'de> Visitor<'de> for Settings {
                 }
             } else if let Some(key) = keys::find(&name).filter(|key| key.file_name() == name) {
                 let Scalar(value) = map.next_value()?;
-                key.set(&mut config, &value, By::File(name.clone()))
-                    .map_err(|wrong| Error::custom(format_args!("`{name}` {wrong}")))?;
+                if let Err(wrong) = key.set(&mut config, &value, By::File(name.clone())) {
+                    config.problems.push(format!("`{name}` {wrong}"));
+                }
             } else {
-                return Err(unknown(&name));
+                // Kept for the first use, like all that is wrong: an error here would be shown by some readers of files with
+                // the whole file, passwords and all.
+                map.next_value::<IgnoredAny>()?;
+                config.problems.push(unknown(&name));
             }
         }
         Ok(config)
     }
 }
 
-fn unknown<E: Error>(name: &str) -> E {
+fn unknown(name: &str) -> String {
     let keys: Vec<String> = KEYS.iter().map(keys::Key::file_name).collect();
     let names = keys.iter().map(String::as_str).chain(TABLES.iter().map(|(table, _)| *table));
     match known::nearest(name, names) {
-        Some(meant) => E::custom(format_args!("`{name}` is no setting; is `{meant}` meant?")),
+        Some(meant) => format!("`{name}` is no setting; is `{meant}` meant?"),
         None if known::find(name).is_some() => {
-            E::custom(format_args!("`{name}` is a property: it stands in the table `properties`"))
+            format!("`{name}` is a property: it stands in the table `properties`")
         }
-        None => E::custom(format_args!("`{name}` is no setting")),
+        None => format!("`{name}` is no setting"),
     }
 }
 

@@ -37,7 +37,8 @@ fn a_mistake_is_told_with_what_is_meant_and_never_with_a_value() {
         (r#"{"sasl_password": null}"#, "expected text"),
         (r#"["hunter2"]"#, "expected settings of Kafka"),
     ] {
-        let error = read(text).map(|_| ()).unwrap_err();
+        let checked = read(text).and_then(|config| config.check().map_err(|error| error.to_string()));
+        let error = checked.unwrap_err();
         assert!(error.contains(says) && !error.contains("hunter2"), "{text}: {error}");
     }
 }
