@@ -2,12 +2,16 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
+
+use crate::codec::Encoded;
+use crate::error::{Error, ErrorKind, Result, shown};
 
 /// A fact that one service tells others.
 ///
@@ -35,8 +39,15 @@ pub trait IntegrationEvent: Serialize + DeserializeOwned + Send + Sync + 'static
     /// The version of its shape, from 1. Adding a field that may be missing needs no new version.
     const VERSION: u32 = 1;
 
+    /// The versions it is read from, [`VERSION`](Self::VERSION) among them: a message of another one becomes a dead letter
+    /// that names both. Only its own unless said.
+    const ACCEPTS: RangeInclusive<u32> = Self::VERSION..=Self::VERSION;
+
     /// The topic it goes to; `None` means [`default_topic`] of its type.
     const TOPIC: Option<&'static str> = None;
+
+    /// The service it comes from, where that is not the one that publishes it.
+    const SOURCE: Option<&'static str> = None;
 
     /// Events of one key keep their order. `None` has no order.
     fn key(&self) -> Option<String> {
@@ -48,9 +59,68 @@ pub trait IntegrationEvent: Serialize + DeserializeOwned + Send + Sync + 'static
         None
     }
 
+    /// The event out of `older`, a payload of an accepted `version` that is not its own. Read as if it were its own unless
+    /// said, which is right where fields were only added, or may be missing.
+    ///
+    /// ```
+    /// # use gulo_bus_core::{Result, codec::Encoded, event::IntegrationEvent};
+    /// # use std::ops::RangeInclusive;
+    /// # use serde::{Deserialize, Serialize};
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Renamed { first_name: String, last_name: String }
+    ///
+    /// #[derive(Deserialize)]
+    /// struct RenamedV1 { name: String }
+    ///
+    /// impl IntegrationEvent for Renamed {
+    ///     const TYPE: &'static str = "user.renamed";
+    ///     const VERSION: u32 = 2;
+    ///     const ACCEPTS: RangeInclusive<u32> = 1..=2;
+    ///
+    ///     fn upcast(_version: u32, older: Encoded<'_>) -> Result<Self> {
+    ///         let RenamedV1 { name } = older.decode()?;
+    ///         let (first, last) = name.split_once(' ').unwrap_or((&name, ""));
+    ///         Ok(Self { first_name: first.into(), last_name: last.into() })
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Any: the message becomes a dead letter.
+    fn upcast(version: u32, older: Encoded<'_>) -> Result<Self> {
+        let _ = version;
+        older.decode()
+    }
+
     /// The topic it goes to.
     fn topic() -> Arc<str> {
         Self::TOPIC.map_or_else(|| default_topic(Self::TYPE), Arc::from)
+    }
+}
+
+/// What a function from an older version of an event gives back: the event, or a `Result` of it.
+pub trait Upcast<E> {
+    /// As the bus reads it.
+    ///
+    /// # Errors
+    ///
+    /// Its own, as [`Decode`](ErrorKind::Decode).
+    fn upcast(self) -> Result<E>;
+}
+
+impl<E: IntegrationEvent> Upcast<E> for E {
+    fn upcast(self) -> Result<E> {
+        Ok(self)
+    }
+}
+
+impl<E: IntegrationEvent, P: fmt::Display> Upcast<E> for std::result::Result<E, P> {
+    fn upcast(self) -> Result<E> {
+        self.map_err(|problem| {
+            let text = format!("an older `{}` does not become one of today: {}", E::TYPE, shown(&problem.to_string()));
+            Error::new(ErrorKind::Decode, text)
+        })
     }
 }
 
@@ -132,7 +202,7 @@ impl EventMeta {
             time: Utc::now(),
             event_type: E::TYPE.into(),
             version: E::VERSION,
-            source: source.into(),
+            source: E::SOURCE.map_or_else(|| source.into(), Arc::from),
             aggregate: event.aggregate(),
             correlation_id: None,
             causation_id: None,

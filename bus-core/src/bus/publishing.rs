@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use crate::bus::limits::Limits;
-use crate::codec;
+use crate::codec::AnyCodec;
 use crate::envelope;
 use crate::error::{Error, ErrorKind};
 use crate::event::{IntegrationEvent, Outgoing, Publishable};
@@ -110,14 +110,14 @@ impl Publishing {
             meta.caused_by(&cause);
         }
         let key = outgoing.event.key();
-        match codec::encode_json(&outgoing.event, &mut buffer) {
+        match AnyCodec::JSON.encode(&outgoing.event, &mut buffer) {
             Err(error) => (Message::tombstone(Arc::clone(topic)), Some(error)),
             Ok(payload) => {
                 let message = envelope::message(
                     Arc::clone(topic),
                     key,
                     payload,
-                    envelope::write_to(&mut buffer, &meta, codec::JSON),
+                    envelope::write_to(&mut buffer, &meta, AnyCodec::JSON.content_type()),
                 );
                 let refused = self.limits.check(&message).and_then(|()| self.limits.check_meta(&meta)).err();
                 (message, refused)

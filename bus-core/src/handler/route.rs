@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::{Context, Handler, HandlerResult, RawHandler, Requirement};
-use crate::codec;
+use crate::codec::AnyCodec;
 use crate::envelope;
 use crate::error::{Error, ErrorKind, Result as BusResult};
 use crate::event::IntegrationEvent;
@@ -71,13 +71,13 @@ impl<Args: 'static, H: Handler<Args>> ErasedHandler for Erased<H, Args> {
 
 fn decode<E: IntegrationEvent>(message: &Message) -> BusResult<E> {
     let version = envelope::version(message)?;
-    envelope::check_content_type(message, codec::JSON)?;
+    envelope::check_content_type(message, AnyCodec::JSON.content_type())?;
     if version != E::VERSION {
         let known = E::VERSION;
         let problem = format!("version {version} of `{}` is not supported, the handler takes {known}", E::TYPE);
         return Err(Error::new(ErrorKind::Decode, problem));
     }
-    codec::decode_json(message.payload.as_deref().unwrap_or_default())
+    AnyCodec::JSON.decode(message.payload.as_deref().unwrap_or_default())
 }
 
 struct ErasedRaw<H, Args> {
