@@ -5,7 +5,7 @@ pub use gulo_bus_core::event::{self, Aggregate, EventMeta, IntegrationEvent, Out
 pub use gulo_bus_core::handler::{self, Attempt, Event, HandlerError, Meta, Payload, State};
 pub use gulo_bus_core::retry::{self, Retry};
 pub use gulo_bus_core::{Error, ErrorKind, Result, ServiceConfig};
-pub use gulo_bus_core::{codec, dead_letter, envelope, headers, layer, message, settle, transport};
+pub use gulo_bus_core::{codec, dead_letter, envelope, headers, layer, message, routing, settle, transport};
 
 #[cfg(feature = "kafka")]
 pub use gulo_transport_kafka as kafka;
@@ -14,11 +14,20 @@ pub use gulo_transport_memory as memory;
 
 /// What a service needs, in one line: `use gulo::prelude::*;`.
 pub mod prelude {
-    pub use gulo_bus_core::bus::{Bus, Concurrency, Publish, Subscription};
+    pub use gulo_bus_core::bus::{Bus, Concurrency, Limits, Publish, Subscription, Unhandled};
+    #[cfg(feature = "msgpack")]
+    pub use gulo_bus_core::codec::MessagePack;
+    pub use gulo_bus_core::codec::{Json, Raw};
     pub use gulo_bus_core::dead_letter::DeadLetter;
+    pub use gulo_bus_core::envelope::Envelope;
     pub use gulo_bus_core::event::{Aggregate, EventMeta, IntegrationEvent, Outgoing};
     pub use gulo_bus_core::handler::{Attempt, ClassifyError as _, Event, HandlerError, Meta, Outcome, Payload, State};
+    pub use gulo_bus_core::headers::Headers;
+    pub use gulo_bus_core::layer::Layer;
+    pub use gulo_bus_core::message::{Message, Origin};
     pub use gulo_bus_core::retry::Retry;
+    pub use gulo_bus_core::routing::{PartitionKey, TopicNaming, TopicSelector};
+    pub use gulo_bus_core::transport::{CommitPolicy, Position, TopologyMode};
 
     #[cfg(feature = "kafka")]
     pub use gulo_transport_kafka::{KafkaConfig, KafkaTransport};

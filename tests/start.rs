@@ -24,25 +24,92 @@ fn on_memory() -> gulo::bus::BusBuilder {
     Bus::builder("shop").transport(MemoryTransport::new())
 }
 
+#[derive(Serialize, Deserialize)]
+struct PaidOtherwise {
+    amount: u32,
+}
+
+impl IntegrationEvent for PaidOtherwise {
+    const TYPE: &'static str = Paid::TYPE;
+    const TOPIC: Option<&'static str> = Paid::TOPIC;
+}
+
+async fn bill_otherwise(Event(_): Event<PaidOtherwise>) {}
+async fn anything(_: Payload) {}
+
 #[tokio::test]
-async fn what_contradicts_itself_is_an_error_that_names_it() {
+async fn what_contradicts_itself_is_an_error_that_names_both_places() {
+    let group = Subscription::group;
     let cases = [
-        (Bus::builder("shop"), "the bus has no transport"),
-        (on_memory().subscribe(Subscription::group("billing")), "group billing has no handler"),
-        (on_memory().subscribe(Subscription::group("").on(bill)), "empty group name"),
+        (Bus::builder("shop"), "the bus has no transport (add `.transport(MemoryTransport::new())` or another)"),
+        (on_memory().subscribe(group("b")), "group b at tests/start.rs has no handler (add one with `.on(handler)`)"),
+        (on_memory().subscribe(group("").on(bill)), "the subscription at tests/start.rs has an empty group name"),
         (
-            on_memory().subscribe(Subscription::group("b").on(bill)).subscribe(Subscription::group("b").on(bill)),
-            "group b is subscribed twice",
+            on_memory().subscribe(group("b").on(bill)).subscribe(group("b").on(bill)),
+            "group b is subscribed twice: at tests/start.rs and at tests/start.rs (put all its handlers into one)",
         ),
-        (on_memory().subscribe(Subscription::group("b").on(bill).on(bill_again)), "start::bill and start::bill_again"),
-        (on_memory().subscribe(Subscription::group("b").on(with_state)), "takes State<u64>"),
+        (
+            on_memory().subscribe(group("b").on(bill).on(bill_again).on(bill)),
+            "group b has start::bill twice: at tests/start.rs and at tests/start.rs (take one away)",
+        ),
+        (
+            on_memory()
+                .subscribe(group("b").on_raw(["x", "y"], anything).on_raw(TopicSelector::pattern("y+"), anything)),
+            "group b has start::anything twice: at tests/start.rs and at tests/start.rs (take one away)",
+        ),
+        (
+            on_memory().subscribe(group("b").on(bill).on(bill_otherwise)),
+            "group b takes `order.paid` as start::support::Paid at tests/start.rs and as start::PaidOtherwise at \
+             tests/start.rs (let both take one of them: an event may accept several versions)",
+        ),
+        (
+            on_memory().subscribe(group("b").on(with_state)),
+            "start::with_state in group b at tests/start.rs takes State<u64>, and there is no such state (give it to the \
+             bus with `.state(..)`)",
+        ),
+        (
+            on_memory().topic_naming(TopicNaming::new().explicit()).subscribe(group("b").on(report)),
+            "group b, at tests/start.rs: event `report.made` has no topic (name one: `#[event(topic = \"..\")]`, or \
+             `const TOPIC` of its `IntegrationEvent`)",
+        ),
+        (
+            on_memory().subscribe(group("b").on_raw(TopicSelector::pattern("a)|(b"), anything)),
+            "group b, at tests/start.rs: topic pattern `a)|(b` is not valid",
+        ),
     ];
     for (bus, text) in cases {
         let error = refused(bus).await;
         assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(error.to_string().contains(text), "{error}");
+        assert_eq!(without_lines(&error.to_string()), text);
     }
 }
+
+#[rustfmt::skip]
+#[tokio::test]
+async fn the_two_places_are_two_lines() {
+    let error = refused(on_memory().subscribe(
+        Subscription::group("b")
+            .on(bill)
+            .on(bill),
+    ));
+    let error = error.await.to_string();
+    let lines: Vec<u32> = error.split("tests/start.rs:").skip(1).filter_map(|at| at.split(':').next()?.parse().ok()).collect();
+    assert!(matches!(lines[..], [one, other] if other == one + 1), "{error}");
+}
+
+/// Without `:line:column` behind the file.
+fn without_lines(text: &str) -> String {
+    let mut parts = text.split("tests/start.rs");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |all, part| {
+        let rest = part.trim_start_matches(|c: char| c == ':' || c.is_ascii_digit());
+        // A colon behind the place belongs to the sentence.
+        let colon = if part[..part.len() - rest.len()].ends_with(':') { ":" } else { "" };
+        format!("{all}tests/start.rs{colon}{rest}")
+    })
+}
+
+async fn report(Event(_): Event<Report>) {}
 
 #[tokio::test]
 async fn every_capability_that_the_transport_lacks_is_refused_by_name() {

@@ -37,8 +37,8 @@ impl IntegrationEvent for Order {
         Some(self.customer.clone())
     }
 
-    fn topic() -> Arc<str> {
-        TOPIC.get_or_init(|| "orders".into()).clone()
+    fn topic() -> Option<Arc<str>> {
+        Some(TOPIC.get_or_init(|| "orders".into()).clone())
     }
 }
 

@@ -1,11 +1,14 @@
 //! The bus: what applications publish to, and what runs their handlers.
 
 mod builder;
+mod destinations;
+mod format;
 mod guarded;
 mod health;
 mod limits;
 mod process;
 mod publishing;
+mod registered;
 mod report;
 mod runner;
 mod shutdown;
@@ -31,6 +34,7 @@ pub use publishing::Publish;
 pub use report::{Counts, ShutdownError, ShutdownReport, SubscriptionReport};
 pub use subscription::{Subscription, Unhandled};
 
+pub(crate) use format::{TopicFormat, content_type};
 use health::Watchdog;
 use publishing::Publishing;
 use report::Gauge;

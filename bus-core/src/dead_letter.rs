@@ -38,6 +38,11 @@ pub const FIRST_FAILED_AT: &str = "dead-letter-first-failed-at";
 /// When it failed last, RFC 3339 in UTC.
 pub const LAST_FAILED_AT: &str = "dead-letter-last-failed-at";
 
+/// On a dead letter that was published again to where it came from: the group that it is for. Other groups pass it over.
+pub const REPLAYED_FOR: &str = "dead-letter-replayed-for";
+/// How often it was published again.
+pub const REPLAYS: &str = "dead-letter-replays";
+
 const ERROR_BYTES: usize = 1024;
 
 /// The dead-letter topic of `group` for messages of `topic`: `<topic>.<group>.dlq`.
@@ -83,10 +88,10 @@ pub(crate) struct Epitaph<'a> {
 
 impl Epitaph<'_> {
     /// The copy of `message` for the dead-letter topic: its key, its exact bytes, its own headers in order, and behind
-    /// them ours. Those of an earlier death are replaced.
+    /// them ours. Those of an earlier death are replaced, but for the count of replays.
     pub(crate) fn copy(&self, message: &Message) -> Message {
         let mut headers = message.headers.clone();
-        headers.retain(|name| !name.starts_with(PREFIX));
+        headers.retain(|name| !name.starts_with(PREFIX) || name == REPLAYS);
         headers.extend(self.headers(message));
         self.carrying(message, headers)
     }

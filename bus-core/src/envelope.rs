@@ -1,178 +1,98 @@
-//! How an event's metadata lies on the wire: [CloudEvents 1.0], binary mode.
+//! How an event's metadata lies on the wire. Each topic has one envelope that is written; several are read.
 //!
-//! The payload is the event as its codec wrote it; every attribute is a header `ce_<name>` with a UTF-8 value, and
-//! `datacontenttype` is the header `content-type` ([Kafka binding]). Extensions of ours: `dataversion`,
-//! `correlationid`, `causationid`. An aggregate is the `subject`, as `kind/id`.
+//! | envelope | on the wire | read |
+//! |---|---|---|
+//! | [`CloudEvents`](Envelope::CloudEvents), the default | [CloudEvents 1.0] in binary mode: headers `ce_*`, `content-type`; the payload is the event | always |
+//! | [`CloudEventsStructured`](Envelope::CloudEventsStructured) | CloudEvents in structured mode: all of it in one JSON object, the event in `data` or `data_base64` | always, by its content type |
+//! | [`BuildingBlocks`](Envelope::BuildingBlocks) | the JSON envelope of Python's `building_blocks`: metadata beside `payload`, repeated in headers | on topics that say so |
+//! | [`Raw`](Envelope::Raw) | the event and nothing else | always: a message without a type is taken for what its handler takes |
+//!
+//! Extensions of ours to CloudEvents: `dataversion`, `correlationid`, `causationid`. An aggregate is the `subject`, as
+//! `kind/id`.
 //!
 //! [CloudEvents 1.0]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
-//! [Kafka binding]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
 
-use std::sync::Arc;
+mod building_blocks;
+mod cloud_events;
+mod structured;
 
 use bytes::{Bytes, BytesMut};
-use chrono::{DateTime, SecondsFormat, Utc};
 
-use crate::error::{Error, ErrorKind, Result, shown};
-use crate::event::{Aggregate, EventMeta};
+use crate::error::Result;
+use crate::event::EventMeta;
 use crate::headers::Headers;
 use crate::message::{Message, Origin};
-use crate::time::utc;
 
-/// The media type of the payload.
-pub const CONTENT_TYPE: &str = "content-type";
-/// The type of the event.
-pub const TYPE: &str = "ce_type";
-const SPEC_VERSION: &str = "ce_specversion";
-const ID: &str = "ce_id";
-const SOURCE: &str = "ce_source";
-const TIME: &str = "ce_time";
-const SUBJECT: &str = "ce_subject";
-const DATA_VERSION: &str = "ce_dataversion";
-const CORRELATION_ID: &str = "ce_correlationid";
-const CAUSATION_ID: &str = "ce_causationid";
+pub(crate) use cloud_events::version;
+pub use cloud_events::{CONTENT_TYPE, TYPE, event_type, read};
 
-/// The headers that say `meta`, for a payload of `content_type`.
+/// How a topic's events are wrapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Envelope {
+    /// CloudEvents 1.0, binary mode.
+    #[default]
+    CloudEvents,
+    /// CloudEvents 1.0, structured mode, as JSON.
+    CloudEventsStructured,
+    /// The JSON envelope of Python's `building_blocks`.
+    BuildingBlocks,
+    /// None: what is known of an event apart from its content is not written, and those who read it take it for what they
+    /// expect.
+    Raw,
+}
+
+/// What a message carries, where that lies in an envelope in its body.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) meta: EventMeta,
+    /// The version that it says.
+    pub(crate) version_given: Option<u32>,
+    /// The media type of `data`.
+    pub(crate) content_type: Option<String>,
+    /// The event, as its codec wrote it.
+    pub(crate) data: Option<Bytes>,
+}
+
+/// The headers of [`CloudEvents`](Envelope::CloudEvents) that say `meta`, for a payload of `content_type`.
 pub fn write(meta: &EventMeta, content_type: &str) -> Headers {
-    write_to(&mut BytesMut::new(), meta, content_type)
+    cloud_events::write(&mut BytesMut::new(), meta, content_type, &Headers::new())
 }
 
-/// [`write`], to the end of `buffer`, whose memory the headers share.
-pub(crate) fn write_to(buffer: &mut BytesMut, meta: &EventMeta, content_type: &str) -> Headers {
-    let time = meta.time.to_rfc3339_opts(SecondsFormat::Micros, true);
-    let version = meta.version.to_string();
-    let subject = meta.aggregate.as_ref().map(Aggregate::to_string);
-    let headers = [
-        (CONTENT_TYPE, Some(content_type)),
-        (SPEC_VERSION, Some("1.0")),
-        (ID, Some(&*meta.id)),
-        (TYPE, Some(&*meta.event_type)),
-        (SOURCE, Some(&*meta.source)),
-        (TIME, Some(&*time)),
-        (DATA_VERSION, Some(&*version)),
-        (SUBJECT, subject.as_deref()),
-        (CORRELATION_ID, meta.correlation_id.as_deref()),
-        (CAUSATION_ID, meta.causation_id.as_deref()),
-    ];
-    let said = headers.into_iter().filter_map(|(name, value)| Some((name, Some(value?.as_bytes()))));
-    Headers::pack(buffer, said)
-}
-
-/// The type that `message` says it has; `None` where it says nothing readable.
-pub fn event_type(message: &Message) -> Option<&str> {
-    message.headers.get_str(TYPE)
-}
-
-/// The version that `message` says its payload has; 1 where it does not say.
-///
-/// # Errors
-///
-/// [`Decode`](ErrorKind::Decode) for one that is no number: it cannot be known which shape the payload has.
-pub fn version(message: &Message) -> Result<u32> {
-    let Some(version) = message.headers.get_str(DATA_VERSION) else { return Ok(1) };
-    let unreadable = |_| Error::new(ErrorKind::Decode, format!("header `{DATA_VERSION}` is not a whole number from 1"));
-    version.parse().map_err(unreadable)
-}
-
-/// What `message` says about itself. Headers are data from outside: what is missing or unreadable is filled from the
-/// broker's own knowledge, and `expected_type` stands in where the type is not given.
-pub fn read(message: &Message, origin: &Origin, expected_type: &str) -> EventMeta {
-    let text = |name: &str| message.headers.get_str(name);
-    let owned = |name: &str| text(name).map(str::to_owned);
-    EventMeta {
-        id: owned(ID).unwrap_or_else(|| origin.to_string()),
-        time: text(TIME).and_then(|time| time.parse().ok()).unwrap_or_else(|| arrival_time(message)),
-        event_type: text(TYPE).unwrap_or(expected_type).to_owned().into(),
-        version: version(message).unwrap_or(1),
-        source: text(SOURCE).unwrap_or_default().into(),
-        aggregate: text(SUBJECT).and_then(Aggregate::parse),
-        correlation_id: owned(CORRELATION_ID),
-        causation_id: owned(CAUSATION_ID),
-    }
-}
-
-fn arrival_time(message: &Message) -> DateTime<Utc> {
-    message.timestamp.and_then(utc).unwrap_or_else(Utc::now)
-}
-
-/// `Ok` where the payload is of `content_type`, or does not say of which. Parameters (`; charset=utf-8`) and case do
-/// not count.
-pub fn check_content_type(message: &Message, content_type: &str) -> Result<()> {
-    let Some(value) = message.headers.get(CONTENT_TYPE) else {
-        return Ok(());
-    };
-    let given = std::str::from_utf8(value).unwrap_or("not UTF-8");
-    let essence = given.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case(content_type) {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Decode, format!("content type is `{}`, expected `{content_type}`", shown(essence))))
-}
-
-/// A message for `topic`.
-pub(crate) fn message(topic: Arc<str>, key: Option<String>, payload: Bytes, headers: Headers) -> Message {
-    Message { key: key.map(Bytes::from), payload: Some(payload), headers, ..Message::tombstone(topic) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn origin() -> Origin {
-        Origin { topic: "users".into(), partition: Some(3), offset: Some(42) }
+impl Envelope {
+    /// The body and the headers of an event, `more` headers behind its own. `buffer` is the memory that they share.
+    pub(crate) fn seal(
+        self,
+        meta: &EventMeta,
+        content_type: &str,
+        payload: Bytes,
+        more: &Headers,
+        buffer: &mut BytesMut,
+    ) -> Result<(Bytes, Headers)> {
+        let (body, own) = match self {
+            Self::CloudEvents => return Ok((payload, cloud_events::write(buffer, meta, content_type, more))),
+            Self::Raw => return Ok((payload, more.clone())),
+            Self::CloudEventsStructured => structured::seal(meta, content_type, &payload, buffer)?,
+            Self::BuildingBlocks => building_blocks::seal(meta, content_type, &payload, buffer)?,
+        };
+        let headers = if more.is_empty() { own } else { own.into_iter().chain(more.clone()).collect() };
+        Ok((body, headers))
     }
 
-    fn meta() -> EventMeta {
-        EventMeta {
-            id: "0190".into(),
-            time: "2026-11-24T10:00:00.123456Z".parse().expect("a time"),
-            event_type: "user.registered".into(),
-            version: 2,
-            source: "user-service".into(),
-            aggregate: Some(Aggregate::new("user", "a/b")),
-            correlation_id: Some("c".into()),
-            causation_id: Some("d".into()),
+    /// What lies in the body of `message`, where it is an envelope; `None` where the body is the event itself. `also` is what
+    /// the topic reads beside CloudEvents.
+    pub(crate) fn open(
+        message: &Message,
+        origin: impl FnOnce() -> Origin,
+        also: Option<Self>,
+    ) -> Result<Option<Opened>> {
+        if structured::is(message) {
+            return structured::open(message, &origin()).map(Some);
         }
-    }
-
-    #[test]
-    fn what_is_written_is_read_back() {
-        let message = message("users".into(), None, Bytes::new(), write(&meta(), "application/json"));
-        assert_eq!(read(&message, &origin(), "x"), meta());
-    }
-
-    #[test]
-    fn the_headers_are_those_of_the_cloudevents_kafka_binding() {
-        let headers = write(&meta(), "application/json");
-        let shown: Vec<_> = headers.iter().collect();
-        assert_eq!(
-            shown,
-            [
-                ("content-type", Some(&b"application/json"[..])),
-                ("ce_specversion", Some(b"1.0")),
-                ("ce_id", Some(b"0190")),
-                ("ce_type", Some(b"user.registered")),
-                ("ce_source", Some(b"user-service")),
-                ("ce_time", Some(b"2026-11-24T10:00:00.123456Z")),
-                ("ce_dataversion", Some(b"2")),
-                ("ce_subject", Some(b"user/a/b")),
-                ("ce_correlationid", Some(b"c")),
-                ("ce_causationid", Some(b"d")),
-            ]
-        );
-    }
-
-    #[test]
-    fn a_message_without_our_headers_is_known_by_its_origin() {
-        let meta = read(&Message::new("users", "{}"), &origin(), "user.registered");
-        assert_eq!((&*meta.id, &*meta.event_type, meta.version), ("users[3]@42", "user.registered", 1));
-    }
-
-    #[test]
-    fn a_foreign_content_type_is_named_and_parameters_do_not_count() {
-        let of = |value: &'static str| Message::new("users", "{}").header(CONTENT_TYPE, value);
-        assert!(check_content_type(&of("Application/JSON; charset=utf-8"), "application/json").is_ok());
-        assert!(check_content_type(&Message::new("users", "{}"), "application/json").is_ok());
-        let error = check_content_type(&of("text/xml"), "application/json").expect_err("foreign");
-        assert_eq!(error.to_string(), "content type is `text/xml`, expected `application/json`");
+        let headed = message.headers.get(TYPE).is_some();
+        match also {
+            Some(Self::BuildingBlocks) if !headed => building_blocks::open(message, &origin()).map(Some),
+            _ => Ok(None),
+        }
     }
 }

@@ -92,6 +92,12 @@ impl Error {
         self
     }
 
+    /// The same in words, for another one that fails by the same cause.
+    pub(crate) fn copy(&self) -> Self {
+        let Inner { kind, message, help, .. } = &*self.0;
+        Self(Box::new(Inner { kind: *kind, message: message.clone(), help: help.clone(), source: None }))
+    }
+
     /// What kind of failure this is.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

@@ -1,5 +1,7 @@
 //! Typed events and what is known about each of them.
 
+mod outgoing;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -12,6 +14,8 @@ use uuid::Uuid;
 
 use crate::codec::Encoded;
 use crate::error::{Error, ErrorKind, Result, shown};
+
+pub use outgoing::Outgoing;
 
 /// A fact that one service tells others.
 ///
@@ -43,7 +47,8 @@ pub trait IntegrationEvent: Serialize + DeserializeOwned + Send + Sync + 'static
     /// that names both. Only its own unless said.
     const ACCEPTS: RangeInclusive<u32> = Self::VERSION..=Self::VERSION;
 
-    /// The topic it goes to; `None` means [`default_topic`] of its type.
+    /// The topic it goes to. `None` leaves that to the bus: `integration-events.<type in snake case>`, unless its
+    /// [`TopicNaming`](crate::routing::TopicNaming) says something else.
     const TOPIC: Option<&'static str> = None;
 
     /// The service it comes from, where that is not the one that publishes it.
@@ -93,9 +98,9 @@ pub trait IntegrationEvent: Serialize + DeserializeOwned + Send + Sync + 'static
         older.decode()
     }
 
-    /// The topic it goes to.
-    fn topic() -> Arc<str> {
-        Self::TOPIC.map_or_else(|| default_topic(Self::TYPE), Arc::from)
+    /// [`TOPIC`](Self::TOPIC), for one that is known only when the program runs. It must not change while it does.
+    fn topic() -> Option<Arc<str>> {
+        Self::TOPIC.map(Arc::from)
     }
 }
 
@@ -124,10 +129,9 @@ impl<E: IntegrationEvent, P: fmt::Display> Upcast<E> for std::result::Result<E, 
     }
 }
 
-/// `integration-events.<type in snake case>`: `user.registered` and `UserRegistered` both give
-/// `integration-events.user_registered`.
-pub fn default_topic(event_type: &str) -> Arc<str> {
-    let mut topic = String::from("integration-events.");
+/// A type in snake case: `user.registered` and `UserRegistered` both give `user_registered`.
+pub(crate) fn snake_case(event_type: &str) -> String {
+    let mut topic = String::new();
     let mut boundary = true;
     for c in event_type.chars() {
         if !c.is_ascii_alphanumeric() {
@@ -143,7 +147,7 @@ pub fn default_topic(event_type: &str) -> Arc<str> {
         topic.push(c.to_ascii_lowercase());
         boundary = c.is_ascii_uppercase();
     }
-    topic.trim_end_matches('_').into()
+    topic.trim_end_matches('_').to_owned()
 }
 
 /// The thing an event is about. On the wire it is one string, `kind/id`.
@@ -221,55 +225,6 @@ impl EventMeta {
     }
 }
 
-/// An event with what its publisher wants said about it.
-///
-/// `bus.publish(event)` is enough mostly; `bus.publish(Outgoing::new(event).caused_by(&meta))` links it to what led to it.
-#[derive(Debug, Clone)]
-pub struct Outgoing<E> {
-    pub(crate) event: E,
-    pub(crate) id: Option<String>,
-    pub(crate) correlation_id: Option<String>,
-    pub(crate) causation_id: Option<String>,
-}
-
-impl<E: IntegrationEvent> Outgoing<E> {
-    /// The event, nothing else said.
-    pub fn new(event: E) -> Self {
-        Self { event, id: None, correlation_id: None, causation_id: None }
-    }
-
-    /// With an id of the publisher's own, for one that must be able to publish the same event again.
-    #[must_use]
-    pub fn id(mut self, id: impl Into<String>) -> Self {
-        self.id = Some(id.into());
-        self
-    }
-
-    /// As part of this conversation.
-    #[must_use]
-    pub fn correlation_id(mut self, id: impl Into<String>) -> Self {
-        self.correlation_id = Some(id.into());
-        self
-    }
-
-    /// As a consequence of the event of `meta`: its id becomes the causation, its conversation goes on; an event
-    /// without one begins it by its own id.
-    #[must_use]
-    pub fn caused_by(mut self, meta: &EventMeta) -> Self {
-        self.causation_id = Some(meta.id.clone());
-        self.correlation_id = Some(meta.conversation().to_owned());
-        self
-    }
-
-    pub(crate) fn meta(&self, source: &Arc<str>) -> EventMeta {
-        let mut meta = EventMeta::of(&self.event, Arc::clone(source));
-        meta.id = self.id.clone().unwrap_or(meta.id);
-        meta.correlation_id.clone_from(&self.correlation_id);
-        meta.causation_id.clone_from(&self.causation_id);
-        meta
-    }
-}
-
 /// What can be published: an event, or an [`Outgoing`] around it.
 pub trait Publishable: Send {
     /// The event in it.
@@ -297,9 +252,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_topic_is_the_type_in_snake_case() {
+    fn types_are_told_apart_by_words_however_they_are_written() {
         for event_type in ["user.registered", "UserRegistered", "user-registered", "User.Registered"] {
-            assert_eq!(&*default_topic(event_type), "integration-events.user_registered", "{event_type}");
+            assert_eq!(snake_case(event_type), "user_registered", "{event_type}");
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod headers;
 pub mod layer;
 pub mod message;
 pub mod retry;
+pub mod routing;
 pub mod settle;
 mod time;
 pub mod transport;

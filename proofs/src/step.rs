@@ -52,8 +52,8 @@ impl IntegrationEvent for Step {
         Some(key_name(self.key))
     }
 
-    fn topic() -> Arc<str> {
-        TOPIC.get().cloned().unwrap_or_else(|| "proof.step".into())
+    fn topic() -> Option<Arc<str>> {
+        Some(TOPIC.get().cloned().unwrap_or_else(|| "proof.step".into()))
     }
 }
 
@@ -82,7 +82,7 @@ impl Step {
     }
 
     fn message_of(&self, topic: &Arc<str>, payload: impl Into<Bytes>) -> Message {
-        let headers = gulo::envelope::write(&EventMeta::of(self, "prove"), gulo::codec::JSON);
+        let headers = gulo::envelope::write(&EventMeta::of(self, "prove"), "application/json");
         Message { headers, ..Message::new(Arc::clone(topic), payload).key(key_name(self.key)) }
     }
 }

@@ -42,8 +42,8 @@ impl IntegrationEvent for Step {
         Some(self.order.to_string())
     }
 
-    fn topic() -> Arc<str> {
-        TOPIC.with(|topic| topic.get().cloned()).expect("the thread of a case")
+    fn topic() -> Option<Arc<str>> {
+        Some(TOPIC.with(|topic| topic.get().cloned()).expect("the thread of a case"))
     }
 }
 

@@ -69,7 +69,7 @@ pub(crate) async fn send(topic: &str, count: u64) -> Result<Sample, Failure> {
 
 /// Batches of events: JSON with our envelope.
 pub(crate) async fn publish(count: u64, config: KafkaConfig) -> Result<Sample, Failure> {
-    let bus = publishing_bus(&Order::topic(), config).await?;
+    let bus = publishing_bus(&Order::topic().unwrap_or_default(), config).await?;
     let known: Vec<Order> = orders(WINDOW as u64).collect();
     let order = |number: u64| known[number as usize % known.len()].clone();
     let sample = in_batches(count, |numbers| bus.publish_all(numbers.map(order))).await?;

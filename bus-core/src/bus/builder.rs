@@ -1,6 +1,8 @@
 //! From a description to a running bus: everything that can be known to be wrong is said at `start()`.
 
 mod check;
+mod groups;
+mod topic;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,6 +10,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::bus::destinations::Destinations;
+use crate::bus::format::Formats;
 use crate::bus::health::{Board, Monitor, Watchdog, stamped};
 use crate::bus::limits::Limits;
 use crate::bus::process::{Processor, Routes};
@@ -18,9 +22,12 @@ use crate::bus::subscription::Subscription;
 use crate::bus::{Bus, Running};
 use crate::error::{Error, ErrorKind, Result};
 use crate::handler::StateMap;
-use crate::transport::{
-    Capability, GroupSpec, Source, SubscribeSpec, TopicSpec, Topics, Topology, TopologyMode, Transport,
-};
+use crate::layer::Layer;
+use crate::routing::{PartitionKey, TopicNaming};
+use crate::transport::{Capability, GroupSpec, Source, TopicSpec, Topology, TopologyMode, Transport};
+
+use groups::Group;
+pub use topic::TopicSettings;
 
 /// Describes a bus; [`start`](Self::start) connects it.
 #[must_use = "a bus is only running after `start()`"]
@@ -33,37 +40,9 @@ pub struct BusBuilder {
     states: StateMap,
     limits: Limits,
     required: Vec<Capability>,
-}
-
-/// How a topic is made where it does not exist. One that exists is left as it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TopicSettings {
-    partitions: Option<u32>,
-    replication: Option<u16>,
-    settings: Vec<(String, String)>,
-}
-
-impl TopicSettings {
-    /// With this many partitions; the broker's default unless said.
-    #[must_use]
-    pub fn partitions(mut self, partitions: u32) -> Self {
-        self.partitions = Some(partitions);
-        self
-    }
-
-    /// With this many replicas; the broker's default unless said.
-    #[must_use]
-    pub fn replication(mut self, replicas: u16) -> Self {
-        self.replication = Some(replicas);
-        self
-    }
-
-    /// With a setting in the broker's own words: `retention.ms`, ..
-    #[must_use]
-    pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.settings.push((name.into(), value.into()));
-        self
-    }
+    naming: TopicNaming,
+    keys: PartitionKey,
+    layers: Vec<Arc<dyn Layer>>,
 }
 
 impl BusBuilder {
@@ -77,6 +56,9 @@ impl BusBuilder {
             states: StateMap::default(),
             limits: Limits::default(),
             required: Vec::new(),
+            naming: TopicNaming::default(),
+            keys: PartitionKey::default(),
+            layers: Vec::new(),
         }
     }
 
@@ -91,10 +73,31 @@ impl BusBuilder {
         self
     }
 
-    /// Names a topic that the bus uses, so that it is made or checked at `start()`. Needed for topics that are only
-    /// published to; those of handlers and of dead letters are known.
+    /// Says of a topic how it is made where it does not exist, and how events lie in it; it is made or checked at `start()`.
+    /// Needed for topics that are only published to; those of handlers and of dead letters are known. Called again for the
+    /// same topic, it goes on from what was said.
     pub fn topic(mut self, name: impl Into<Arc<str>>, settings: impl FnOnce(TopicSettings) -> TopicSettings) -> Self {
-        self.topics.insert(name.into(), settings(TopicSettings::default()));
+        let known = self.topics.entry(name.into()).or_default();
+        *known = settings(std::mem::take(known));
+        self
+    }
+
+    /// What topics are called on the broker. As in the program unless said.
+    pub fn topic_naming(mut self, naming: TopicNaming) -> Self {
+        self.naming = naming;
+        self
+    }
+
+    /// What the keys of events are. Their own unless said.
+    pub fn partition_key(mut self, key: PartitionKey) -> Self {
+        self.keys = key;
+        self
+    }
+
+    /// Puts a layer around every call of every group's handlers, outside of the layers of the group; the first one is the
+    /// outermost.
+    pub fn layer(mut self, layer: impl Layer) -> Self {
+        self.layers.push(Arc::new(layer));
         self
     }
 
@@ -135,27 +138,41 @@ impl BusBuilder {
     /// [`Config`](ErrorKind::Config) for what contradicts itself, [`Unsupported`](ErrorKind::Unsupported) naming the
     /// capability that the transport lacks, [`Missing`](ErrorKind::Missing) naming all topics that are, and what the
     /// transport says when it cannot connect. Nothing runs after an error.
-    pub async fn start(self) -> Result<Bus> {
+    pub async fn start(mut self) -> Result<Bus> {
         let transport = check::transport(self.transport.as_ref())?;
         check::subscriptions(&self.subscriptions, &self.states)?;
-        check::capabilities(&*transport, &self.required, &self.subscriptions)?;
-        transport.ensure(&self.needed()).await.map_err(|error| match error.kind() {
+        let subscriptions = std::mem::take(&mut self.subscriptions).into_iter();
+        let groups =
+            subscriptions.map(|subscription| Group::resolve(subscription, &self.naming)).collect::<Result<Vec<_>>>()?;
+        check::handlers(&groups)?;
+        check::capabilities(&*transport, &self.required, &groups)?;
+        let topics = self.topics_on_broker();
+        transport.ensure(&self.needed(&topics, &groups)).await.map_err(|error| match error.kind() {
             ErrorKind::Missing => error.help("make them, or let the bus do it with `.topology(TopologyMode::Create)`"),
             _ => error,
         })?;
         let publisher = transport.publisher().await?;
-        let mut opened: Vec<(Subscription, SubscribeSpec, Box<dyn Source>)> = Vec::new();
-        for subscription in self.subscriptions {
-            let spec = spec_of(&subscription);
-            let source = transport.subscribe(spec.clone()).await;
-            let source = source.map_err(|error| error.context(format_args!("group {}", subscription.group)))?;
-            tracing::info!(group = %subscription.group, topics = ?subscription.topics(), "subscribed");
-            opened.push((subscription, spec, source));
+        let mut opened: Vec<(Group, Box<dyn Source>)> = Vec::new();
+        for group in groups {
+            let source = transport.subscribe(group.spec()).await;
+            let name = &group.subscription.group;
+            let source = source.map_err(|error| error.context(format_args!("group {name}")))?;
+            tracing::info!(group = %name, topics = ?group.topics(), "subscribed");
+            opened.push((group, source));
         }
         let (stop, stopping) = watch::channel(None);
-        let publishing = Arc::new(Publishing { source: self.service, limits: self.limits, publisher });
-        let states = Arc::new(self.states);
-        let launch = Launch { transport: &transport, states: &states, publishing: &publishing, stopping };
+        let formats: Arc<Formats> = Arc::new(topics.into_iter().map(|(name, topic)| (name, topic.format)).collect());
+        let destinations = Destinations::new(self.naming, self.keys, Arc::clone(&formats));
+        let publishing = Arc::new(Publishing { source: self.service, limits: self.limits, destinations, publisher });
+        let launch = Launch {
+            transport: &transport,
+            states: &Arc::new(self.states),
+            publishing: &publishing,
+            formats: &formats,
+            layers: &self.layers,
+            makes_topics: self.topology == TopologyMode::Create,
+            stopping,
+        };
         let subscriptions: Vec<Running> = opened.into_iter().map(|opened| launch.spawn(opened)).collect();
         let groups = subscriptions.iter().map(Running::to_look_at).collect();
         let monitor = Monitor { transport, groups };
@@ -163,41 +180,21 @@ impl BusBuilder {
         Ok(Bus { publishing, stop, subscriptions, monitor, _watchdog: watchdog, shut_down: false })
     }
 
-    fn needed(&self) -> Topology {
-        let mut names: BTreeSet<Arc<str>> = self.topics.keys().cloned().collect();
-        let mut groups = Vec::new();
-        for subscription in &self.subscriptions {
-            let topics = subscription.topics();
-            names.extend(topics.iter().cloned());
-            groups.push(GroupSpec { group: Arc::clone(&subscription.group), topics: Topics::Named(topics) });
-        }
-        let mut topics: Vec<_> = names.into_iter().map(|name| self.topic_spec(name)).collect();
-        topics.extend(self.dead_letter_topics());
-        Topology { mode: self.topology, topics, groups }
+    fn topics_on_broker(&self) -> BTreeMap<Arc<str>, TopicSettings> {
+        self.topics.iter().map(|(name, settings)| (self.naming.name(name), settings.clone())).collect()
     }
 
-    /// Each kept: nobody reads them until somebody looks.
-    fn dead_letter_topics(&self) -> impl Iterator<Item = TopicSpec> {
-        let of_group = |subscription: &Subscription| {
-            let (group, policy) = (Arc::clone(&subscription.group), subscription.dead_letter.clone());
-            subscription.topics().into_iter().filter_map(move |topic| policy.topic_for(&topic, &group))
-        };
-        self.subscriptions.iter().flat_map(of_group).map(|name| TopicSpec { keep: true, ..self.topic_spec(name) })
-    }
-
-    fn topic_spec(&self, name: Arc<str>) -> TopicSpec {
-        let TopicSettings { partitions, replication, settings } = self.topics.get(&name).cloned().unwrap_or_default();
-        TopicSpec { name, partitions, replication, keep: false, settings }
-    }
-}
-
-fn spec_of(subscription: &Subscription) -> SubscribeSpec {
-    let usual = SubscribeSpec::group(Arc::clone(&subscription.group), subscription.topics());
-    SubscribeSpec {
-        start: subscription.start,
-        commit: subscription.commit,
-        window: subscription.window.unwrap_or(usual.window),
-        ..usual
+    fn needed(&self, topics: &BTreeMap<Arc<str>, TopicSettings>, groups: &[Group]) -> Topology {
+        let read = groups.iter().flat_map(|group| group.names.iter().cloned());
+        let names: BTreeSet<Arc<str>> = topics.keys().cloned().chain(read).collect();
+        let spec = |name: Arc<str>| topics.get(&name).cloned().unwrap_or_default().spec(name);
+        // Each kept: nobody reads them until somebody looks.
+        let letters =
+            groups.iter().flat_map(Group::dead_letter_topics).map(|name| TopicSpec { keep: true, ..spec(name) });
+        let topics = names.into_iter().map(spec).chain(letters).collect();
+        let of_group =
+            |group: &Group| GroupSpec { group: Arc::clone(&group.subscription.group), topics: group.topics() };
+        Topology { mode: self.topology, topics, groups: groups.iter().map(of_group).collect() }
     }
 }
 
@@ -206,23 +203,31 @@ struct Launch<'a> {
     transport: &'a Arc<dyn Transport>,
     states: &'a Arc<StateMap>,
     publishing: &'a Arc<Publishing>,
+    formats: &'a Arc<Formats>,
+    layers: &'a [Arc<dyn Layer>],
+    makes_topics: bool,
     stopping: watch::Receiver<Option<Stop>>,
 }
 
 impl Launch<'_> {
-    fn spawn(&self, (subscription, spec, source): (Subscription, SubscribeSpec, Box<dyn Source>)) -> Running {
+    fn spawn(&self, (group, source): (Group, Box<dyn Source>)) -> Running {
+        let spec = group.spec();
+        // Those of topics that a pattern finds are not known before.
+        let makes_letter_topics = self.makes_topics && !group.patterns().is_empty();
+        let Group { subscription, routed, .. } = group;
         let gauge = Arc::new(Gauge::new(Board::new(subscription.stall_after)));
         let pace = (subscription.concurrency, subscription.capacity());
         let processor = Arc::new(Processor {
             group: Arc::clone(&subscription.group),
-            routes: Routes::new(&subscription.handlers),
-            layers: subscription.layers,
+            routes: Routes::new(routed, self.formats),
+            layers: self.layers.iter().cloned().chain(subscription.layers).collect(),
             retry: subscription.retry,
             dead_letter: subscription.dead_letter,
             unhandled: subscription.unhandled,
             states: Arc::clone(self.states),
             publish: Publish(Arc::clone(self.publishing)),
             publisher: Arc::clone(&self.publishing.publisher),
+            letter_topics: makes_letter_topics.then(|| Arc::clone(self.transport)),
             gauge: Arc::clone(&gauge),
         });
         let runner = Runner::new(Arc::clone(self.transport), spec, processor, pace, self.stopping.clone(), source);

@@ -6,6 +6,7 @@
 mod attempt;
 mod parked;
 mod routes;
+mod several;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,21 +18,24 @@ use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
+use crate::bus::format::TopicFormat;
 use crate::bus::publishing::Publish;
 use crate::bus::report::Gauge;
 use crate::bus::subscription::Unhandled;
-use crate::dead_letter::{DeadLetter, Epitaph, Reason, To, topic_name};
+use crate::dead_letter::{self, DeadLetter, Epitaph, Reason, To, topic_name};
 use crate::error::{Error, ErrorKind, shown};
 use crate::handler::{HandlerError, HandlerResult, Received, StateMap, Undecodable, handling};
 use crate::layer::Layer;
 use crate::message::{Message, Origin};
 use crate::retry::{Decision, Retry};
 use crate::settle::Token;
-use crate::transport::{Delivery, Failed, Outcome, Publisher, Unsent};
+use crate::transport::{Delivery, Failed, Outcome, Publisher, TopicSpec, Topology, TopologyMode, Transport, Unsent};
 
 pub(crate) use attempt::Attempt;
+use attempt::This;
 use routes::Route;
-pub(crate) use routes::Routes;
+pub(crate) use routes::{Recipients, Routes};
+use several::Parts;
 
 /// Waits between attempts to get a dead letter confirmed.
 const DEAD_LETTER_BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
@@ -48,6 +52,8 @@ pub(crate) struct Processor {
     /// For handlers; dead letters go straight to the publisher.
     pub(crate) publish: Publish,
     pub(crate) publisher: Arc<dyn Publisher>,
+    /// Makes topics for dead letters, where they are not known before.
+    pub(crate) letter_topics: Option<Arc<dyn Transport>>,
     pub(crate) gauge: Arc<Gauge>,
 }
 
@@ -56,6 +62,8 @@ pub(crate) struct Processor {
 pub(crate) struct Work {
     pub(crate) received: Received,
     attempts: u32,
+    /// How far each of its handlers is, where there are several.
+    parts: Option<Box<Parts>>,
     /// Nothing of it is there while all goes well.
     failing: Option<Box<Failing>>,
 }
@@ -72,7 +80,7 @@ struct Failing {
 
 impl Work {
     pub(crate) const fn new(delivery: Delivery) -> Self {
-        Self { received: Received::new(delivery), attempts: 0, failing: None }
+        Self { received: Received::new(delivery), attempts: 0, parts: None, failing: None }
     }
 
     pub(crate) const fn token(&self) -> Token {
@@ -131,28 +139,52 @@ impl Processor {
 
     /// Goes on with an attempt.
     pub(crate) fn poll(&self, work: &mut Work, attempt: &mut Attempt, cx: &mut Context<'_>) -> Poll<Turn> {
-        let polled = handling(&work.received, || attempt.poll(cx));
-        polled.map(|result| {
-            let ended = catch_unwind(AssertUnwindSafe(|| self.conclude(work, attempt.handler, result)));
+        let Work { received, attempts, parts, .. } = &mut *work;
+        let this = This { processor: self, received, attempt: *attempts + 1 };
+        let polled = handling(received, || attempt.poll(this, parts, cx));
+        polled.map(|(handler, result)| {
+            let ended = catch_unwind(AssertUnwindSafe(|| self.conclude(work, handler, result)));
             ended.unwrap_or_else(|panic| self.condemn_panicked(work, panic))
         })
     }
 
-    /// The group's handler, called; or where there is none for it, what becomes of the message.
+    /// The group's handlers, the first one called; or where there is none for it, what becomes of the message.
     fn call(&self, work: &mut Work) -> Result<Turn, Attempt> {
-        let death = match self.routes.find(&work.received.delivery.message) {
+        if self.is_for_others(&work.received.delivery.message) {
+            return Ok(self.skip());
+        }
+        // A message of a topic that is not this group's: none of its handlers reads it.
+        let Some(handlers) = self.routes.of(&work.received.delivery.message.topic) else { return Ok(self.skip()) };
+        let death = match handlers.route(&mut work.received) {
             Route::Skip => return Ok(self.skip()),
             Route::Unhandled(error) if self.unhandled == Unhandled::Skip => {
                 tracing::debug!(group = %self.group, origin = %work.origin(), "skipped: {error}");
                 return Ok(self.skip());
             }
             Route::Unhandled(error) | Route::Unknown(error) => Undecodable(error),
-            Route::To(handler) => match Attempt::begin(self, &**handler, work) {
+            Route::To(recipients) => match self.attempt(work, recipients, &handlers.format) {
                 Ok(attempt) => return Err(attempt),
                 Err(undecodable) => undecodable,
             },
         };
         Ok(self.condemn(work, Reason::Undecodable, death.0))
+    }
+
+    fn attempt(
+        &self,
+        work: &mut Work,
+        recipients: &Recipients,
+        format: &Arc<TopicFormat>,
+    ) -> Result<Attempt, Undecodable> {
+        let event_type = recipients.first().and_then(|handler| handler.event_type());
+        work.received.is_taken_for(event_type.unwrap_or_default());
+        let this = This { processor: self, received: &work.received, attempt: work.attempts + 1 };
+        Attempt::begin(this, recipients, format, &mut work.parts)
+    }
+
+    /// A dead letter of another group that was published again, for that group.
+    fn is_for_others(&self, message: &Message) -> bool {
+        message.headers.get(dead_letter::REPLAYED_FOR).is_some_and(|group| group != self.group.as_bytes())
     }
 
     fn skip(&self) -> Turn {
@@ -161,7 +193,7 @@ impl Processor {
     }
 
     /// What follows from an attempt that is over.
-    fn conclude(&self, work: &mut Work, handler: &'static str, result: HandlerResult) -> Turn {
+    fn conclude(&self, work: &mut Work, handler: &str, result: HandlerResult) -> Turn {
         work.attempts += 1;
         if work.attempts > 1 {
             self.gauge.retried();
@@ -257,7 +289,12 @@ impl Processor {
 
     async fn take_letter(&self, letter: &Message) -> Result<(), Refusal> {
         match &self.dead_letter.to {
-            To::Topic(_) => self.publisher.publish(vec![letter.clone()]).await.map_err(|unsent| Refusal::of(&unsent)),
+            To::Topic(_) => match self.publisher.publish(vec![letter.clone()]).await {
+                Err(unsent) if self.can_make_topic_for(&unsent).await => {
+                    self.publisher.publish(vec![letter.clone()]).await.map_err(|unsent| Refusal::of(&unsent))
+                }
+                taken => taken.map_err(|unsent| Refusal::of(&unsent)),
+            },
             To::Discard => Ok(()),
             To::Custom(taker) => {
                 let taken = AssertUnwindSafe(async { taker(letter.clone()).await }).catch_unwind().await;
@@ -269,6 +306,17 @@ impl Processor {
                 })
             }
         }
+    }
+
+    /// Makes the topic of a dead letter where it is missing and was not known at `start()`.
+    async fn can_make_topic_for(&self, unsent: &Unsent) -> bool {
+        let (Some(transport), Some(failed)) = (&self.letter_topics, unsent.failed.first()) else { return false };
+        if failed.error.kind() != ErrorKind::Missing {
+            return false;
+        }
+        let topic = TopicSpec { keep: true, ..TopicSpec::new(Arc::clone(&failed.message.topic)) };
+        let topology = Topology { mode: TopologyMode::Create, topics: vec![topic], groups: Vec::new() };
+        transport.ensure(&topology).await.is_ok()
     }
 
     fn log_failure(&self, handler: &str, work: &Work, failure: &HandlerError, decision: Decision) {

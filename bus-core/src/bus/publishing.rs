@@ -3,14 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
+use crate::bus::destinations::{Destination, Destinations};
 use crate::bus::limits::Limits;
-use crate::codec::AnyCodec;
-use crate::envelope;
-use crate::error::{Error, ErrorKind};
-use crate::event::{IntegrationEvent, Outgoing, Publishable};
+use crate::dead_letter;
+use crate::error::{Error, ErrorKind, Result as BusResult, shown};
+use crate::event::{EventMeta, IntegrationEvent, Outgoing, Publishable};
 use crate::handler::handled;
+use crate::headers::Headers;
 use crate::message::Message;
 use crate::transport::{Failed, Outcome, Publisher, Unsent};
 
@@ -62,15 +63,19 @@ impl fmt::Debug for Publish {
 pub(crate) struct Publishing {
     pub(crate) source: Arc<str>,
     pub(crate) limits: Limits,
+    pub(crate) destinations: Destinations,
     pub(crate) publisher: Arc<dyn Publisher>,
 }
 
 impl Publishing {
     /// Publishes all of `events` in one batch, or nothing of it where one does not encode.
     pub(crate) async fn publish<P: Publishable>(&self, events: impl IntoIterator<Item = P>) -> Result<(), Unsent> {
-        let events = events.into_iter();
-        let topic = P::Event::topic();
-        let encoded: Vec<_> = events.map(|event| self.encode(&event.into_outgoing(), &topic)).collect();
+        let to = self.destinations.of::<P::Event>();
+        let encode = |event: P| self.encode(&event.into_outgoing(), &to);
+        self.publish_encoded(events.into_iter().map(encode).collect()).await
+    }
+
+    pub(crate) async fn publish_encoded(&self, encoded: Vec<Encoded>) -> Result<(), Unsent> {
         if encoded.iter().any(|(_, refused)| refused.is_some()) {
             return Err(withheld(encoded));
         }
@@ -101,7 +106,26 @@ impl Publishing {
         withheld(messages.into_iter().enumerate().map(check).collect())
     }
 
-    fn encode<E: IntegrationEvent>(&self, outgoing: &Outgoing<E>, topic: &Arc<str>) -> Encoded {
+    pub(crate) fn encode<E: IntegrationEvent>(&self, outgoing: &Outgoing<E>, to: &BusResult<Destination>) -> Encoded {
+        let other = outgoing.other_topic().map(|topic| Ok(self.destinations.called(topic)));
+        match (other.as_ref().unwrap_or(to), outgoing.event.key()) {
+            (Err(error), _) => (Message::tombstone(""), Some(error.copy())),
+            (Ok(to), key) => match self.message(outgoing, to, key) {
+                Err(error) => (Message::tombstone(Arc::clone(&to.topic)), Some(error)),
+                Ok((message, meta)) => {
+                    let refused = self.limits.check(&message).and_then(|()| self.limits.check_meta(&meta)).err();
+                    (message, refused)
+                }
+            },
+        }
+    }
+
+    fn message<E: IntegrationEvent>(
+        &self,
+        outgoing: &Outgoing<E>,
+        to: &Destination,
+        key: Option<String>,
+    ) -> BusResult<(Message, EventMeta)> {
         // One allocation for all of an event. Not for many: who handles them on another core would contend for its count.
         let mut buffer = BytesMut::with_capacity(EVENT_BYTES);
         let mut meta = outgoing.meta(&self.source);
@@ -109,21 +133,25 @@ impl Publishing {
         if let Some(cause) = handled() {
             meta.caused_by(&cause);
         }
-        let key = outgoing.event.key();
-        match AnyCodec::JSON.encode(&outgoing.event, &mut buffer) {
-            Err(error) => (Message::tombstone(Arc::clone(topic)), Some(error)),
-            Ok(payload) => {
-                let message = envelope::message(
-                    Arc::clone(topic),
-                    key,
-                    payload,
-                    envelope::write_to(&mut buffer, &meta, AnyCodec::JSON.content_type()),
-                );
-                let refused = self.limits.check(&message).and_then(|()| self.limits.check_meta(&meta)).err();
-                (message, refused)
-            }
-        }
+        let Destination { topic, format } = to;
+        let payload = format.codec.encode(&outgoing.event, &mut buffer)?;
+        let (content_type, more) = (format.codec.content_type(), outgoing.headers());
+        let (payload, headers) = format.envelope.seal(&meta, content_type, payload, more, &mut buffer)?;
+        check_headers(more, &headers)?;
+        let key = outgoing.key_or(|| self.destinations.key(&meta, key)).map(Bytes::from);
+        let send = outgoing.wishes();
+        let message = Message { topic: Arc::clone(topic), key, payload: Some(payload), headers, timestamp: None, send };
+        Ok((message, meta))
     }
+}
+
+/// Headers of the publisher's own: what the envelope says goes by other ways.
+fn check_headers(own: &Headers, all: &Headers) -> BusResult<()> {
+    let taken =
+        |name: &str| name.starts_with(dead_letter::PREFIX) || all.get_all(name).count() > own.get_all(name).count();
+    let Some((name, _)) = own.iter().find(|(name, _)| taken(name)) else { return Ok(()) };
+    let problem = format!("header `{}` is written by the bus itself", shown(name));
+    Err(Error::new(ErrorKind::Refused, problem).help("give yours another name, or use the methods of `Outgoing`"))
 }
 
 /// A transport does not know the builder, which is what an application has.
@@ -139,7 +167,7 @@ fn in_our_words(mut unsent: Unsent) -> Unsent {
 }
 
 /// A message, and why it cannot be sent.
-type Encoded = (Message, Option<Error>);
+pub(crate) type Encoded = (Message, Option<Error>);
 
 /// A batch of which something cannot be sent, and so nothing was: half of a batch is seldom what was meant.
 fn withheld(encoded: Vec<Encoded>) -> Unsent {

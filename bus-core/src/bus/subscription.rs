@@ -1,9 +1,11 @@
 //! What an application says about one group of handlers.
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::bus::registered::{Place, Registered};
 use crate::config::ServiceConfig;
 use crate::dead_letter::DeadLetter;
 use crate::dispatch::Concurrency;
@@ -11,6 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::handler::{self, ErasedHandler, Handler, RawHandler};
 use crate::layer::{Layer, TimeOut};
 use crate::retry::Retry;
+use crate::routing::TopicSelector;
 use crate::transport::{CommitPolicy, Position};
 
 /// A consumer group and its handlers.
@@ -21,7 +24,9 @@ use crate::transport::{CommitPolicy, Position};
 #[must_use = "a subscription does nothing until it is given to `BusBuilder::subscribe`"]
 pub struct Subscription {
     pub(crate) group: Arc<str>,
-    pub(crate) handlers: Vec<Arc<dyn ErasedHandler>>,
+    pub(crate) handlers: Vec<Registered>,
+    /// Where in the program it was made.
+    pub(crate) place: Place,
     pub(crate) retry: Retry,
     pub(crate) dead_letter: DeadLetter,
     pub(crate) unhandled: Unhandled,
@@ -49,10 +54,12 @@ pub enum Unhandled {
 
 impl Subscription {
     /// A group by this name. Members of one group share the work, each group gets everything.
+    #[track_caller]
     pub fn group(name: impl Into<Arc<str>>) -> Self {
         Self {
             group: name.into(),
             handlers: Vec::new(),
+            place: Location::caller(),
             retry: Retry::default(),
             dead_letter: DeadLetter::default(),
             unhandled: Unhandled::default(),
@@ -72,6 +79,7 @@ impl Subscription {
     ///
     /// [`Config`](ErrorKind::Config) where it names no group: members of one group share its messages, so a name that
     /// several services fell back to would cost each of them what another one got.
+    #[track_caller]
     pub fn configured(config: &ServiceConfig) -> Result<Self> {
         let Some(group) = &config.group else {
             let help = "set `consumer_group_id` (in the environment: in upper case, with the prefix), or use `Subscription::group`";
@@ -86,16 +94,34 @@ impl Subscription {
         Ok(Self::group(Arc::clone(group)).start(config.start).retry(retry).dead_letter(dead_letter))
     }
 
-    /// Handles the event in the signature of `handler`. One handler for each type of event.
-    pub fn on<Args: 'static, H: Handler<Args>>(mut self, handler: H) -> Self {
-        self.handlers.push(handler::erase(handler));
-        self
+    /// Handles the event in the signature of `handler`, from the topic of its type.
+    ///
+    /// Several handlers of one type each get every event, one after the other as they were added, and each has its own outcome:
+    /// where one fails the others still run, and only those that failed are tried again. The message is settled when all have
+    /// done their part, or becomes one dead letter that names what each of those that failed said. (After a crash, and when a
+    /// dead letter is published again, all run again. What must not share that fate belongs into a group of its own.)
+    #[track_caller]
+    pub fn on<Args: 'static, H: Handler<Args>>(self, handler: H) -> Self {
+        self.with(None, handler::erase(handler), Location::caller())
     }
 
-    /// Handles messages of `topic` as they are, with an async function of
+    /// Handles the event in the signature of `handler`, from other topics than that of its type: one, several, or all that
+    /// match a [pattern](TopicSelector::pattern). Names are those in the program:
+    /// [`TopicNaming`](crate::routing::TopicNaming) applies to them, but not to patterns.
+    #[track_caller]
+    pub fn on_from<Args: 'static, H: Handler<Args>>(self, topics: impl Into<TopicSelector>, handler: H) -> Self {
+        self.with(Some(topics.into()), handler::erase(handler), Location::caller())
+    }
+
+    /// Handles messages of `topics` as they are, with an async function of
     /// [`Payload`](crate::handler::Payload) or [`Message`](crate::message::Message): all for which the group has no handler by their type, tombstones too.
-    pub fn on_raw<Args: 'static, H: RawHandler<Args>>(mut self, topic: impl Into<Arc<str>>, handler: H) -> Self {
-        self.handlers.push(handler::erase_raw(topic.into(), handler));
+    #[track_caller]
+    pub fn on_raw<Args: 'static, H: RawHandler<Args>>(self, topics: impl Into<TopicSelector>, handler: H) -> Self {
+        self.with(Some(topics.into()), handler::erase_raw(handler), Location::caller())
+    }
+
+    fn with(mut self, from: Option<TopicSelector>, handler: Arc<dyn ErasedHandler>, place: Place) -> Self {
+        self.handlers.push(Registered { handler, from, place });
         self
     }
 
@@ -180,21 +206,13 @@ impl Subscription {
         self.commit = commit;
         self
     }
-
-    /// The topics of its handlers, each once.
-    pub(crate) fn topics(&self) -> Vec<Arc<str>> {
-        let mut topics: Vec<_> = self.handlers.iter().map(|handler| handler.topic()).collect();
-        topics.sort();
-        topics.dedup();
-        topics
-    }
 }
 
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscription")
             .field("group", &self.group)
-            .field("handlers", &self.handlers)
+            .field("handlers", &self.handlers.iter().map(|registered| &registered.handler).collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
 }

@@ -72,11 +72,6 @@ impl AnyCodec {
         self.as_codec().reads(content_type)
     }
 
-    /// Whether what it writes is JSON, and so may stand inside of JSON.
-    pub(crate) fn is_json(&self) -> bool {
-        matches!(self.0, Kind::Json)
-    }
-
     /// `event`, written to the end of `buffer`, whose memory it shares.
     ///
     /// # Errors

@@ -15,12 +15,14 @@ pub struct HandlerError {
     cause: Box<dyn StdError + Send + Sync>,
     permanent: bool,
     retry_after: Option<Duration>,
+    /// What else failed with it, in words.
+    beside: Option<Box<str>>,
 }
 
 impl HandlerError {
     /// A failure said in words; worth another try.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { cause: message.into().into(), permanent: false, retry_after: None }
+        Self { cause: message.into().into(), permanent: false, retry_after: None, beside: None }
     }
 
     /// No other try can help: the message becomes a dead letter at once.
@@ -34,6 +36,12 @@ impl HandlerError {
     #[must_use]
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = Some(delay);
+        self
+    }
+
+    /// With what other handlers of the same message said.
+    pub(crate) fn beside(mut self, others: String) -> Self {
+        self.beside = Some(others.into());
         self
     }
 
@@ -63,7 +71,7 @@ impl fmt::Display for HandlerError {
             write!(f, ": {error}")?;
             cause = error.source();
         }
-        Ok(())
+        self.beside.iter().try_for_each(|others| write!(f, "; {others}"))
     }
 }
 
@@ -73,9 +81,10 @@ impl fmt::Debug for HandlerError {
     }
 }
 
-impl<E: StdError + Send + Sync + 'static> From<E> for HandlerError {
+/// Of any error, `anyhow::Error` and a boxed one among them, and of text.
+impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        Self { cause: Box::new(error), permanent: false, retry_after: None }
+        Self { cause: error.into(), permanent: false, retry_after: None, beside: None }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{HandlerError, Received};
-use crate::bus::Publish;
+use crate::bus::{Publish, TopicFormat};
 use crate::event::EventMeta;
 use crate::headers::Headers;
 use crate::message::{Message, Origin};
@@ -42,13 +42,20 @@ pub struct Context<'a> {
     /// Which attempt this is, from 1.
     pub attempt: u32,
     pub(crate) received: &'a Received,
+    pub(crate) format: &'a TopicFormat,
     pub(crate) states: &'a StateMap,
     pub(crate) publish: &'a Publish,
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(received: &'a Received, attempt: u32, states: &'a StateMap, publish: &'a Publish) -> Self {
-        Self { message: &received.delivery.message, attempt, received, states, publish }
+    pub(crate) fn new(
+        received: &'a Received,
+        attempt: u32,
+        format: &'a TopicFormat,
+        states: &'a StateMap,
+        publish: &'a Publish,
+    ) -> Self {
+        Self { message: &received.delivery.message, attempt, received, format, states, publish }
     }
 
     /// Where the message stood.

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::envelope;
+use crate::bus::content_type;
+use crate::envelope::{self, Opened};
+use crate::error::Result;
 use crate::event::EventMeta;
 use crate::transport::Delivery;
 
@@ -10,14 +12,25 @@ use crate::transport::Delivery;
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) delivery: Delivery,
+    /// What lies in its body, where that is an envelope.
+    pub(crate) opened: Option<Box<Opened>>,
     /// What its handler takes it for, where it does not say.
     event_type: &'static str,
     meta: OnceLock<Arc<EventMeta>>,
 }
 
+/// The event in a message, not decoded.
+pub(crate) struct Content<'a> {
+    /// The version that it says.
+    pub(crate) version: Option<u32>,
+    /// The media type that it says.
+    pub(crate) content_type: Option<&'a str>,
+    pub(crate) data: &'a [u8],
+}
+
 impl Received {
     pub(crate) const fn new(delivery: Delivery) -> Self {
-        Self { delivery, event_type: "", meta: OnceLock::new() }
+        Self { delivery, opened: None, event_type: "", meta: OnceLock::new() }
     }
 
     /// Its handler takes it for an event of this type.
@@ -25,9 +38,31 @@ impl Received {
         self.event_type = event_type;
     }
 
+    /// Its body is an envelope, and this is in it.
+    pub(crate) fn open(&mut self, opened: Opened) {
+        self.meta = OnceLock::from(Arc::new(opened.meta.clone()));
+        self.opened = Some(Box::new(opened));
+    }
+
     pub(crate) fn meta(&self) -> &Arc<EventMeta> {
         let read = || envelope::read(&self.delivery.message, &self.delivery.origin(), self.event_type);
         self.meta.get_or_init(|| Arc::new(read()))
+    }
+
+    pub(crate) fn content(&self) -> Result<Content<'_>> {
+        let message = &self.delivery.message;
+        Ok(match &self.opened {
+            None => Content {
+                version: envelope::version(message)?,
+                content_type: content_type(message),
+                data: message.payload.as_deref().unwrap_or_default(),
+            },
+            Some(opened) => Content {
+                version: opened.version_given,
+                content_type: opened.content_type.as_deref(),
+                data: opened.data.as_deref().unwrap_or_default(),
+            },
+        })
     }
 }
 

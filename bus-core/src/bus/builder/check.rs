@@ -1,9 +1,11 @@
 //! What can be known to be wrong before anything connects.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::config;
+use super::groups::Group;
+use crate::bus::registered::{Registered, Routed};
 use crate::bus::subscription::Subscription;
 use crate::error::Result;
 use crate::handler::StateMap;
@@ -16,57 +18,76 @@ pub(super) fn transport(transport: Option<&Arc<dyn Transport>>) -> Result<Arc<dy
 }
 
 pub(super) fn subscriptions(subscriptions: &[Subscription], states: &StateMap) -> Result<()> {
-    let mut groups = HashSet::new();
-    for subscription in subscriptions {
-        let group = &subscription.group;
+    let mut groups = HashMap::new();
+    for Subscription { group, handlers, place, .. } in subscriptions {
         if group.is_empty() {
-            return Err(config("a subscription has an empty group name".into()));
+            return Err(config(format!("the subscription at {place} has an empty group name")));
         }
-        if !groups.insert(group) {
-            return Err(config(format!("group {group} is subscribed twice")).help("put all its handlers into one"));
+        if let Some(first) = groups.insert(group, place) {
+            let problem = format!("group {group} is subscribed twice: at {first} and at {place}");
+            return Err(config(problem).help("put all its handlers into one"));
         }
-        handlers(subscription, states)?;
+        if handlers.is_empty() {
+            return Err(config(format!("group {group} at {place} has no handler")).help("add one with `.on(handler)`"));
+        }
+        states_of(group, handlers, states)?;
     }
     Ok(())
 }
 
-fn handlers(subscription: &Subscription, states: &StateMap) -> Result<()> {
-    let group = &subscription.group;
-    if subscription.handlers.is_empty() {
-        return Err(config(format!("group {group} has no handler")).help("add one with `.on(handler)`"));
-    }
-    for (index, handler) in subscription.handlers.iter().enumerate() {
-        let same = |other: &&Arc<_>| {
-            let other: &dyn crate::handler::ErasedHandler = &***other;
-            (other.event_type(), other.topic()) == (handler.event_type(), handler.topic())
-        };
-        if let Some(first) = subscription.handlers[..index].iter().find(same) {
-            let (first, second, topic) = (first.name(), handler.name(), handler.topic());
-            let what = handler.event_type().map_or_else(|| format!("all of {topic}"), |named| format!("`{named}`"));
-            return Err(config(format!("group {group} has two handlers for {what}: {first} and {second}")));
-        }
+fn states_of(group: &str, handlers: &[Registered], states: &StateMap) -> Result<()> {
+    for Registered { handler, place, .. } in handlers {
         if let Some(missing) = handler.requirements().into_iter().find(|requirement| !states.has(*requirement)) {
             let (name, state) = (handler.name(), missing.name);
-            let problem = format!("{name} in group {group} takes State<{state}>, and there is no such state");
+            let problem =
+                format!("{name} in group {group} at {place} takes State<{state}>, and there is no such state");
             return Err(config(problem).help("give it to the bus with `.state(..)`"));
         }
     }
     Ok(())
 }
 
-pub(super) fn capabilities(
-    transport: &dyn Transport,
-    required: &[Capability],
-    subscriptions: &[Subscription],
-) -> Result<()> {
+/// Any number of handlers may take one event, but not one of them twice, and not as different Rust types.
+pub(super) fn handlers(groups: &[Group]) -> Result<()> {
+    for Group { subscription, routed, .. } in groups {
+        for (index, second) in routed.iter().enumerate() {
+            let earlier = routed[..index].iter().filter(|first| first.topics.may_meet(&second.topics));
+            earlier.into_iter().try_for_each(|first| pair(&subscription.group, first, second))?;
+        }
+    }
+    Ok(())
+}
+
+fn pair(group: &str, first: &Routed, second: &Routed) -> Result<()> {
+    let (one, other) = (first.place, second.place);
+    let same = |routed: &Routed| (routed.handler.identity(), routed.handler.takes());
+    if first.handler.identity().is_some() && same(first) == same(second) {
+        let name = second.handler.name();
+        return Err(config(format!("group {group} has {name} twice: at {one} and at {other}")).help("take one away"));
+    }
+    let (Some(taken), Some(again)) = (first.handler.takes(), second.handler.takes()) else { return Ok(()) };
+    if taken.event_type != again.event_type || taken.id == again.id {
+        return Ok(());
+    }
+    let (event, as_one, as_other) = (taken.event_type, taken.name, again.name);
+    let problem = format!("group {group} takes `{event}` as {as_one} at {one} and as {as_other} at {other}");
+    Err(config(problem).help("let both take one of them: an event may accept several versions"))
+}
+
+pub(super) fn capabilities(transport: &dyn Transport, required: &[Capability], groups: &[Group]) -> Result<()> {
     let (name, capabilities) = (transport.name(), transport.capabilities());
     for capability in required {
         capabilities.require(name, *capability)?;
     }
-    for subscription in subscriptions {
-        if matches!(subscription.start, Position::At(_) | Position::Offset(_)) {
+    for group in groups {
+        let Subscription { group: called, start, .. } = &group.subscription;
+        if matches!(start, Position::At(_) | Position::Offset(_)) {
             let refused = capabilities.require(name, Capability::History);
-            refused.map_err(|error| error.context(format_args!("start of group {}", subscription.group)))?;
+            refused.map_err(|error| error.context(format_args!("start of group {called}")))?;
+        }
+        if let Some(pattern) = group.patterns().first() {
+            let refused = capabilities.require(name, Capability::Patterns);
+            refused.map_err(|error| error.context(format_args!("pattern `{pattern}` of group {called}")))?;
         }
     }
     Ok(())

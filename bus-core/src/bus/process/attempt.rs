@@ -1,61 +1,124 @@
-//! One call of a handler, its panics caught.
+//! One attempt: every handler of the message that has not done its part is called, one after the other.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
+use std::task::{Context as TaskContext, Poll, ready};
 
-use super::{Processor, Work};
+use super::several::Parts;
+use super::{Processor, Recipients};
+use crate::bus::format::TopicFormat;
 use crate::bus::guarded::Guarded;
-use crate::handler::{Context, ErasedHandler, HandlerError, HandlerResult, Undecodable};
+use crate::handler::{Context, ErasedHandler, HandlerError, HandlerResult, Received, Undecodable};
 use crate::layer::{HandlerFuture, Invocation};
 
-/// A handler's future, and whose it is.
+/// Handlers at work, and whose turn it is.
 #[derive(Debug)]
 pub(crate) struct Attempt {
-    pub(super) handler: &'static str,
+    handler: &'static str,
     future: Guarded<HandlerResult>,
+    /// Where there are several.
+    rest: Option<Box<Rest>>,
+}
+
+#[derive(Debug)]
+struct Rest {
+    handlers: Recipients,
+    format: Arc<TopicFormat>,
+    index: usize,
+}
+
+/// What an attempt came to, and whose doing that is.
+pub(super) type Ended = (&'static str, HandlerResult);
+
+/// A message, and which attempt at it this is.
+#[derive(Clone, Copy)]
+pub(super) struct This<'a> {
+    pub(super) processor: &'a Processor,
+    pub(super) received: &'a Received,
+    pub(super) attempt: u32,
 }
 
 impl Attempt {
-    /// Decodes, and calls the handler. A panic is a failure like any other. It may strike before the first await too, when
-    /// the function itself runs, or in a decoder.
+    /// Decodes, and calls the first handler.
     pub(super) fn begin(
-        processor: &Processor,
-        handler: &dyn ErasedHandler,
-        work: &mut Work,
+        this: This<'_>,
+        handlers: &Recipients,
+        format: &Arc<TopicFormat>,
+        parts: &mut Option<Box<Parts>>,
     ) -> Result<Self, Undecodable> {
-        work.received.is_taken_for(handler.event_type().unwrap_or_default());
-        let future = match catch_unwind(AssertUnwindSafe(|| call(processor, handler, work))) {
-            Ok(future) => future?,
-            Err(panic) => Box::pin(std::future::ready(Err(panicked(panic)))),
-        };
-        Ok(Self { handler: handler.name(), future: Guarded::new(future) })
+        if let [handler] = &**handlers {
+            let future = this.call(&**handler, format)?;
+            return Ok(Self { handler: handler.name(), future, rest: None });
+        }
+        let index = parts.get_or_insert_with(|| Box::new(Parts::of(handlers.len()))).first_open(0).unwrap_or_default();
+        let Some(handler) = handlers.get(index) else { return Ok(Self::nothing()) };
+        let future = this.call(&**handler, format)?;
+        let rest = Rest { handlers: Arc::clone(handlers), format: Arc::clone(format), index };
+        Ok(Self { handler: handler.name(), future, rest: Some(Box::new(rest)) })
     }
 
-    pub(super) fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<HandlerResult> {
-        let future = Pin::new(&mut self.future);
-        let polled = catch_unwind(AssertUnwindSafe(|| future.poll(cx)));
-        polled.unwrap_or_else(|panic| Poll::Ready(Err(panicked(panic))))
+    fn nothing() -> Self {
+        Self { handler: "no handler", future: Guarded::new(Box::pin(std::future::ready(Ok(())))), rest: None }
+    }
+
+    pub(super) fn poll(
+        &mut self,
+        this: This<'_>,
+        parts: &mut Option<Box<Parts>>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Ended> {
+        loop {
+            let future = Pin::new(&mut self.future);
+            let polled = catch_unwind(AssertUnwindSafe(|| future.poll(cx)));
+            let result = ready!(polled.unwrap_or_else(|panic| Poll::Ready(Err(panicked(panic)))));
+            let (Some(rest), Some(parts)) = (&mut self.rest, parts.as_deref_mut()) else {
+                return Poll::Ready((self.handler, result));
+            };
+            parts.note(rest.index, result);
+            let next = parts.first_open(rest.index + 1);
+            let Some((index, handler)) = next.and_then(|index| Some((index, rest.handlers.get(index)?))) else {
+                return Poll::Ready(parts.come_to(&rest.handlers));
+            };
+            rest.index = index;
+            self.handler = handler.name();
+            self.future = this.call(&**handler, &rest.format).unwrap_or_else(|undecodable| {
+                let error = HandlerError::from(undecodable.0).permanent();
+                Guarded::new(Box::pin(std::future::ready(Err(error))))
+            });
+        }
     }
 }
 
-/// The handler's future with the group's layers around it.
-fn call(processor: &Processor, handler: &dyn ErasedHandler, work: &Work) -> Result<HandlerFuture, Undecodable> {
-    let cx = Context::new(&work.received, work.attempts + 1, &processor.states, &processor.publish);
-    let future = handler.handle(&cx)?;
-    if processor.layers.is_empty() {
-        return Ok(future);
+impl This<'_> {
+    /// A panic is a failure like any other. It may strike before the first await too, when the function itself runs, or in a
+    /// decoder.
+    fn call(self, handler: &dyn ErasedHandler, format: &TopicFormat) -> Result<Guarded<HandlerResult>, Undecodable> {
+        let future = match catch_unwind(AssertUnwindSafe(|| self.layered(handler, format))) {
+            Ok(future) => future?,
+            Err(panic) => Box::pin(std::future::ready(Err(panicked(panic)))),
+        };
+        Ok(Guarded::new(future))
     }
-    let call = Invocation {
-        group: Arc::clone(&processor.group),
-        handler: handler.name(),
-        meta: Arc::clone(cx.meta()),
-        origin: cx.origin(),
-        attempt: cx.attempt,
-    };
-    Ok(processor.layers.iter().rev().fold(future, |inner, layer| layer.wrap(&call, inner)))
+
+    /// The handler's future with the group's layers around it.
+    fn layered(self, handler: &dyn ErasedHandler, format: &TopicFormat) -> Result<HandlerFuture, Undecodable> {
+        let Self { processor, received, attempt } = self;
+        let cx = Context::new(received, attempt, format, &processor.states, &processor.publish);
+        let future = handler.handle(&cx)?;
+        if processor.layers.is_empty() {
+            return Ok(future);
+        }
+        let call = Invocation {
+            group: Arc::clone(&processor.group),
+            handler: handler.name(),
+            meta: Arc::clone(cx.meta()),
+            origin: cx.origin(),
+            attempt,
+        };
+        Ok(processor.layers.iter().rev().fold(future, |inner, layer| layer.wrap(&call, inner)))
+    }
 }
 
 /// A panic in words. What it carries may panic in turn when it is dropped.

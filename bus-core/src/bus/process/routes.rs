@@ -1,74 +1,177 @@
-//! Which handler a message is for.
+//! Which handlers a message is for.
 
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::envelope;
+use crate::bus::format::{Formats, TopicFormat};
+use crate::bus::registered::Routed;
+use crate::dead_letter;
+use crate::envelope::{self, Envelope};
 use crate::error::{Error, ErrorKind, shown};
-use crate::handler::ErasedHandler;
+use crate::handler::{ErasedHandler, Received};
 use crate::message::Message;
+use crate::routing::Pattern;
+
+/// The handlers of one type of event: all of them get it.
+pub(crate) type Recipients = Arc<[Arc<dyn ErasedHandler>]>;
 
 /// The handlers of a group, by topic and type.
-#[derive(Debug, Default)]
-pub(crate) struct Routes(Vec<(Arc<str>, Handlers)>);
+#[derive(Debug)]
+pub(crate) struct Routes {
+    named: Vec<(Arc<str>, Handlers)>,
+    patterned: Option<Patterned>,
+}
 
 /// The handlers of one topic.
 #[derive(Debug, Default)]
-struct Handlers {
-    typed: Vec<(&'static str, Arc<dyn ErasedHandler>)>,
+pub(super) struct Handlers {
+    pub(super) format: Arc<TopicFormat>,
+    typed: Vec<(&'static str, Recipients)>,
     /// For what is left.
-    raw: Option<Arc<dyn ErasedHandler>>,
+    raw: Option<Recipients>,
+    /// It is here by a pattern, which may match dead letters too.
+    by_pattern: bool,
+}
+
+/// Handlers of topics that are known when a message of theirs comes.
+#[derive(Debug)]
+struct Patterned {
+    all: Vec<Routed>,
+    patterns: Vec<Option<Pattern>>,
+    formats: Arc<Formats>,
+    met: RwLock<Vec<(Arc<str>, Arc<Handlers>)>>,
 }
 
 pub(super) enum Route<'a> {
-    To(&'a Arc<dyn ErasedHandler>),
-    /// A tombstone: there is no event in it.
+    To(&'a Recipients),
+    /// There is no event for anybody here in it: a tombstone, say.
     Skip,
     /// It names a type that the group does not handle.
     Unhandled(Error),
-    /// It names no type, and the topic has not just one.
+    /// It names no type, and the topic has not just one; or its envelope cannot be read.
     Unknown(Error),
 }
 
+/// Handlers of a topic.
+pub(super) enum Found<'a> {
+    Named(&'a Handlers),
+    Met(Arc<Handlers>),
+}
+
+impl Deref for Found<'_> {
+    type Target = Handlers;
+    fn deref(&self) -> &Handlers {
+        match self {
+            Self::Named(handlers) => handlers,
+            Self::Met(handlers) => handlers,
+        }
+    }
+}
+
 impl Routes {
-    pub(crate) fn new(handlers: &[Arc<dyn ErasedHandler>]) -> Self {
-        let mut routes = Self::default();
-        for handler in handlers {
-            let of_topic = routes.entry(handler.topic());
+    pub(crate) fn new(routed: Vec<Routed>, formats: &Arc<Formats>) -> Self {
+        let mut names: Vec<Arc<str>> = routed.iter().flat_map(|routed| routed.topics.names().iter().cloned()).collect();
+        names.sort();
+        names.dedup();
+        let patterns: Vec<_> = routed.iter().map(Routed::pattern).collect();
+        let of_topic = |topic: &Arc<str>| Handlers::new(&routed, &patterns, topic, formats.of(topic));
+        let named = names.iter().map(|topic| (Arc::clone(topic), of_topic(topic))).collect();
+        let any = patterns.iter().any(Option::is_some);
+        let patterned =
+            any.then(|| Patterned { all: routed, patterns, formats: Arc::clone(formats), met: RwLock::default() });
+        Self { named, patterned }
+    }
+
+    /// The handlers of `topic`. A group has few topics: to compare is faster than to hash.
+    pub(super) fn of(&self, topic: &Arc<str>) -> Option<Found<'_>> {
+        let named = self.named.iter().find(|(name, _)| name == topic);
+        match (named, &self.patterned) {
+            (Some((_, handlers)), _) => Some(Found::Named(handlers)),
+            (None, Some(patterned)) => Some(Found::Met(patterned.of(topic))),
+            (None, None) => None,
+        }
+    }
+}
+
+impl Patterned {
+    fn of(&self, topic: &Arc<str>) -> Arc<Handlers> {
+        let known = |met: &[(Arc<str>, Arc<Handlers>)]| {
+            met.iter().find(|(name, _)| name == topic).map(|(_, handlers)| Arc::clone(handlers))
+        };
+        if let Some(handlers) = known(&self.met.read().unwrap_or_else(PoisonError::into_inner)) {
+            return handlers;
+        }
+        let mut new = Handlers::new(&self.all, &self.patterns, topic, self.formats.of(topic));
+        new.by_pattern = true;
+        let mut met = self.met.write().unwrap_or_else(PoisonError::into_inner);
+        known(&met).unwrap_or_else(|| {
+            let new = Arc::new(new);
+            met.push((Arc::clone(topic), Arc::clone(&new)));
+            new
+        })
+    }
+}
+
+impl Handlers {
+    fn new(routed: &[Routed], patterns: &[Option<Pattern>], topic: &str, format: Arc<TopicFormat>) -> Self {
+        let mut typed: Vec<(&'static str, Vec<_>)> = Vec::new();
+        let mut raw = Vec::new();
+        for (Routed { handler, topics, .. }, pattern) in routed.iter().zip(patterns) {
+            let matches = pattern.as_ref().is_some_and(|pattern| pattern.matches(topic));
+            if !matches && !topics.names().iter().any(|name| &**name == topic) {
+                continue;
+            }
+            let handler = Arc::clone(handler);
             match handler.event_type() {
-                Some(event_type) => of_topic.typed.push((event_type, Arc::clone(handler))),
-                None => of_topic.raw = Some(Arc::clone(handler)),
+                None => raw.push(handler),
+                Some(event_type) => match typed.iter_mut().find(|(known, _)| *known == event_type) {
+                    Some((_, handlers)) => handlers.push(handler),
+                    None => typed.push((event_type, vec![handler])),
+                },
             }
         }
-        routes
+        let typed = typed.into_iter().map(|(event_type, handlers)| (event_type, handlers.into())).collect();
+        let raw = (!raw.is_empty()).then(|| raw.into());
+        Self { format, typed, raw, by_pattern: false }
     }
 
-    fn entry(&mut self, topic: Arc<str>) -> &mut Handlers {
-        let known = self.0.iter().position(|(name, _)| *name == topic);
-        let index = known.unwrap_or_else(|| {
-            self.0.push((topic, Handlers::default()));
-            self.0.len() - 1
-        });
-        &mut self.0[index].1
-    }
-
-    pub(super) fn find(&self, message: &Message) -> Route<'_> {
-        // A group has few topics: to compare is faster than to hash.
-        let of_topic = self.0.iter().find(|(topic, _)| *topic == message.topic);
-        let (typed, raw) = of_topic.map_or((&[][..], None), |(_, of)| (&of.typed[..], of.raw.as_ref()));
+    /// Whom `received` is for. Opens its envelope, where its body is one.
+    pub(super) fn route(&self, received: &mut Received) -> Route<'_> {
+        let message = &received.delivery.message;
         if message.payload.is_none() {
-            return raw.map_or(Route::Skip, Route::To);
+            return self.raw.as_ref().map_or(Route::Skip, Route::To);
         }
+        if self.by_pattern && message.headers.get(dead_letter::REASON).is_some() {
+            return Route::Skip;
+        }
+        if received.opened.is_none() && !self.typed.is_empty() {
+            match Envelope::open(message, || received.delivery.origin(), self.format.also()) {
+                Ok(Some(opened)) => received.open(opened),
+                Ok(None) => {}
+                Err(error) => return self.raw.as_ref().map_or_else(|| Route::Unknown(error), Route::To),
+            }
+        }
+        match &received.opened {
+            Some(opened) => self.by_type(&opened.meta.event_type),
+            None => self.by_headers(&received.delivery.message),
+        }
+    }
+
+    fn by_headers(&self, message: &Message) -> Route<'_> {
         let given = message.headers.get(envelope::TYPE);
-        let event_type = given.and_then(|name| std::str::from_utf8(name).ok());
-        match (event_type, typed) {
-            (Some(event_type), _) => match (typed.iter().find(|(handled, _)| *handled == event_type), raw) {
-                (Some((_, handler)), _) | (None, Some(handler)) => Route::To(handler),
-                (None, None) => Route::Unhandled(no_handler(event_type)),
-            },
-            (None, _) if raw.is_some() => raw.map_or(Route::Skip, Route::To),
+        match (given.and_then(|name| std::str::from_utf8(name).ok()), &self.raw, &*self.typed) {
+            (Some(event_type), ..) => self.by_type(event_type),
+            (None, Some(raw), _) => Route::To(raw),
             // A message of other software, on a topic with one type: the subscription says what it is.
-            (None, [(_, handler)]) if given.is_none() => Route::To(handler),
-            (None, _) => Route::Unknown(unknown_type(given.is_some())),
+            (None, None, [(_, handlers)]) if given.is_none() => Route::To(handlers),
+            (None, None, _) => Route::Unknown(unknown_type(given.is_some())),
+        }
+    }
+
+    fn by_type(&self, event_type: &str) -> Route<'_> {
+        match (self.typed.iter().find(|(handled, _)| *handled == event_type), &self.raw) {
+            (Some((_, handlers)), _) | (None, Some(handlers)) => Route::To(handlers),
+            (None, None) => Route::Unhandled(no_handler(event_type)),
         }
     }
 }
@@ -80,4 +183,11 @@ fn unknown_type(named: bool) -> Error {
 
 fn no_handler(event_type: &str) -> Error {
     Error::new(ErrorKind::Decode, format!("no handler for events of type `{}`", shown(event_type)))
+}
+
+impl Routed {
+    /// Checked when the bus started.
+    fn pattern(&self) -> Option<Pattern> {
+        Pattern::new(self.topics.pattern()?).ok()
+    }
 }

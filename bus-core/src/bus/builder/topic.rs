@@ -1,0 +1,85 @@
+//! What an application says about one topic.
+
+use std::sync::Arc;
+
+use crate::bus::format::TopicFormat;
+use crate::codec::AnyCodec;
+use crate::envelope::Envelope;
+use crate::transport::TopicSpec;
+
+/// How a topic is made where it does not exist (one that exists is left as it is), and how events lie in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TopicSettings {
+    partitions: Option<u32>,
+    replication: Option<u16>,
+    settings: Vec<(String, String)>,
+    pub(super) format: TopicFormat,
+}
+
+impl TopicSettings {
+    /// With this many partitions; the broker's default unless said.
+    #[must_use]
+    pub fn partitions(mut self, partitions: u32) -> Self {
+        self.partitions = Some(partitions);
+        self
+    }
+
+    /// With this many replicas; the broker's default unless said.
+    #[must_use]
+    pub fn replication(mut self, replicas: u16) -> Self {
+        self.replication = Some(replicas);
+        self
+    }
+
+    /// With a setting in the broker's own words: `retention.ms`, ..
+    #[must_use]
+    pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.push((name.into(), value.into()));
+        self
+    }
+
+    /// Events are written by this [codec](crate::codec), and what does not say what it is is read by it. JSON unless said.
+    ///
+    /// A topic may change its codec while it is in use: JSON and MessagePack (where the feature is there) are read by their
+    /// content type whatever is written, so let those who read know the new codec before those who write use it.
+    #[must_use]
+    pub fn codec(mut self, codec: impl Into<AnyCodec>) -> Self {
+        self.format.codec = codec.into();
+        self
+    }
+
+    /// Payloads that say they are of this codec are read too. JSON and MessagePack need not be named.
+    #[must_use]
+    pub fn reads(mut self, codec: impl Into<AnyCodec>) -> Self {
+        self.format.reads.push(codec.into());
+        self
+    }
+
+    /// Nothing is read but the topic's own codec and what [`reads`](Self::reads) names after this: what says it is something
+    /// else becomes a dead letter.
+    #[must_use]
+    pub fn reads_nothing_else(mut self) -> Self {
+        self.format.reads.clear();
+        self
+    }
+
+    /// What is known of an event is written in this [envelope](crate::envelope), which is read too.
+    /// [`Envelope::CloudEvents`] unless said.
+    #[must_use]
+    pub const fn envelope(mut self, envelope: Envelope) -> Self {
+        self.format.envelope = envelope;
+        self
+    }
+
+    /// Messages in this envelope are read too. Those of CloudEvents and bare ones need not be named.
+    #[must_use]
+    pub const fn reads_envelope(mut self, envelope: Envelope) -> Self {
+        self.format.also = Some(envelope);
+        self
+    }
+
+    pub(super) fn spec(self, name: Arc<str>) -> TopicSpec {
+        let Self { partitions, replication, settings, .. } = self;
+        TopicSpec { name, partitions, replication, keep: false, settings }
+    }
+}

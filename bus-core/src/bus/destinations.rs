@@ -1,0 +1,57 @@
+//! Where the events of each type go, and how they lie there.
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::bus::format::{Formats, TopicFormat};
+use crate::error::Result;
+use crate::event::{EventMeta, IntegrationEvent};
+use crate::routing::{PartitionKey, TopicNaming};
+
+/// A topic by its name on the broker, and the format of what lies in it.
+#[derive(Debug, Clone)]
+pub(crate) struct Destination {
+    pub(crate) topic: Arc<str>,
+    pub(crate) format: Arc<TopicFormat>,
+}
+
+/// The strategies of a bus, and what they came to for the types that were published.
+#[derive(Debug)]
+pub(crate) struct Destinations {
+    naming: TopicNaming,
+    keys: PartitionKey,
+    formats: Arc<Formats>,
+    known: RwLock<HashMap<TypeId, Destination, foldhash::fast::RandomState>>,
+}
+
+impl Destinations {
+    pub(crate) fn new(naming: TopicNaming, keys: PartitionKey, formats: Arc<Formats>) -> Self {
+        Self { naming, keys, formats, known: RwLock::default() }
+    }
+
+    /// Where events of type `E` go. Names are made once for each type.
+    pub(crate) fn of<E: IntegrationEvent>(&self) -> Result<Destination> {
+        let id = TypeId::of::<E>();
+        if let Some(known) = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
+            return Ok(known.clone());
+        }
+        let new = self.on_broker(self.naming.of::<E>()?);
+        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(id, new.clone());
+        Ok(new)
+    }
+
+    /// The topic that is called `name` in the program.
+    pub(crate) fn called(&self, name: &str) -> Destination {
+        self.on_broker(self.naming.name(name))
+    }
+
+    fn on_broker(&self, topic: Arc<str>) -> Destination {
+        let format = self.formats.of(&topic);
+        Destination { topic, format }
+    }
+
+    pub(crate) fn key(&self, meta: &EventMeta, own: Option<String>) -> Option<String> {
+        self.keys.of(meta, own)
+    }
+}

@@ -1,0 +1,99 @@
+//! How the events of a topic lie on the wire.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::codec::{AnyCodec, Json, essence};
+use crate::envelope::{self, Envelope};
+use crate::error::{Error, ErrorKind, Result, shown};
+use crate::message::Message;
+
+/// The codec and the envelope of a topic: what is written, and what else is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TopicFormat {
+    /// What is written, and what a payload is taken for that does not say what it is.
+    pub(crate) codec: AnyCodec,
+    /// What is read too, by its content type.
+    pub(crate) reads: Vec<AnyCodec>,
+    pub(crate) envelope: Envelope,
+    /// Read too, beside CloudEvents.
+    pub(crate) also: Option<Envelope>,
+}
+
+impl Default for TopicFormat {
+    fn default() -> Self {
+        let reads = AnyCodec::SELF_DESCRIBING.to_vec();
+        Self { codec: Json.into(), reads, envelope: Envelope::default(), also: None }
+    }
+}
+
+impl TopicFormat {
+    /// The envelope that is read where a message has no attributes of CloudEvents.
+    pub(crate) fn also(&self) -> Option<Envelope> {
+        self.also.or(Some(self.envelope))
+    }
+
+    /// What reads a payload of `content_type`: parameters (`; charset=utf-8`) and case do not count.
+    pub(crate) fn codec_for(&self, content_type: Option<&str>) -> Result<&AnyCodec> {
+        let Some(content_type) = content_type else { return Ok(&self.codec) };
+        let given = essence(content_type);
+        let mut known = std::iter::once(&self.codec).chain(&self.reads);
+        known.find(|codec| codec.reads(given)).ok_or_else(|| self.unknown(given))
+    }
+
+    fn unknown(&self, given: &str) -> Error {
+        let mut known: Vec<_> = std::iter::once(&self.codec).chain(&self.reads).map(AnyCodec::content_type).collect();
+        let mut seen = std::collections::HashSet::new();
+        known.retain(|content_type| seen.insert(*content_type));
+        let known = known.iter().map(|content_type| format!("`{content_type}`")).collect::<Vec<_>>().join(" or ");
+        Error::new(ErrorKind::Decode, format!("content type is `{}`, expected {known}", shown(given)))
+    }
+}
+
+/// The formats of all topics, by their names on the broker.
+#[derive(Debug, Default)]
+pub(crate) struct Formats {
+    named: BTreeMap<Arc<str>, Arc<TopicFormat>>,
+    usual: Arc<TopicFormat>,
+}
+
+impl Formats {
+    pub(crate) fn of(&self, topic: &str) -> Arc<TopicFormat> {
+        Arc::clone(self.named.get(topic).unwrap_or(&self.usual))
+    }
+}
+
+impl FromIterator<(Arc<str>, TopicFormat)> for Formats {
+    fn from_iter<I: IntoIterator<Item = (Arc<str>, TopicFormat)>>(formats: I) -> Self {
+        let named = formats.into_iter().map(|(topic, format)| (topic, Arc::new(format)));
+        Self { named: named.collect(), usual: Arc::default() }
+    }
+}
+
+/// The content type in the headers of `message`; what is not UTF-8 is none that anybody reads.
+pub(crate) fn content_type(message: &Message) -> Option<&str> {
+    let value = message.headers.get(envelope::CONTENT_TYPE)?;
+    Some(std::str::from_utf8(value).unwrap_or("not UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Raw;
+
+    #[test]
+    fn a_payload_is_read_by_its_content_type_or_as_the_topic_has_it() {
+        let format = TopicFormat { codec: Raw.into(), ..TopicFormat::default() };
+        let reads = |given| format.codec_for(given).map(AnyCodec::content_type).expect("reads");
+        assert_eq!(reads(None), "application/octet-stream");
+        assert_eq!(reads(Some("text/plain")), "application/octet-stream");
+        assert_eq!(reads(Some("Application/JSON; charset=utf-8")), "application/json");
+    }
+
+    #[test]
+    fn a_foreign_content_type_is_named_and_so_is_what_is_read() {
+        let format = TopicFormat { reads: vec![Raw.into()], ..TopicFormat::default() };
+        let error = format.codec_for(Some("text/xml")).expect_err("foreign").to_string();
+        assert_eq!(error, "content type is `text/xml`, expected `application/json` or `application/octet-stream`");
+    }
+}

@@ -1,0 +1,148 @@
+//! [CloudEvents 1.0], binary mode.
+//!
+//! The payload is the event as its codec wrote it; every attribute is a header `ce_<name>` with a UTF-8 value, and
+//! `datacontenttype` is the header `content-type` ([Kafka binding]). Extensions of ours: `dataversion`,
+//! `correlationid`, `causationid`. An aggregate is the `subject`, as `kind/id`.
+//!
+//! [CloudEvents 1.0]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
+//! [Kafka binding]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
+
+use bytes::BytesMut;
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Aggregate, EventMeta};
+use crate::headers::Headers;
+use crate::message::{Message, Origin};
+use crate::time::utc;
+
+/// The media type of the payload.
+pub const CONTENT_TYPE: &str = "content-type";
+/// The type of the event.
+pub const TYPE: &str = "ce_type";
+const SPEC_VERSION: &str = "ce_specversion";
+const ID: &str = "ce_id";
+const SOURCE: &str = "ce_source";
+const TIME: &str = "ce_time";
+const SUBJECT: &str = "ce_subject";
+const DATA_VERSION: &str = "ce_dataversion";
+const CORRELATION_ID: &str = "ce_correlationid";
+const CAUSATION_ID: &str = "ce_causationid";
+
+/// The headers that say `meta`, for a payload of `content_type`, and `more` behind them; written to the end of `buffer`, whose
+/// memory they share.
+pub(super) fn write(buffer: &mut BytesMut, meta: &EventMeta, content_type: &str, more: &Headers) -> Headers {
+    let time = meta.time.to_rfc3339_opts(SecondsFormat::Micros, true);
+    let version = meta.version.to_string();
+    let subject = meta.aggregate.as_ref().map(Aggregate::to_string);
+    let headers = [
+        (CONTENT_TYPE, Some(content_type)),
+        (SPEC_VERSION, Some("1.0")),
+        (ID, Some(&*meta.id)),
+        (TYPE, Some(&*meta.event_type)),
+        (SOURCE, Some(&*meta.source)),
+        (TIME, Some(&*time)),
+        (DATA_VERSION, Some(&*version)),
+        (SUBJECT, subject.as_deref()),
+        (CORRELATION_ID, meta.correlation_id.as_deref()),
+        (CAUSATION_ID, meta.causation_id.as_deref()),
+    ];
+    let said = headers.into_iter().filter_map(|(name, value)| Some((name, Some(value?.as_bytes()))));
+    Headers::pack(buffer, said.chain(more.iter()))
+}
+
+/// The type that `message` says it has; `None` where it says nothing readable.
+pub fn event_type(message: &Message) -> Option<&str> {
+    message.headers.get_str(TYPE)
+}
+
+/// The version that `message` says its payload has; `None` where it does not say.
+///
+/// # Errors
+///
+/// [`Decode`](ErrorKind::Decode) for one that is no number: it cannot be known which shape the payload has.
+pub(crate) fn version(message: &Message) -> Result<Option<u32>> {
+    let Some(version) = message.headers.get_str(DATA_VERSION) else { return Ok(None) };
+    let unreadable = |_| Error::new(ErrorKind::Decode, format!("header `{DATA_VERSION}` is not a whole number from 1"));
+    version.parse().map(Some).map_err(unreadable)
+}
+
+/// What `message` says about itself. Headers are data from outside: what is missing or unreadable is filled from the
+/// broker's own knowledge, and `expected_type` stands in where the type is not given.
+pub fn read(message: &Message, origin: &Origin, expected_type: &str) -> EventMeta {
+    let text = |name: &str| message.headers.get_str(name);
+    let owned = |name: &str| text(name).map(str::to_owned);
+    EventMeta {
+        id: owned(ID).unwrap_or_else(|| origin.to_string()),
+        time: text(TIME).and_then(|time| time.parse().ok()).unwrap_or_else(|| arrival_time(message)),
+        event_type: text(TYPE).unwrap_or(expected_type).to_owned().into(),
+        version: version(message).ok().flatten().unwrap_or(1),
+        source: text(SOURCE).unwrap_or_default().into(),
+        aggregate: text(SUBJECT).and_then(Aggregate::parse),
+        correlation_id: owned(CORRELATION_ID),
+        causation_id: owned(CAUSATION_ID),
+    }
+}
+
+fn arrival_time(message: &Message) -> DateTime<Utc> {
+    message.timestamp.and_then(utc).unwrap_or_else(Utc::now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin() -> Origin {
+        Origin { topic: "users".into(), partition: Some(3), offset: Some(42) }
+    }
+
+    fn meta() -> EventMeta {
+        EventMeta {
+            id: "0190".into(),
+            time: "2026-11-24T10:00:00.123456Z".parse().expect("a time"),
+            event_type: "user.registered".into(),
+            version: 2,
+            source: "user-service".into(),
+            aggregate: Some(Aggregate::new("user", "a/b")),
+            correlation_id: Some("c".into()),
+            causation_id: Some("d".into()),
+        }
+    }
+
+    fn headers() -> Headers {
+        write(&mut BytesMut::new(), &meta(), "application/json", &Headers::new())
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let message = Message { headers: headers(), ..Message::new("users", "") };
+        assert_eq!(read(&message, &origin(), "x"), meta());
+    }
+
+    #[test]
+    fn the_headers_are_those_of_the_cloudevents_kafka_binding() {
+        let headers = headers();
+        let shown: Vec<_> = headers.iter().collect();
+        assert_eq!(
+            shown,
+            [
+                ("content-type", Some(&b"application/json"[..])),
+                ("ce_specversion", Some(b"1.0")),
+                ("ce_id", Some(b"0190")),
+                ("ce_type", Some(b"user.registered")),
+                ("ce_source", Some(b"user-service")),
+                ("ce_time", Some(b"2026-11-24T10:00:00.123456Z")),
+                ("ce_dataversion", Some(b"2")),
+                ("ce_subject", Some(b"user/a/b")),
+                ("ce_correlationid", Some(b"c")),
+                ("ce_causationid", Some(b"d")),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_message_without_our_headers_is_known_by_its_origin() {
+        let meta = read(&Message::new("users", "{}"), &origin(), "user.registered");
+        assert_eq!((&*meta.id, &*meta.event_type, meta.version), ("users[3]@42", "user.registered", 1));
+    }
+}
