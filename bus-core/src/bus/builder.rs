@@ -18,6 +18,7 @@ use crate::bus::subscription::Subscription;
 use crate::bus::{Bus, Running};
 use crate::error::{Error, ErrorKind, Result};
 use crate::handler::StateMap;
+use crate::layer::Layer;
 use crate::transport::{
     Capability, GroupSpec, Source, SubscribeSpec, TopicSpec, Topics, Topology, TopologyMode, Transport,
 };
@@ -30,6 +31,7 @@ pub struct BusBuilder {
     topics: BTreeMap<Arc<str>, TopicSettings>,
     topology: TopologyMode,
     subscriptions: Vec<Subscription>,
+    layers: Vec<Arc<dyn Layer>>,
     states: StateMap,
     limits: Limits,
     required: Vec<Capability>,
@@ -74,6 +76,7 @@ impl BusBuilder {
             topics: BTreeMap::new(),
             topology: TopologyMode::Create,
             subscriptions: Vec::new(),
+            layers: Vec::new(),
             states: StateMap::default(),
             limits: Limits::default(),
             required: Vec::new(),
@@ -107,6 +110,19 @@ impl BusBuilder {
     /// Adds a group of handlers.
     pub fn subscribe(mut self, subscription: Subscription) -> Self {
         self.subscriptions.push(subscription);
+        self
+    }
+
+    /// Puts a layer around every call of every group's handlers, outside of the group's own; the first one is the outermost.
+    pub fn layer(mut self, layer: impl Layer) -> Self {
+        self.layers.push(Arc::new(layer));
+        self
+    }
+
+    /// As [`layer`](Self::layer), and outside of those that are there: for who looks on, and must see what the bus sees.
+    #[doc(hidden)]
+    pub fn outermost_layer(mut self, layer: impl Layer) -> Self {
+        self.layers.insert(0, Arc::new(layer));
         self
     }
 
@@ -155,7 +171,8 @@ impl BusBuilder {
         let (stop, stopping) = watch::channel(None);
         let publishing = Arc::new(Publishing { source: self.service, limits: self.limits, publisher });
         let states = Arc::new(self.states);
-        let launch = Launch { transport: &transport, states: &states, publishing: &publishing, stopping };
+        let layers = &self.layers;
+        let launch = Launch { transport: &transport, states: &states, layers, publishing: &publishing, stopping };
         let subscriptions: Vec<Running> = opened.into_iter().map(|opened| launch.spawn(opened)).collect();
         let groups = subscriptions.iter().map(Running::to_look_at).collect();
         let monitor = Monitor { transport, groups };
@@ -205,6 +222,7 @@ fn spec_of(subscription: &Subscription) -> SubscribeSpec {
 struct Launch<'a> {
     transport: &'a Arc<dyn Transport>,
     states: &'a Arc<StateMap>,
+    layers: &'a [Arc<dyn Layer>],
     publishing: &'a Arc<Publishing>,
     stopping: watch::Receiver<Option<Stop>>,
 }
@@ -216,7 +234,7 @@ impl Launch<'_> {
         let processor = Arc::new(Processor {
             group: Arc::clone(&subscription.group),
             routes: Routes::new(&subscription.handlers),
-            layers: subscription.layers,
+            layers: self.layers.iter().cloned().chain(subscription.layers).collect(),
             retry: subscription.retry,
             dead_letter: subscription.dead_letter,
             unhandled: subscription.unhandled,

@@ -52,6 +52,7 @@ fn call(processor: &Processor, handler: &dyn ErasedHandler, work: &Work) -> Resu
         group: Arc::clone(&processor.group),
         handler: handler.name(),
         meta: Arc::clone(cx.meta()),
+        message: cx.message.clone(),
         origin: cx.origin(),
         attempt: cx.attempt,
     };
