@@ -69,7 +69,7 @@ impl<Args: 'static, H: Handler<Args>> ErasedHandler for Erased<H, Args> {
     }
 }
 
-fn decode<E: IntegrationEvent>(message: &Message) -> BusResult<E> {
+pub(crate) fn decode<E: IntegrationEvent>(message: &Message) -> BusResult<E> {
     let version = envelope::version(message)?;
     envelope::check_content_type(message, AnyCodec::JSON.content_type())?;
     if version != E::VERSION {
