@@ -70,7 +70,11 @@ impl Publishing {
     pub(crate) async fn publish<P: Publishable>(&self, events: impl IntoIterator<Item = P>) -> Result<(), Unsent> {
         let events = events.into_iter();
         let topic = P::Event::topic();
-        let encoded: Vec<_> = events.map(|event| self.encode(&event.into_outgoing(), &topic)).collect();
+        self.publish_encoded(events.map(|event| self.encode(&event.into_outgoing(), &topic)).collect()).await
+    }
+
+    /// Publishes all of a batch, or nothing of it where something of it cannot be sent.
+    pub(crate) async fn publish_encoded(&self, encoded: Vec<Encoded>) -> Result<(), Unsent> {
         if encoded.iter().any(|(_, refused)| refused.is_some()) {
             return Err(withheld(encoded));
         }
@@ -101,7 +105,7 @@ impl Publishing {
         withheld(messages.into_iter().enumerate().map(check).collect())
     }
 
-    fn encode<E: IntegrationEvent>(&self, outgoing: &Outgoing<E>, topic: &Arc<str>) -> Encoded {
+    pub(crate) fn encode<E: IntegrationEvent>(&self, outgoing: &Outgoing<E>, topic: &Arc<str>) -> Encoded {
         // One allocation for all of an event. Not for many: who handles them on another core would contend for its count.
         let mut buffer = BytesMut::with_capacity(EVENT_BYTES);
         let mut meta = outgoing.meta(&self.source);
@@ -139,7 +143,7 @@ fn in_our_words(mut unsent: Unsent) -> Unsent {
 }
 
 /// A message, and why it cannot be sent.
-type Encoded = (Message, Option<Error>);
+pub(crate) type Encoded = (Message, Option<Error>);
 
 /// A batch of which something cannot be sent, and so nothing was: half of a batch is seldom what was meant.
 fn withheld(encoded: Vec<Encoded>) -> Unsent {
