@@ -24,9 +24,11 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 
+use crate::dead_letter::Reason;
+use crate::error::Error;
 use crate::event::EventMeta;
 use crate::handler::{HandlerError, HandlerResult};
-use crate::message::Origin;
+use crate::message::{Message, Origin};
 
 /// A call of a handler under way: owned, so layers may keep it.
 pub type HandlerFuture = BoxFuture<'static, HandlerResult>;
@@ -41,6 +43,8 @@ pub struct Invocation {
     pub handler: &'static str,
     /// What is known of the event.
     pub meta: Arc<EventMeta>,
+    /// The message as it came, its headers for a layer of your own. Its parts are shared, not copied.
+    pub message: Message,
     /// Where the message stood.
     pub origin: Origin,
     /// Which attempt it is, from 1.
@@ -55,6 +59,45 @@ pub struct Invocation {
 pub trait Layer: Send + Sync + 'static {
     /// Puts itself around `inner`.
     fn wrap(&self, call: &Invocation, inner: HandlerFuture) -> HandlerFuture;
+
+    /// Is told of a message that came to its end without having been handled: for an alarm, or a record. It is called in
+    /// the group's own task and must not block. Does nothing unless said.
+    fn not_handled(&self, message: &NotHandled<'_>) {
+        let _ = message;
+    }
+}
+
+/// A message at its end that no handler took care of.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct NotHandled<'a> {
+    /// The group.
+    pub group: &'a Arc<str>,
+    /// The message as it came.
+    pub message: &'a Message,
+    /// Where it stood.
+    pub origin: Origin,
+    /// What became of it.
+    pub fate: Fate<'a>,
+}
+
+/// What became of a message that was not handled.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Fate<'a> {
+    /// It was passed over: a tombstone, or of a type that the group has no handler for.
+    Skipped,
+    /// Its dead letter is confirmed, or taken, or by the group's choice discarded.
+    DeadLettered {
+        /// Why it was not handled.
+        reason: Reason,
+        /// What the last failure said.
+        error: &'a Error,
+        /// How often it was handled, 0 where it never got to a handler.
+        attempts: u32,
+        /// The dead letter; its topic is empty where it went to none.
+        letter: &'a Message,
+    },
 }
 
 /// Logs each call and how it ended, at `debug`. Failures are logged by the bus itself, at `warn`.
@@ -65,7 +108,7 @@ impl Layer for Log {
     fn wrap(&self, call: &Invocation, inner: HandlerFuture) -> HandlerFuture {
         let call = call.clone();
         Box::pin(async move {
-            let Invocation { group, handler, meta, origin, attempt } = &call;
+            let Invocation { group, handler, meta, origin, attempt, .. } = &call;
             tracing::debug!(%group, %origin, event_type = %meta.event_type, attempt, handler, "handling");
             let result = inner.await;
             let outcome = if result.is_ok() { "handled" } else { "failed" };

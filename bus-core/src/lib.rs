@@ -10,6 +10,7 @@ mod dispatch;
 pub mod envelope;
 pub mod error;
 pub mod event;
+pub mod event_publisher;
 pub mod handler;
 pub mod headers;
 pub mod layer;

@@ -6,6 +6,7 @@ mod publish;
 mod queue;
 mod random;
 mod rebalance;
+mod unsettled;
 mod wake;
 
 use std::time::Duration;

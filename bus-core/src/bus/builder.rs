@@ -37,12 +37,12 @@ pub struct BusBuilder {
     topics: BTreeMap<Arc<str>, TopicSettings>,
     topology: TopologyMode,
     subscriptions: Vec<Subscription>,
+    layers: Vec<Arc<dyn Layer>>,
     states: StateMap,
     limits: Limits,
     required: Vec<Capability>,
     naming: TopicNaming,
     keys: PartitionKey,
-    layers: Vec<Arc<dyn Layer>>,
 }
 
 impl BusBuilder {
@@ -53,12 +53,12 @@ impl BusBuilder {
             topics: BTreeMap::new(),
             topology: TopologyMode::Create,
             subscriptions: Vec::new(),
+            layers: Vec::new(),
             states: StateMap::default(),
             limits: Limits::default(),
             required: Vec::new(),
             naming: TopicNaming::default(),
             keys: PartitionKey::default(),
-            layers: Vec::new(),
         }
     }
 
@@ -94,13 +94,6 @@ impl BusBuilder {
         self
     }
 
-    /// Puts a layer around every call of every group's handlers, outside of the layers of the group; the first one is the
-    /// outermost.
-    pub fn layer(mut self, layer: impl Layer) -> Self {
-        self.layers.push(Arc::new(layer));
-        self
-    }
-
     /// Whether missing topics are made or only named. [`TopologyMode::Create`] unless said.
     pub fn topology(mut self, mode: TopologyMode) -> Self {
         self.topology = mode;
@@ -110,6 +103,19 @@ impl BusBuilder {
     /// Adds a group of handlers.
     pub fn subscribe(mut self, subscription: Subscription) -> Self {
         self.subscriptions.push(subscription);
+        self
+    }
+
+    /// Puts a layer around every call of every group's handlers, outside of the group's own; the first one is the outermost.
+    pub fn layer(mut self, layer: impl Layer) -> Self {
+        self.layers.push(Arc::new(layer));
+        self
+    }
+
+    /// As [`layer`](Self::layer), and outside of those that are there: for who looks on, and must see what the bus sees.
+    #[doc(hidden)]
+    pub fn outermost_layer(mut self, layer: impl Layer) -> Self {
+        self.layers.insert(0, Arc::new(layer));
         self
     }
 
@@ -202,9 +208,9 @@ impl BusBuilder {
 struct Launch<'a> {
     transport: &'a Arc<dyn Transport>,
     states: &'a Arc<StateMap>,
+    layers: &'a [Arc<dyn Layer>],
     publishing: &'a Arc<Publishing>,
     formats: &'a Arc<Formats>,
-    layers: &'a [Arc<dyn Layer>],
     makes_topics: bool,
     stopping: watch::Receiver<Option<Stop>>,
 }

@@ -46,6 +46,11 @@ impl Destinations {
         self.on_broker(self.naming.name(name))
     }
 
+    /// The format of the topic that the broker calls `topic`.
+    pub(crate) fn format_of(&self, topic: &str) -> Arc<TopicFormat> {
+        self.formats.of(topic)
+    }
+
     fn on_broker(&self, topic: Arc<str>) -> Destination {
         let format = self.formats.of(&topic);
         Destination { topic, format }

@@ -4,6 +4,7 @@
 //! gives its place to others.
 
 mod attempt;
+mod not_handled;
 mod parked;
 mod routes;
 mod several;
@@ -25,7 +26,7 @@ use crate::bus::subscription::Unhandled;
 use crate::dead_letter::{self, DeadLetter, Epitaph, Reason, To, topic_name};
 use crate::error::{Error, ErrorKind, shown};
 use crate::handler::{HandlerError, HandlerResult, Received, StateMap, Undecodable, handling};
-use crate::layer::Layer;
+use crate::layer::{Fate, Layer};
 use crate::message::{Message, Origin};
 use crate::retry::{Decision, Retry};
 use crate::settle::Token;
@@ -151,15 +152,17 @@ impl Processor {
     /// The group's handlers, the first one called; or where there is none for it, what becomes of the message.
     fn call(&self, work: &mut Work) -> Result<Turn, Attempt> {
         if self.is_for_others(&work.received.delivery.message) {
-            return Ok(self.skip());
+            return Ok(self.skip(work));
         }
         // A message of a topic that is not this group's: none of its handlers reads it.
-        let Some(handlers) = self.routes.of(&work.received.delivery.message.topic) else { return Ok(self.skip()) };
+        let Some(handlers) = self.routes.of(&work.received.delivery.message.topic) else {
+            return Ok(self.skip(work));
+        };
         let death = match handlers.route(&mut work.received) {
-            Route::Skip => return Ok(self.skip()),
+            Route::Skip => return Ok(self.skip(work)),
             Route::Unhandled(error) if self.unhandled == Unhandled::Skip => {
                 tracing::debug!(group = %self.group, origin = %work.origin(), "skipped: {error}");
-                return Ok(self.skip());
+                return Ok(self.skip(work));
             }
             Route::Unhandled(error) | Route::Unknown(error) => Undecodable(error),
             Route::To(recipients) => match self.attempt(work, recipients, &handlers.format) {
@@ -187,8 +190,9 @@ impl Processor {
         message.headers.get(dead_letter::REPLAYED_FOR).is_some_and(|group| group != self.group.as_bytes())
     }
 
-    fn skip(&self) -> Turn {
+    fn skip(&self, work: &Work) -> Turn {
         self.gauge.skipped();
+        self.tell_layers(&work.received.delivery, Fate::Skipped);
         Turn::End { dead: false }
     }
 
@@ -259,7 +263,7 @@ impl Processor {
     ///
     /// Cancel safety: dropped midway, the letter may stand there and the message comes again.
     pub(crate) async fn bury(&self, work: &mut Work) -> Turn {
-        let Work { received, failing, .. } = work;
+        let Work { received, failing, attempts, .. } = work;
         let burial = failing.as_mut().and_then(|failing| failing.burial.as_mut());
         let Some(burial) = burial else { return Turn::Retry(Duration::ZERO) };
         let (token, origin) = (&received.delivery.token, received.delivery.origin());
@@ -268,7 +272,10 @@ impl Processor {
             Ok(()) => {
                 self.gauge.unpark(*token);
                 self.gauge.dead_lettered();
-                let (reason, error) = (burial.reason.name(), &burial.error);
+                let Burial { reason, error, copy: letter, .. } = &*burial;
+                let fate = Fate::DeadLettered { reason: *reason, error, attempts: *attempts, letter };
+                self.tell_layers(&received.delivery, fate);
+                let reason = reason.name();
                 match &self.dead_letter.to {
                     To::Discard => tracing::warn!(%group, %origin, reason, "discarded: {error}"),
                     _ => tracing::warn!(%group, %origin, %topic, reason, "dead-lettered: {error}"),

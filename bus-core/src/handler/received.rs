@@ -6,6 +6,7 @@ use crate::bus::content_type;
 use crate::envelope::{self, Opened};
 use crate::error::Result;
 use crate::event::EventMeta;
+use crate::message::Message;
 use crate::transport::Delivery;
 
 /// A message as it came, and what it says of itself: read when somebody asks, for most handlers do not.
@@ -50,8 +51,14 @@ impl Received {
     }
 
     pub(crate) fn content(&self) -> Result<Content<'_>> {
-        let message = &self.delivery.message;
-        Ok(match &self.opened {
+        Content::of(&self.delivery.message, self.opened.as_deref())
+    }
+}
+
+impl<'a> Content<'a> {
+    /// What `message` carries: `opened`, where its body is an envelope.
+    pub(crate) fn of(message: &'a Message, opened: Option<&'a Opened>) -> Result<Self> {
+        Ok(match opened {
             None => Content {
                 version: envelope::version(message)?,
                 content_type: content_type(message),

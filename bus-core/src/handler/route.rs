@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::{Context, Handler, HandlerResult, RawHandler, Requirement};
+use super::{Content, Context, Handler, HandlerResult, RawHandler, Requirement};
+use crate::bus::TopicFormat;
 use crate::codec::Encoded;
 use crate::error::{Error, ErrorKind, Result as BusResult};
 use crate::event::IntegrationEvent;
@@ -93,15 +94,15 @@ impl<Args: 'static, H: Handler<Args>> ErasedHandler for Erased<H, Args> {
     }
 
     fn handle(&self, cx: &Context<'_>) -> Result<BoxFuture<'static, HandlerResult>, Undecodable> {
-        let event = decode(cx).map_err(Undecodable)?;
+        let event = cx.received.content().and_then(|content| decode(&content, cx.format)).map_err(Undecodable)?;
         Ok(self.handler.call(event, cx))
     }
 }
 
-fn decode<E: IntegrationEvent>(cx: &Context<'_>) -> BusResult<E> {
-    let content = cx.received.content()?;
+/// The event in a message, by what that says of its codec and its version, or by what its topic and its type say.
+pub(crate) fn decode<E: IntegrationEvent>(content: &Content<'_>, format: &TopicFormat) -> BusResult<E> {
     let version = content.version.unwrap_or(E::VERSION);
-    let encoded = Encoded::new(cx.format.codec_for(content.content_type)?, content.data);
+    let encoded = Encoded::new(format.codec_for(content.content_type)?, content.data);
     if version == E::VERSION {
         encoded.decode()
     } else if E::ACCEPTS.contains(&version) {

@@ -3,6 +3,7 @@
 mod assign;
 mod deliver;
 mod matcher;
+mod unsettled;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

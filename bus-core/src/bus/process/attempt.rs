@@ -114,6 +114,7 @@ impl This<'_> {
             group: Arc::clone(&processor.group),
             handler: handler.name(),
             meta: Arc::clone(cx.meta()),
+            message: cx.message.clone(),
             origin: cx.origin(),
             attempt,
         };

@@ -1,0 +1,30 @@
+//! Events out of messages that no handler of this bus was given: dead letters, what was published, what a reader of its own
+//! got.
+
+use crate::bus::Bus;
+use crate::envelope::{self, Envelope};
+use crate::error::{Error, ErrorKind, Result, shown};
+use crate::event::{EventMeta, IntegrationEvent};
+use crate::handler::{Content, decode};
+use crate::message::{Message, Origin};
+
+impl Bus {
+    /// The event in `message`, as a handler of this bus would get it from the topic of `origin`, with what is known of it;
+    /// `origin` stands in for an id that is not given.
+    ///
+    /// # Errors
+    ///
+    /// [`Decode`](ErrorKind::Decode) where it is of another type or cannot be read; never quoting the payload.
+    pub fn read<E: IntegrationEvent>(&self, message: &Message, origin: &Origin) -> Result<(E, EventMeta)> {
+        let format = self.publishing.destinations.format_of(&origin.topic);
+        let opened = Envelope::open(message, || origin.clone(), format.also())?;
+        let read = || envelope::read(message, origin, E::TYPE);
+        let meta = opened.as_ref().map_or_else(read, |opened| opened.meta.clone());
+        if meta.event_type != E::TYPE {
+            let problem = format!("the message is of type `{}`, not `{}`", shown(&meta.event_type), E::TYPE);
+            return Err(Error::new(ErrorKind::Decode, problem));
+        }
+        let event = decode(&Content::of(message, opened.as_ref())?, &format)?;
+        Ok((event, meta))
+    }
+}
