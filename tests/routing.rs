@@ -110,9 +110,15 @@ async fn a_pattern_is_refused_by_name_where_the_transport_has_none() {
 
 #[tokio::test(start_paused = true)]
 async fn a_single_publish_may_differ_in_topic_key_headers_partition_and_all_that_is_known() {
-    let gated = Gated::new();
-    let bus =
-        shop(&gated, &Seen::default()).topic("special", |topic| topic.partitions(4)).start().await.expect("starts");
+    let (gated, seen) = (Gated::new(), Seen::default());
+    let places = async |message: Message, origin: Origin, State(seen): State<Seen>| {
+        let key = message.key.as_deref().map(String::from_utf8_lossy).unwrap_or_default().into_owned();
+        let partition = origin.partition.unwrap_or_default();
+        seen.lock().expect("whole").push(format!("{}[{partition}] {key}", origin.topic));
+    };
+    let group = Subscription::group("places").on_raw("special", places);
+    let bus = shop(&gated, &seen).topic("special", |topic| topic.partitions(4)).subscribe(group);
+    let bus = bus.start().await.expect("starts");
     let event = Outgoing::new(Paid::of(1, 1))
         .id("my-id")
         .topic("special")
