@@ -55,6 +55,22 @@ async fn without_dead_letters_what_cannot_be_handled_is_discarded() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn events_that_name_no_topic_go_where_the_configuration_says() {
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Unnamed;
+    impl IntegrationEvent for Unnamed {
+        const TYPE: &'static str = "OrderPlaced";
+    }
+    let (gated, mut config) = (Gated::new(), orders());
+    config.default_topic_prefix = "facts".into();
+    let bus = Bus::configured(&config).expect("a service").transport(gated.clone());
+    let bus = bus.topic("facts.order_placed", |topic| topic).start().await.expect("starts");
+    bus.publish(Unnamed).await.expect("published");
+    assert!(gated.steps().contains(&Step::Confirmed("facts.order_placed".into())));
+    bus.shutdown(Duration::from_secs(5)).await.expect("clean");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_group_begins_where_the_configuration_says() {
     async fn notes(Event(paid): Event<Paid>, State(gated): State<Gated>) {
         gated.note(Step::Handled(paid.step.to_string()));

@@ -25,6 +25,7 @@ use crate::config::ServiceConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Publishable;
 use crate::message::Message;
+use crate::routing::TopicNaming;
 use crate::transport::Unsent;
 
 pub use crate::dispatch::Concurrency;
@@ -67,7 +68,7 @@ impl Bus {
         BusBuilder::new(service.into())
     }
 
-    /// The same for the service that a configuration names.
+    /// The same for the service that a configuration names, its topics called as that says.
     ///
     /// # Errors
     ///
@@ -77,7 +78,8 @@ impl Bus {
             let help = "set `service_name` (in the environment: in upper case, with the prefix), or use `Bus::builder`";
             return Err(Error::new(ErrorKind::Config, "the configuration names no service").help(help));
         };
-        Ok(Self::builder(Arc::clone(name)))
+        let naming = TopicNaming::new().default_prefix(&*config.default_topic_prefix);
+        Ok(Self::builder(Arc::clone(name)).topic_naming(naming))
     }
 
     /// Publishes one event. Resolves when the broker has confirmed it.

@@ -12,6 +12,9 @@ use crate::transport::Position;
 pub struct ServiceConfig {
     /// The service: the source of its events.
     pub name: Option<Arc<str>>,
+    /// What stands before the type of an event that names no topic: `<prefix>.<type in snake case>`. `integration-events`
+    /// unless said.
+    pub default_topic_prefix: Arc<str>,
     /// Its group.
     pub group: Option<Arc<str>>,
     /// Where the group begins when it is new. [`Position::Earliest`] unless said.
@@ -28,6 +31,7 @@ impl Default for ServiceConfig {
     fn default() -> Self {
         Self {
             name: None,
+            default_topic_prefix: crate::routing::OF_EVENTS.into(),
             group: None,
             start: Position::Earliest,
             max_attempts: 3,

@@ -4,6 +4,7 @@ mod naming;
 mod partition_key;
 mod selector;
 
+pub(crate) use naming::OF_EVENTS;
 pub use naming::TopicNaming;
 pub use partition_key::PartitionKey;
 pub use selector::TopicSelector;

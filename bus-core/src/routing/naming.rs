@@ -27,7 +27,7 @@ pub struct TopicNaming {
 type By = dyn Fn(&str) -> String + Send + Sync;
 
 /// Before the type of an event that names no topic.
-const OF_EVENTS: &str = "integration-events";
+pub(crate) const OF_EVENTS: &str = "integration-events";
 
 impl Default for TopicNaming {
     fn default() -> Self {

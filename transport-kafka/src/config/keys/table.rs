@@ -127,10 +127,10 @@ pub(in crate::config) const KEYS: &[Key] = &[
             config.service.name = Some(value.into());
             Ok(())
         }),
-    key("DEFAULT_TOPIC_PREFIX", Kind::Text, "integration-events", "nothing else yet: another topic is named by the event")
-        .apply(|_, value| match value {
-            "integration-events" => Ok(()),
-            _ => Err("can only be `integration-events`: name the topic in the event, by its `TOPIC`".into()),
+    key("DEFAULT_TOPIC_PREFIX", Kind::Text, "integration-events", "what stands before the type of an event that names no topic: `<prefix>.<type in snake case>`. Taken by `Bus::configured`")
+        .apply(|config, value| {
+            config.service.default_topic_prefix = value.into();
+            Ok(())
         }),
     key("ENABLE_IDEMPOTENCE", Kind::Flag, "true", "nothing else: a retry must neither repeat nor reorder messages")
         .producers("enable.idempotence"),

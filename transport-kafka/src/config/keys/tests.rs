@@ -92,7 +92,7 @@ fn every_default_is_what_clients_get() {
 /// A value for each that is not its default.
 fn other(key: &Key) -> &'static str {
     match (key.name, key.kind) {
-        ("DEFAULT_TOPIC_PREFIX" | "ENABLE_OUTBOX" | "ENABLE_INBOX" | "PRODUCER_ACKS", _) => key.default,
+        ("ENABLE_OUTBOX" | "ENABLE_INBOX" | "PRODUCER_ACKS", _) => key.default,
         ("BOOTSTRAP_SERVERS", _) => "kafka-1:9092,kafka-2:9093",
         ("PRODUCER_MAX_REQUEST_SIZE", _) => "20000",
         (_, Kind::Text | Kind::Secret) => "xyzzy-1",
@@ -131,8 +131,6 @@ fn what_is_not_there_yet_is_refused_and_not_ignored() {
         let error = KafkaConfig::default().with_variables([(name, "true")]).unwrap_err().to_string();
         assert!(error.contains(name) && error.contains("there is none yet"), "{error}");
     }
-    let error = KafkaConfig::default().with_variables([("KAFKA_DEFAULT_TOPIC_PREFIX", "mine")]).unwrap_err();
-    assert!(error.to_string().contains("by its `TOPIC`"), "{error}");
 }
 
 /// As the guide shows it.
