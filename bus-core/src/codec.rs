@@ -32,6 +32,7 @@ use crate::error::Result;
 pub use any::AnyCodec;
 pub use erased_serde;
 pub use json::Json;
+pub(crate) use json::problem as json_problem;
 #[cfg(feature = "msgpack")]
 pub use message_pack::MessagePack;
 pub use raw::Raw;

@@ -3,7 +3,7 @@
 //! | envelope | on the wire | read |
 //! |---|---|---|
 //! | [`CloudEvents`](Envelope::CloudEvents), the default | [CloudEvents 1.0] in binary mode: headers `ce_*`, `content-type`; the payload is the event | always |
-//! | [`CloudEventsStructured`](Envelope::CloudEventsStructured) | CloudEvents in structured mode: all of it in one JSON object, the event in `data` or `data_base64` | always, by its content type |
+//! | [`CloudEventsStructured`](Envelope::CloudEventsStructured) | CloudEvents in structured mode: all of it in one JSON object, the event in `data` or `data_base64` | always, by its content type; on topics of this envelope also without, as Python's SDK wrote it until 2.0 |
 //! | [`BuildingBlocks`](Envelope::BuildingBlocks) | the JSON envelope of Python's `building_blocks`: metadata beside `payload`, repeated in headers | on topics that say so |
 //! | [`Raw`](Envelope::Raw) | the event and nothing else | always: a message without a type is taken for what its handler takes |
 //!
@@ -14,6 +14,9 @@
 
 mod building_blocks;
 mod cloud_events;
+#[cfg(test)]
+mod fixtures;
+mod json;
 mod structured;
 
 use bytes::{Bytes, BytesMut};
@@ -92,6 +95,9 @@ impl Envelope {
         let headed = message.headers.get(TYPE).is_some();
         match also {
             Some(Self::BuildingBlocks) if !headed => building_blocks::open(message, &origin()).map(Some),
+            Some(Self::CloudEventsStructured) if !headed && structured::is_unsaid(message) => {
+                structured::open(message, &origin()).map(Some)
+            }
             _ => Ok(None),
         }
     }

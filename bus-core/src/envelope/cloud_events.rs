@@ -84,7 +84,7 @@ pub fn read(message: &Message, origin: &Origin, expected_type: &str) -> EventMet
     }
 }
 
-fn arrival_time(message: &Message) -> DateTime<Utc> {
+pub(super) fn arrival_time(message: &Message) -> DateTime<Utc> {
     message.timestamp.and_then(utc).unwrap_or_else(Utc::now)
 }
 

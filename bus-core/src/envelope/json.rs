@@ -1,0 +1,42 @@
+//! What the envelopes that are JSON share.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::codec::{Codec, Json, essence, json_problem};
+use crate::error::{Error, ErrorKind, Result};
+
+/// JSON is what data is where its content type is not given.
+pub(super) fn is_json(content_type: Option<&str>) -> bool {
+    content_type.is_none_or(|content_type| Json.reads(essence(content_type)))
+}
+
+/// `payload` as a part of JSON to be written. A codec may be anybody's: what is not JSON would break the whole.
+pub(super) fn raw_json(payload: &[u8]) -> Result<&RawValue> {
+    let foreign = |cause| Error::new(ErrorKind::Encode, json_problem(&cause).to_string());
+    serde_json::from_slice(payload).map_err(foreign)
+}
+
+/// `value` as JSON, written to the end of `buffer`, whose memory it shares.
+pub(super) fn encode<T: Serialize>(value: &T, buffer: &mut BytesMut) -> Result<Bytes> {
+    serde_json::to_writer((&mut *buffer).writer(), value).map_err(|cause| {
+        // Half of an event must not stand before the next one.
+        buffer.clear();
+        Error::new(ErrorKind::Encode, format!("the envelope does not encode as JSON: {cause}"))
+    })?;
+    Ok(buffer.split().freeze())
+}
+
+/// `body` as a JSON object.
+pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], what: &str) -> Result<T> {
+    // serde would take an array for the fields in their order.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(decode(format!("{what}: payload is not a JSON object")));
+    }
+    serde_json::from_slice(body).map_err(|cause| json_problem(&cause).context(what))
+}
+
+pub(super) fn decode(problem: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Decode, problem)
+}
