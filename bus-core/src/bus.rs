@@ -36,7 +36,7 @@ pub use publishing::Publish;
 pub use report::{Counts, ShutdownError, ShutdownReport, SubscriptionReport};
 pub use subscription::{Subscription, Unhandled};
 
-pub(crate) use format::{TopicFormat, content_type};
+pub(crate) use format::TopicFormat;
 use health::Watchdog;
 use publishing::Publishing;
 use report::Gauge;

@@ -27,7 +27,7 @@ use crate::headers::Headers;
 use crate::message::{Message, Origin};
 
 pub(crate) use cloud_events::version;
-pub use cloud_events::{CONTENT_TYPE, TYPE, event_type, read};
+pub use cloud_events::{CONTENT_TYPE, DATA_VERSION, TYPE, event_type, read};
 
 /// How a topic's events are wrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -89,10 +89,20 @@ impl Envelope {
         origin: impl FnOnce() -> Origin,
         also: Option<Self>,
     ) -> Result<Option<Opened>> {
-        if structured::is(message) {
+        let [content_type, event_type] = message.headers.get_each([CONTENT_TYPE, TYPE]);
+        Self::open_said(message, (content_type, event_type.is_some()), origin, also)
+    }
+
+    /// [`open`](Self::open), for who knows the content type already, and whether headers say a type.
+    pub(crate) fn open_said(
+        message: &Message,
+        (content_type, headed): (Option<&[u8]>, bool),
+        origin: impl FnOnce() -> Origin,
+        also: Option<Self>,
+    ) -> Result<Option<Opened>> {
+        if content_type.is_some_and(structured::is) {
             return structured::open(message, &origin()).map(Some);
         }
-        let headed = message.headers.get(TYPE).is_some();
         match also {
             Some(Self::BuildingBlocks) if !headed => building_blocks::open(message, &origin()).map(Some),
             Some(Self::CloudEventsStructured) if !headed && structured::is_unsaid(message) => {

@@ -77,6 +77,24 @@ impl Headers {
         }
     }
 
+    /// [`get`](Self::get) for several names, by going through the headers once.
+    pub(crate) fn get_each<const N: usize>(&self, names: [&str; N]) -> [Option<&[u8]>; N] {
+        let mut values = [None; N];
+        for (name, value) in self.iter_bytes() {
+            let Some(value) = value else { continue };
+            if let Some(index) = names.iter().position(|wanted| wanted.as_bytes() == name) {
+                values[index] = Some(value);
+            }
+        }
+        values
+    }
+
+    fn iter_bytes(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        let list = self.list.iter().flat_map(|list| list.iter());
+        let list = list.map(|(name, value)| (name.as_bytes(), value.as_deref()));
+        list.chain(self.packed.iter().flat_map(Packed::iter_bytes))
+    }
+
     /// [`get`](Self::get) as text; `None` too where it is not UTF-8.
     pub fn get_str(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(|value| std::str::from_utf8(value).ok())
@@ -171,6 +189,7 @@ mod tests {
         headers.append("a", "2");
         headers.append_nullable("a", None);
         assert_eq!(headers.get_str("a"), Some("2"));
+        assert_eq!(headers.get_each(["b", "a"]), [None, Some(&b"2"[..])]);
         assert_eq!(headers.get_all("a").count(), 3);
     }
 

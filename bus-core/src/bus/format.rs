@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::codec::{AnyCodec, Json, essence};
-use crate::envelope::{self, Envelope};
+use crate::envelope::Envelope;
 use crate::error::{Error, ErrorKind, Result, shown};
-use crate::message::Message;
 
 /// The codec and the envelope of a topic: what is written, and what else is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,12 +67,6 @@ impl FromIterator<(Arc<str>, TopicFormat)> for Formats {
         let named = formats.into_iter().map(|(topic, format)| (topic, Arc::new(format)));
         Self { named: named.collect(), usual: Arc::default() }
     }
-}
-
-/// The content type in the headers of `message`; what is not UTF-8 is none that anybody reads.
-pub(crate) fn content_type(message: &Message) -> Option<&str> {
-    let value = message.headers.get(envelope::CONTENT_TYPE)?;
-    Some(std::str::from_utf8(value).unwrap_or("not UTF-8"))
 }
 
 #[cfg(test)]

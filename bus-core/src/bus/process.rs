@@ -23,7 +23,7 @@ use crate::bus::format::TopicFormat;
 use crate::bus::publishing::Publish;
 use crate::bus::report::Gauge;
 use crate::bus::subscription::Unhandled;
-use crate::dead_letter::{self, DeadLetter, Epitaph, Reason, To, topic_name};
+use crate::dead_letter::{DeadLetter, Epitaph, Reason, To, topic_name};
 use crate::error::{Error, ErrorKind, shown};
 use crate::handler::{HandlerError, HandlerResult, Received, StateMap, Undecodable, handling};
 use crate::layer::{Fate, Layer};
@@ -151,14 +151,11 @@ impl Processor {
 
     /// The group's handlers, the first one called; or where there is none for it, what becomes of the message.
     fn call(&self, work: &mut Work) -> Result<Turn, Attempt> {
-        if self.is_for_others(&work.received.delivery.message) {
-            return Ok(self.skip(work));
-        }
         // A message of a topic that is not this group's: none of its handlers reads it.
         let Some(handlers) = self.routes.of(&work.received.delivery.message.topic) else {
             return Ok(self.skip(work));
         };
-        let death = match handlers.route(&mut work.received) {
+        let death = match handlers.route(&mut work.received, &self.group) {
             Route::Skip => return Ok(self.skip(work)),
             Route::Unhandled(error) if self.unhandled == Unhandled::Skip => {
                 tracing::debug!(group = %self.group, origin = %work.origin(), "skipped: {error}");
@@ -183,11 +180,6 @@ impl Processor {
         work.received.is_taken_for(event_type.unwrap_or_default());
         let this = This { processor: self, received: &work.received, attempt: work.attempts + 1 };
         Attempt::begin(this, recipients, format, &mut work.parts)
-    }
-
-    /// A dead letter of another group that was published again, for that group.
-    fn is_for_others(&self, message: &Message) -> bool {
-        message.headers.get(dead_letter::REPLAYED_FOR).is_some_and(|group| group != self.group.as_bytes())
     }
 
     fn skip(&self, work: &Work) -> Turn {

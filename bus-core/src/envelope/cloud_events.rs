@@ -25,7 +25,8 @@ const ID: &str = "ce_id";
 const SOURCE: &str = "ce_source";
 const TIME: &str = "ce_time";
 const SUBJECT: &str = "ce_subject";
-const DATA_VERSION: &str = "ce_dataversion";
+/// The version of the payload's shape.
+pub const DATA_VERSION: &str = "ce_dataversion";
 const CORRELATION_ID: &str = "ce_correlationid";
 const CAUSATION_ID: &str = "ce_causationid";
 
@@ -56,15 +57,14 @@ pub fn event_type(message: &Message) -> Option<&str> {
     message.headers.get_str(TYPE)
 }
 
-/// The version that `message` says its payload has; `None` where it does not say.
+/// The version that a header says a payload has.
 ///
 /// # Errors
 ///
 /// [`Decode`](ErrorKind::Decode) for one that is no number: it cannot be known which shape the payload has.
-pub(crate) fn version(message: &Message) -> Result<Option<u32>> {
-    let Some(version) = message.headers.get_str(DATA_VERSION) else { return Ok(None) };
-    let unreadable = |_| Error::new(ErrorKind::Decode, format!("header `{DATA_VERSION}` is not a whole number from 1"));
-    version.parse().map(Some).map_err(unreadable)
+pub(crate) fn version(said: &[u8]) -> Result<u32> {
+    let unreadable = || Error::new(ErrorKind::Decode, format!("header `{DATA_VERSION}` is not a whole number from 1"));
+    std::str::from_utf8(said).ok().and_then(|said| said.parse().ok()).ok_or_else(unreadable)
 }
 
 /// What `message` says about itself. Headers are data from outside: what is missing or unreadable is filled from the
@@ -76,7 +76,7 @@ pub fn read(message: &Message, origin: &Origin, expected_type: &str) -> EventMet
         id: owned(ID).unwrap_or_else(|| origin.to_string()),
         time: text(TIME).and_then(|time| time.parse().ok()).unwrap_or_else(|| arrival_time(message)),
         event_type: text(TYPE).unwrap_or(expected_type).to_owned().into(),
-        version: version(message).ok().flatten().unwrap_or(1),
+        version: message.headers.get(DATA_VERSION).and_then(|said| version(said).ok()).unwrap_or(1),
         source: text(SOURCE).unwrap_or_default().into(),
         aggregate: text(SUBJECT).and_then(Aggregate::parse),
         correlation_id: owned(CORRELATION_ID),

@@ -128,7 +128,12 @@ fn opened(name: &str, message: &Message, also: Option<Envelope>) -> Result<Opene
     }
     let meta = read(message, &origin(), "no type");
     let content_type = message.headers.get_str(CONTENT_TYPE).map(str::to_owned);
-    Ok(Opened { meta, version_given: version(message)?, content_type, data: message.payload.clone() })
+    Ok(Opened {
+        meta,
+        version_given: message.headers.get(DATA_VERSION).map(version).transpose()?,
+        content_type,
+        data: message.payload.clone(),
+    })
 }
 
 fn check(name: &str, opened: &Opened, expected: &Expected) {

@@ -31,9 +31,9 @@ const CLOUD_EVENTS: &str = "application/cloudevents";
 const READ: &str = "application/cloudevents+json";
 const WRITTEN: &str = "application/cloudevents+json; charset=UTF-8";
 
-/// Whether `message` is in structured mode, as its content type says.
-pub(super) fn is(message: &Message) -> bool {
-    content_type(message).is_some_and(is_cloud_events)
+/// Whether this content type is that of structured mode.
+pub(super) fn is(content_type: &[u8]) -> bool {
+    content_type.get(..CLOUD_EVENTS.len()).is_some_and(|start| start.eq_ignore_ascii_case(CLOUD_EVENTS.as_bytes()))
 }
 
 /// Whether `message` is in structured mode although its content type is that of its data, as the SDK for Python wrote it until

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::bus::content_type;
 use crate::envelope::{self, Opened};
 use crate::error::Result;
 use crate::event::EventMeta;
@@ -59,11 +58,16 @@ impl<'a> Content<'a> {
     /// What `message` carries: `opened`, where its body is an envelope.
     pub(crate) fn of(message: &'a Message, opened: Option<&'a Opened>) -> Result<Self> {
         Ok(match opened {
-            None => Content {
-                version: envelope::version(message)?,
-                content_type: content_type(message),
-                data: message.payload.as_deref().unwrap_or_default(),
-            },
+            None => {
+                let names = [envelope::DATA_VERSION, envelope::CONTENT_TYPE];
+                let [version, content_type] = message.headers.get_each(names);
+                Content {
+                    version: version.map(envelope::version).transpose()?,
+                    // What is not UTF-8 is none that anybody reads.
+                    content_type: content_type.map(|value| std::str::from_utf8(value).unwrap_or("not UTF-8")),
+                    data: message.payload.as_deref().unwrap_or_default(),
+                }
+            }
             Some(opened) => Content {
                 version: opened.version_given,
                 content_type: opened.content_type.as_deref(),

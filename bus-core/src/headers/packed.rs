@@ -31,6 +31,11 @@ impl Packed {
         Parts(&self.0).map(|(name, value)| (std::str::from_utf8(name).unwrap_or_default(), value))
     }
 
+    /// [`iter`](Self::iter) without a look at whether names are text.
+    pub(super) fn iter_bytes(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        Parts(&self.0)
+    }
+
     pub(super) fn len(&self) -> usize {
         Parts(&self.0).count()
     }

@@ -9,7 +9,6 @@ use crate::dead_letter;
 use crate::envelope::{self, Envelope};
 use crate::error::{Error, ErrorKind, shown};
 use crate::handler::{ErasedHandler, Received};
-use crate::message::Message;
 use crate::routing::Pattern;
 
 /// The handlers of one type of event: all of them get it.
@@ -135,30 +134,40 @@ impl Handlers {
         Self { format, typed, raw, by_pattern: false }
     }
 
-    /// Whom `received` is for. Opens its envelope, where its body is one.
-    pub(super) fn route(&self, received: &mut Received) -> Route<'_> {
+    /// Whom of `group` `received` is for. Opens its envelope, where its body is one.
+    pub(super) fn route(&self, received: &mut Received, group: &str) -> Route<'_> {
         let message = &received.delivery.message;
+        // Once through the headers for all that is asked of every message.
+        let names = [envelope::TYPE, envelope::CONTENT_TYPE, dead_letter::REPLAYED_FOR];
+        let [event_type, content_type, replayed_for] = message.headers.get_each(names);
+        if replayed_for.is_some_and(|other| other != group.as_bytes()) {
+            return Route::Skip;
+        }
         if message.payload.is_none() {
             return self.raw.as_ref().map_or(Route::Skip, Route::To);
         }
         if self.by_pattern && message.headers.get(dead_letter::REASON).is_some() {
             return Route::Skip;
         }
-        if received.opened.is_none() && !self.typed.is_empty() {
-            match Envelope::open(message, || received.delivery.origin(), self.format.also()) {
-                Ok(Some(opened)) => received.open(opened),
-                Ok(None) => {}
-                Err(error) => return self.raw.as_ref().map_or_else(|| Route::Unknown(error), Route::To),
-            }
+        if let Some(opened) = &received.opened {
+            return self.by_type(&opened.meta.event_type);
         }
-        match &received.opened {
-            Some(opened) => self.by_type(&opened.meta.event_type),
-            None => self.by_headers(&received.delivery.message),
+        if self.typed.is_empty() {
+            return self.by_header(event_type);
+        }
+        let said = (content_type, event_type.is_some());
+        match Envelope::open_said(message, said, || received.delivery.origin(), self.format.also()) {
+            Ok(None) => self.by_header(event_type),
+            Ok(Some(opened)) => {
+                let route = self.by_type(&opened.meta.event_type);
+                received.open(opened);
+                route
+            }
+            Err(error) => self.raw.as_ref().map_or_else(|| Route::Unknown(error), Route::To),
         }
     }
 
-    fn by_headers(&self, message: &Message) -> Route<'_> {
-        let given = message.headers.get(envelope::TYPE);
+    fn by_header(&self, given: Option<&[u8]>) -> Route<'_> {
         match (given.and_then(|name| std::str::from_utf8(name).ok()), &self.raw, &*self.typed) {
             (Some(event_type), ..) => self.by_type(event_type),
             (None, Some(raw), _) => Route::To(raw),

@@ -40,7 +40,7 @@ fn an_event_is_one_json_object_and_says_so_by_its_content_type() {
         + r#""datacontenttype":"application/json","dataversion":"2","correlationid":"0192c5a0-0000-7000-8000-000000000003","#
         + r#""causationid":"0192c5a0-0000-7000-8000-000000000004","data":{"user_id":42}}"#;
     assert_eq!(message.payload.as_deref(), Some(body.as_bytes()));
-    assert!(is(&message));
+    assert!(message.headers.get(CONTENT_TYPE).is_some_and(is));
 }
 
 #[test]
@@ -123,13 +123,13 @@ fn what_is_no_event_is_named_and_never_quoted() {
 fn a_batch_and_other_formats_are_refused_by_their_names() {
     let problem = |content_type: &'static str| {
         let message = Message::new("users", "[]").header(CONTENT_TYPE, content_type);
-        assert!(is(&message), "{content_type}");
+        assert!(is(content_type.as_bytes()), "{content_type}");
         open(&message, &origin()).expect_err("refused").to_string()
     };
     assert!(problem("application/cloudevents-batch+json; charset=utf-8").contains("is a batch of CloudEvents"));
     assert!(problem("Application/CloudEvents+Avro").contains("`Application/CloudEvents+Avro`"));
     for other in ["application/json", "application/cloudevent", "", "ünïcødé/cloudevents+json"] {
-        assert!(!is(&Message::new("users", "{}").header(CONTENT_TYPE, other)), "{other}");
+        assert!(!is(other.as_bytes()), "{other}");
     }
 }
 
