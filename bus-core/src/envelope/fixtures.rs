@@ -1,5 +1,7 @@
 //! Messages that other software wrote, from `tests/wire`: what is found in each is what its writer put there.
 
+mod ours;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;

@@ -59,7 +59,7 @@ fn is_cloud_events(content_type: &str) -> bool {
 ///
 /// # Errors
 ///
-/// [`Encode`](ErrorKind::Encode) for a payload that is not the JSON that it is said to be.
+/// [`Encode`](crate::ErrorKind::Encode) for a payload that is not the JSON that it is said to be.
 pub(super) fn seal(
     meta: &EventMeta,
     content_type: &str,

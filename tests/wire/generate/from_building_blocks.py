@@ -1,4 +1,5 @@
-"""Writes the fixtures of fastapi-building-blocks: what its publisher, and its outbox, hand to aiokafka's producer.
+"""Writes the fixtures of fastapi-building-blocks: what its publisher, and its outbox, hand to aiokafka's producer. And its consumer reads what Gulo
+writes.
 
 Python 3.12; needs what its pyproject.toml asks for, and aiokafka, pydantic-settings, sqlalchemy and greenlet:
 PYTHONPATH=<its checkout>/src python from_building_blocks.py ..
@@ -16,7 +17,7 @@ from uuid import UUID
 
 from aiokafka.errors import KafkaError
 from building_blocks.domain.events.integration_event import IntegrationEvent
-from building_blocks.infrastructure.messaging import kafka_producer, outbox_relay
+from building_blocks.infrastructure.messaging import kafka_consumer, kafka_producer, outbox_relay
 from building_blocks.infrastructure.messaging.kafka_config import KafkaConfig
 from building_blocks.infrastructure.messaging.outbox_publisher import OutboxEventPublisher
 
@@ -150,12 +151,48 @@ async def outbox(name, given):
     keep(name, "OutboxEventPublisher and OutboxRelay", relay._producer.sent[0], event)
 
 
+async def read(path):
+    """What Gulo wrote is handled by its consumer, with all that it was meant to say."""
+    given, handled = json.loads(path.read_text()), []
+
+    class Handler(kafka_consumer.IntegrationEventHandler):
+        async def handle(self, event):
+            handled.append(event)
+
+    consumer = kafka_consumer.KafkaIntegrationEventConsumer(KafkaConfig())
+    expected = given["expected"]
+    consumer._handlers[expected["type"]] = (UserRegistered, Handler())
+    value = json.loads(base64.b64decode(given["value"]).decode("utf-8"))
+    headers = [(name, base64.b64decode(value)) for name, value in given["headers"]]
+    await consumer._process_message(SimpleNamespace(topic="topic", partition=0, offset=0, value=value, headers=headers))
+    event, = handled
+    said = expected["extensions"]
+    optional = lambda value: None if value is None else str(value)
+    kind, id = (expected["subject"] or "/").split("/")
+    found = [
+        (str(event.event_id), expected["id"]),
+        (event.event_type, expected["type"]),
+        (event.event_version, said["dataversion"] + ".0"),
+        (event.occurred_at, datetime.fromisoformat(expected["time"]).replace(tzinfo=None)),
+        (event.source_service, expected["source"]),
+        (optional(event.correlation_id), said.get("correlationid")),
+        (optional(event.causation_id), said.get("causationid")),
+        (optional(event.aggregate_id), id or None),
+        (event.aggregate_type, kind or None),
+    ] + [(getattr(event, name), value) for name, value in expected["data"]["json"].items()]
+    for is_, wanted in found:
+        assert is_ == wanted, (path, is_, wanted)
+    print("read", path)
+
+
 async def main():
     for name, given in CASES.items():
         await direct(name, given)
     for name in ("plain", "aggregate", "unicode", "time-in-utc"):
         await outbox(f"outbox-{name}", CASES[name])
     await dead_letter("dead-letter", CASES["aggregate"])
+    for path in sorted(OUT.parent.glob("ours/building-blocks-*.json")):
+        await read(path)
 
 
 asyncio.run(main())

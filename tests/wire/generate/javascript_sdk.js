@@ -1,8 +1,9 @@
-// Writes the fixtures of the JavaScript SDK: npm install cloudevents@10.0.0; node javascript_sdk.js ..
+// Writes the fixtures of the JavaScript SDK, and reads what Gulo writes: npm install cloudevents@10.0.0; node javascript_sdk.js ..
 //
 // `Kafka.binary` leaves to the application what a Kafka client does not take: data that is an object becomes JSON,
 // headers without a value are not sent, other values become text (as kafkajs makes them).
 
+const assert = require("node:assert");
 const fs = require("node:fs");
 const path = require("node:path");
 const { CloudEvent, Kafka } = require("cloudevents");
@@ -50,4 +51,22 @@ for (const [name, given] of Object.entries(cases)) {
   const structured = Kafka.structured(event);
   const time = new Date(given.time).toISOString();
   write(`structured-${name}`, "Kafka.structured", structured, structured.value, { ...expected, time });
+}
+
+// What Gulo wrote is read as it was meant. A client gives headers as bytes; the SDK wants text.
+const ours = path.join(process.argv[2], "ours");
+for (const name of fs.readdirSync(ours).filter((name) => !name.startsWith("building-blocks"))) {
+  const { headers, value, expected } = JSON.parse(fs.readFileSync(path.join(ours, name)));
+  const text = (base64) => Buffer.from(base64, "base64").toString();
+  const message = { headers: Object.fromEntries(headers.map(([name, value]) => [name, text(value)])) };
+  message.value = name.startsWith("structured-") ? text(value) : Buffer.from(value, "base64");
+  const event = Kafka.toEvent(message);
+  assert.equal(new Date(event.time).getTime(), new Date(expected.time).getTime(), name);
+  for (const attribute of ["id", "source", "type", "subject", "datacontenttype"])
+    assert.equal(event[attribute] ?? null, expected[attribute], `${name}: ${attribute}`);
+  for (const extension in expected.extensions)
+    assert.equal(event[extension], expected.extensions[extension], `${name}: ${extension}`);
+  if (expected.data.json) assert.deepEqual(event.data, expected.data.json, name);
+  else assert.equal(Buffer.from(event.data).toString("base64"), expected.data.base64, name);
+  console.log("read", name);
 }

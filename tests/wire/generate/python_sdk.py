@@ -1,4 +1,4 @@
-"""Writes the fixtures of the Python SDK: pip install cloudevents==2.2.0; python python_sdk.py ..
+"""Writes the fixtures of the Python SDK, and reads what Gulo writes: pip install cloudevents==2.2.0; python python_sdk.py ..
 
 Its two Kafka bindings: `cloudevents.core` (2.x) and `cloudevents.v1`, the one of the 1.x releases.
 """
@@ -99,6 +99,28 @@ def write_v1(name, case):
     fixture("python-v1", f"structured-{name}", f"{software}.to_structured", structured, expected)
 
 
+def read(path):
+    """What Gulo wrote is read as it was meant."""
+    given = json.loads(path.read_text())
+    headers = {name: base64.b64decode(value) for name, value in given["headers"]}
+    message = core.KafkaMessage(headers, None, base64.b64decode(given["value"]))
+    structured = path.name.startswith("structured-")
+    event = (core.from_structured if structured else core.from_binary)(message, JSONFormat())
+    expected = given["expected"]
+    assert event.get_time() == isoparse(expected["time"]), path
+    for name in ("id", "source", "type", "subject", "datacontenttype"):
+        assert event.get_attributes().get(name) == expected[name], (path, name)
+    for name, value in expected["extensions"].items():
+        assert event.get_extension(name) == value, (path, name)
+    data = event.get_data()
+    wanted = expected["data"]["json"] if "json" in expected["data"] else base64.b64decode(expected["data"]["base64"])
+    assert data == wanted, (path, data)
+
+
 for name, case in json.loads((HERE / "cases.json").read_text()).items():
     write_core(name, case)
     write_v1(name, case)
+for path in sorted(OUT.glob("ours/[bs]*-*.json")):
+    if not path.name.startswith("building-blocks"):
+        read(path)
+        print("read", path)

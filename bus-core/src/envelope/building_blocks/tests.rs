@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use bytes::{Bytes, BytesMut};
 use proptest::option;
 use proptest::prelude::*;
@@ -166,7 +168,9 @@ fn any_uuids() -> impl Strategy<Value = [Option<String>; 3]> {
 
 proptest! {
     #[test]
-    fn what_is_sealed_is_opened(meta in any_meta(), id: u128, ids in any_uuids(), fields: std::collections::BTreeMap<String, String>) {
+    fn what_is_sealed_is_opened(
+        meta in any_meta(), id: u128, ids in any_uuids(), fields: BTreeMap<String, String>
+    ) {
         let [correlation_id, causation_id, aggregate_id] = ids;
         let kind = meta.aggregate.map(|aggregate| aggregate.kind).unwrap_or_default();
         let aggregate = aggregate_id.map(|id| Aggregate::new(kind, id));

@@ -22,7 +22,7 @@ use crate::message::{Message, Origin};
 ///
 /// # Errors
 ///
-/// [`Decode`](ErrorKind::Decode) for what is no event of CloudEvents 1.0 in JSON, or for one whose data cannot be told.
+/// [`Decode`](crate::ErrorKind::Decode) for what is no event of CloudEvents 1.0 in JSON, or for one whose data cannot be told.
 pub(crate) fn open(message: &Message, origin: &Origin) -> Result<Opened> {
     let outer = content_type(message);
     if let Some(outer) = outer.filter(|outer| is_cloud_events(outer)) {

@@ -1,13 +1,15 @@
-// Writes the fixtures of the Go SDK: go run . ../..
+// Writes the fixtures of the Go SDK, and reads what Gulo writes: go mod tidy && go run . ../..
 package main
 
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -53,6 +55,54 @@ func main() {
 		if name == "json" {
 			write(root, "structured", "json-as-bytes", g, true)
 		}
+	}
+	for _, pattern := range []string{"binary-*", "structured-*"} {
+		for _, path := range must1(filepath.Glob(filepath.Join(root, "ours", pattern))) {
+			read(path)
+		}
+	}
+}
+
+// What Gulo wrote is read as it was meant.
+func read(path string) {
+	var f struct {
+		Headers  [][2]string
+		Value    []byte
+		Expected given
+	}
+	must(json.Unmarshal(must1(os.ReadFile(path)), &f))
+	message := sarama.ConsumerMessage{Value: f.Value}
+	for _, h := range f.Headers {
+		value := must1(base64.StdEncoding.DecodeString(h[1]))
+		message.Headers = append(message.Headers, &sarama.RecordHeader{Key: []byte(h[0]), Value: value})
+	}
+	e := must1(binding.ToEvent(context.Background(), kafka_sarama.NewMessageFromConsumerMessage(&message)))
+	must(e.Validate())
+	x := f.Expected
+	same(path, e.ID(), x.ID)
+	same(path, e.Source(), x.Source)
+	same(path, e.Type(), x.Type)
+	same(path, e.DataContentType(), *x.ContentType)
+	same(path, e.Time().UTC(), must1(time.Parse(time.RFC3339Nano, *x.Time)))
+	if x.Subject != nil {
+		same(path, e.Subject(), *x.Subject)
+	}
+	for name, value := range x.Extensions {
+		same(path, e.Extensions()[name], value)
+	}
+	if wanted, ok := (*x.Data)["json"]; ok {
+		var found any
+		must(json.Unmarshal(e.Data(), &found))
+		same(path, found, wanted)
+	} else {
+		same(path, base64.StdEncoding.EncodeToString(e.Data()), (*x.Data)["base64"].(string))
+	}
+	fmt.Println("read", path)
+}
+
+func same(path string, found, expected any) {
+	if !reflect.DeepEqual(found, expected) {
+		panic(fmt.Sprintf("%s: %v is not %v", path, found, expected))
 	}
 }
 
@@ -110,10 +160,8 @@ func data(given map[string]any, encoded bool) any {
 	if text, ok := given["text"]; ok {
 		return text
 	}
-	if base64, ok := given["base64"]; ok {
-		var decoded []byte
-		must(json.Unmarshal(must1(json.Marshal(base64)), &decoded))
-		return decoded
+	if encoded, ok := given["base64"]; ok {
+		return must1(base64.StdEncoding.DecodeString(encoded.(string)))
 	}
 	if encoded {
 		return must1(json.Marshal(given["json"]))

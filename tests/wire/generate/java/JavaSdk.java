@@ -1,4 +1,4 @@
-// Writes the fixtures of the Java SDK, from its serializer for Kafka's own producer:
+// Writes the fixtures of the Java SDK, from its serializer for Kafka's own producer, and reads what Gulo writes:
 // mvn -q dependency:build-classpath -Dmdep.outputFile=classpath && java -cp $(cat classpath) JavaSdk.java ../..
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -10,6 +10,7 @@ import io.cloudevents.core.builder.CloudEventBuilder;
 import io.cloudevents.core.format.EventFormat;
 import io.cloudevents.core.message.Encoding;
 import io.cloudevents.jackson.JsonFormat;
+import io.cloudevents.kafka.CloudEventDeserializer;
 import io.cloudevents.kafka.CloudEventSerializer;
 import io.cloudevents.kafka.PartitionKeyExtensionInterceptor;
 import java.net.URI;
@@ -43,6 +44,35 @@ public class JavaSdk {
     write("structured-text-as-string", cases.get("text"), Encoding.STRUCTURED, text);
     EventFormat base64 = new JsonFormat().withForceJsonDataToBase64();
     write("structured-json-as-base64", cases.get("json"), Encoding.STRUCTURED, base64);
+    try (var ours = Files.newDirectoryStream(root.resolve("ours"), "{binary,structured}-*.json")) {
+      for (Path path : ours) read(path);
+    }
+  }
+
+  /** What Gulo wrote is read as it was meant. */
+  static void read(Path path) throws Exception {
+    JsonNode given = JSON.readTree(path.toFile());
+    Headers headers = new RecordHeaders();
+    for (JsonNode header : given.get("headers")) headers.add(header.get(0).textValue(), header.get(1).binaryValue());
+    CloudEvent event = new CloudEventDeserializer().deserialize("topic", headers, given.get("value").binaryValue());
+    JsonNode expected = given.get("expected");
+    same(path, expected.get("id").textValue(), event.getId());
+    same(path, expected.get("source").textValue(), event.getSource().toString());
+    same(path, expected.get("type").textValue(), event.getType());
+    same(path, expected.get("subject").textValue(), event.getSubject());
+    same(path, expected.get("datacontenttype").textValue(), event.getDataContentType());
+    same(path, OffsetDateTime.parse(expected.get("time").textValue()).toInstant(), event.getTime().toInstant());
+    for (Map.Entry<String, JsonNode> extension : expected.get("extensions").properties())
+      same(path, extension.getValue().textValue(), event.getExtension(extension.getKey()));
+    byte[] data = event.getData().toBytes();
+    JsonNode wanted = expected.get("data");
+    if (wanted.has("json")) same(path, wanted.get("json"), JSON.readTree(data));
+    else same(path, wanted.get("base64").textValue(), base64(data));
+    System.out.println("read " + path);
+  }
+
+  static void same(Path path, Object expected, Object found) {
+    if (!java.util.Objects.equals(expected, found)) throw new AssertionError(path + ": " + found + " is not " + expected);
   }
 
   static void write(String name, JsonNode given, Encoding encoding, EventFormat format) throws Exception {
