@@ -6,6 +6,7 @@ pub use gulo_bus_core::handler::{self, Attempt, Event, HandlerError, Meta, Paylo
 pub use gulo_bus_core::retry::{self, Retry};
 pub use gulo_bus_core::{Error, ErrorKind, Result, ServiceConfig};
 pub use gulo_bus_core::{codec, dead_letter, envelope, headers, layer, message, routing, settle, transport};
+pub use gulo_dead_letters as dead_letters;
 
 #[cfg(feature = "kafka")]
 pub use gulo_transport_kafka as kafka;
