@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use gulo_bus_core::codec::{Encoded, Json};
 use gulo_bus_core::dead_letter;
 use gulo_bus_core::headers::Headers;
-use gulo_bus_core::message::{Message, Origin};
+use gulo_bus_core::message::{Message, Origin, Wishes};
 use gulo_bus_core::transport::Delivery;
 use gulo_bus_core::{Error, ErrorKind, Result};
 use serde::de::DeserializeOwned;
@@ -157,6 +157,19 @@ impl Letter {
     /// The type of the event, as its own headers have it.
     pub fn event_type(&self) -> Option<&str> {
         self.headers.get_str(gulo_bus_core::envelope::TYPE)
+    }
+
+    /// The message as it was before it died: under the topic it came from, where that is known. With it
+    /// [`Bus::read`](gulo_bus_core::bus::Bus::read) makes the event of it, in whatever envelope and codec.
+    pub fn message(&self) -> Message {
+        Message {
+            topic: Arc::clone(self.origin.topic.as_ref().unwrap_or(&self.stands.topic)),
+            key: self.key.clone(),
+            payload: self.payload.clone(),
+            headers: self.headers.clone(),
+            timestamp: self.origin.published_at.map(Into::into),
+            send: Wishes::default(),
+        }
     }
 
     /// The payload as text, `\u{fffd}` for what is not UTF-8. Empty for a tombstone.

@@ -80,6 +80,17 @@ fn a_letter_of_the_bus_says_everything() {
 }
 
 #[test]
+fn the_message_is_what_it_was_before_it_died() {
+    let before = message("orders");
+    let mut died = ours();
+    died.headers.set(dlq::ORIGIN_TIMESTAMP, AT);
+    for letter in [died, spring(), connect()] {
+        assert_eq!(read(letter).message(), before);
+    }
+    assert_eq!(read(message("t")).message().topic.as_ref(), "t");
+}
+
+#[test]
 fn a_letter_with_reason_and_origin_only_is_read_too() {
     let letter = read(message("d").header(dlq::REASON, "permanent").header(dlq::ORIGIN_TOPIC, "orders"));
     assert_eq!((letter.convention, letter.reason.clone()), (Convention::Gulo, Reason::Permanent));

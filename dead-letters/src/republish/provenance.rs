@@ -1,6 +1,7 @@
 //! What is written on a message that is sent back. Values are UTF-8 text.
 
 use chrono::{DateTime, Utc};
+use gulo_bus_core::dead_letter;
 use gulo_bus_core::headers::Headers;
 use gulo_bus_core::message::Origin;
 
@@ -11,9 +12,9 @@ pub const FROM: &str = "dead-letter-replayed-from";
 /// When it was sent back, RFC 3339 in UTC.
 pub const AT: &str = "dead-letter-replayed-at";
 /// The only group that is to handle it. Without this header it is for every group.
-pub const FOR: &str = "dead-letter-replayed-for";
+pub const FOR: &str = dead_letter::REPLAYED_FOR;
 /// How often it has been sent back, this time included. Kept on the letters that it becomes again.
-pub const REPLAYS: &str = "dead-letter-replays";
+pub const REPLAYS: &str = dead_letter::REPLAYS;
 
 pub(crate) fn is(name: &str) -> bool {
     [FROM, AT, FOR, REPLAYS].contains(&name)
