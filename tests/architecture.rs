@@ -143,6 +143,18 @@ fn the_conformance_suite_knows_core_only() {
 }
 
 #[test]
+fn dead_letters_for_people_know_core_only() {
+    let metadata = metadata(Features::All);
+    let depends_on = direct(&metadata, "gulo-dead-letters", DependencyKind::Normal);
+    let ours: Vec<_> = depends_on.iter().filter(|name| name.starts_with("gulo")).collect();
+    assert_eq!(ours, ["gulo-bus-core"]);
+    let built_with = built_with(&metadata, "gulo-dead-letters");
+    for client in CLIENTS.iter().chain(&TRANSPORTS) {
+        assert!(!built_with.contains(*client), "gulo-dead-letters is built with {client}");
+    }
+}
+
+#[test]
 fn default_features_build_no_client_library() {
     let built_with = built_with(&metadata(Features::Default), "gulo");
     for client in CLIENTS.iter().chain(&["rdkafka-sys", "opentelemetry_sdk"]) {
@@ -163,7 +175,14 @@ fn client_types_stay_inside() {
 
 #[test]
 fn unsafe_code_is_an_island_of_transport_kafka() {
-    for directory in ["src", "bus-core/src", "transport-memory/src", "tests/conformance/src", "transport-kafka/src"] {
+    for directory in [
+        "src",
+        "bus-core/src",
+        "dead-letters/src",
+        "transport-memory/src",
+        "tests/conformance/src",
+        "transport-kafka/src",
+    ] {
         for (path, text) in sources(directory) {
             let island = path.ends_with("transport-kafka/src/native.rs");
             let code = code(&text);
@@ -175,7 +194,14 @@ fn unsafe_code_is_an_island_of_transport_kafka() {
 /// Whether a file is one thing is for people to judge; past this size it hardly ever is.
 #[test]
 fn files_are_small_rooms() {
-    for directory in ["src", "bus-core/src", "transport-memory/src", "transport-kafka/src", "tests/conformance/src"] {
+    for directory in [
+        "src",
+        "bus-core/src",
+        "dead-letters/src",
+        "transport-memory/src",
+        "transport-kafka/src",
+        "tests/conformance/src",
+    ] {
         for (path, text) in sources(directory) {
             assert!(text.lines().count() <= 400, "{} has more than 400 lines", path.display());
         }

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use gulo::dead_letter as dlq;
 use gulo::dead_letters::{Convention, DeadLetters, Filter, Letter, Reason, Republish};
-use gulo::message::Message;
+use gulo::message::{Message, Origin};
 use gulo::prelude::*;
 use gulo::transport::{Position, TopicSpec, Topology, TopologyMode, Transport};
 use libtest_mimic::{Arguments, Trial};
@@ -40,8 +41,11 @@ impl IntegrationEvent for Paid {
 struct Desk {
     run: String,
     broken: Arc<AtomicBool>,
-    handled: Arc<Mutex<BTreeMap<&'static str, Vec<(u32, u32)>>>>,
+    handled: Arc<Mutex<BTreeMap<&'static str, Steps>>>,
 }
+
+/// Order and step.
+type Steps = Vec<(u32, u32)>;
 
 impl Desk {
     fn new() -> Self {
@@ -56,7 +60,7 @@ impl Desk {
         self.handled.lock().expect("whole").entry(group).or_default().push((paid.order, paid.step));
     }
 
-    fn handled(&self, group: &'static str) -> Vec<(u32, u32)> {
+    fn handled(&self, group: &'static str) -> Steps {
         self.handled.lock().expect("whole").get(group).cloned().unwrap_or_default()
     }
 
@@ -181,6 +185,23 @@ async fn a_topic_that_does_not_exist_is_an_error_and_is_not_made(address: &str) 
     }
 }
 
+/// Anybody may write a name into a header that the broker, or its client, does not like.
+async fn letters_of_topics_that_cannot_be_are_refused_one_by_one(address: &str) {
+    let transport = transport(address);
+    let topics = vec![TopicSpec::new(TOPIC)];
+    transport.ensure(&Topology { mode: TopologyMode::Create, topics, groups: Vec::new() }).await.expect("made");
+    let long = "x".repeat(1000);
+    let names = [TOPIC, "gulo-test-none", "a\0b", "a\nb", "..", "^gulo.*", &long];
+    let letter = |name: &&str| {
+        let message = Message::new(DLQ, "x").header(dlq::ORIGIN_TOPIC, (*name).to_owned());
+        let message = message.header(dlq::ORIGIN_GROUP, "billing");
+        Letter::read(message, Origin { topic: DLQ.into(), partition: Some(0), offset: Some(0) })
+    };
+    let letters: Vec<Letter> = names.iter().map(letter).collect();
+    let run = Republish::new(Arc::clone(&transport)).dry_run(&letters).await.expect("the broker answers");
+    assert_eq!((run.planned.len(), run.refused.len()), (1, names.len() - 1), "{run}");
+}
+
 fn on_one_thread(body: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(body);
 }
@@ -197,6 +218,7 @@ const CASES: &[Case] = &[
     case!(letters_of_a_bus_are_read_and_handled_once_by_the_group_that_failed_and_by_no_other),
     case!(a_topic_that_ends_in_marks_of_a_transaction_is_read_to_its_end),
     case!(a_topic_that_does_not_exist_is_an_error_and_is_not_made),
+    case!(letters_of_topics_that_cannot_be_are_refused_one_by_one),
 ];
 
 /// A harness of its own, so that a run without a broker is shown as ignored, with the reason, and never as passed.

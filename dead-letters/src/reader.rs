@@ -85,7 +85,7 @@ impl DeadLetters {
     }
 
     async fn look(&self, topic: &Arc<str>) -> Result<Letters> {
-        check_exists(&*self.transport, topic).await?;
+        check_exist(&*self.transport, [Arc::clone(topic)]).await?;
         let ends = self.mark_ends(topic).await?;
         let source = self.transport.subscribe(self.spec(topic, self.start)).await?;
         Ok(Letters {
@@ -144,8 +144,8 @@ impl fmt::Debug for DeadLetters {
 }
 
 /// A reader may make the topic that it names, on some brokers: a name that is mistyped shall not.
-pub(crate) async fn check_exists(transport: &dyn Transport, topic: &Arc<str>) -> Result<()> {
-    let topics = vec![TopicSpec::new(Arc::clone(topic))];
+pub(crate) async fn check_exist(transport: &dyn Transport, topics: impl IntoIterator<Item = Arc<str>>) -> Result<()> {
+    let topics = topics.into_iter().map(TopicSpec::new).collect();
     transport.ensure(&Topology { mode: TopologyMode::Check, topics, groups: Vec::new() }).await
 }
 

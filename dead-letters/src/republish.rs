@@ -108,7 +108,7 @@ impl Republish {
     ///
     /// # Errors
     ///
-    /// Where the broker cannot be asked. A topic that does not exist is no error but a refusal.
+    /// Where the broker cannot be asked. A topic that does not exist, or is not for us, is no error but a refusal.
     pub async fn dry_run(&self, letters: &[Letter]) -> Result<DryRun> {
         let (mut planned, mut refused) = (Vec::new(), Vec::new());
         let plan = plan::make(&*self.transport, &self.rules, letters).await?;
@@ -137,7 +137,6 @@ impl Republish {
         let mut pace = Pace::new(self.per_second, self.batch)?;
         let letters: Vec<Letter> = letters.into_iter().collect();
         let plan = plan::make(&*self.transport, &self.rules, &letters).await?;
-        let publisher = self.transport.publisher().await?;
         let mut report = Report::default();
         let mut courses = Vec::new();
         for (letter, course) in letters.into_iter().zip(plan) {
@@ -146,6 +145,10 @@ impl Republish {
                 Err(refusal) => report.refused.push(Refused::new(&letter, refusal)),
             }
         }
+        if courses.is_empty() {
+            return Ok(report);
+        }
+        let publisher = self.transport.publisher().await?;
         let mut courses = courses.into_iter();
         while !courses.as_slice().is_empty() {
             let batch: Vec<_> = courses.by_ref().take(pace.batch()).collect();

@@ -191,10 +191,11 @@ fn a_letter_of_kafka_connect_is_read() {
 
     let mut put = connect();
     put.headers.set("__connect.errors.stage", "TASK_PUT");
+    put.headers.set("__connect.errors.class.name", "org.apache.kafka.connect.sink.SinkTask");
     put.headers.set("__connect.errors.partition", "-1");
     put.headers.set("__connect.errors.offset", "-1");
     let put = read(put);
-    let told = "stage TASK_PUT, connector warehouse, task 0, class org.apache.kafka.connect.json.JsonConverter";
+    let told = "stage TASK_PUT, connector warehouse, task 0, class org.apache.kafka.connect.sink.SinkTask";
     assert_eq!((put.reason.to_string().as_str(), place(&put).as_str()), (told, "orders"));
 }
 

@@ -12,7 +12,7 @@ use gulo_bus_core::transport::{
     Capabilities, Outcome, Publisher, Source, Status, SubscribeSpec, TopicSpec, Topology, TopologyMode, Transaction,
     Transport, Unsent,
 };
-use gulo_bus_core::{ErrorKind, Result};
+use gulo_bus_core::{Error, ErrorKind, Result};
 use gulo_dead_letters::{Letter, Refusal, Republish, provenance};
 use gulo_transport_memory::{MemoryConfig, MemoryTransport};
 use tokio::time::Instant;
@@ -66,6 +66,9 @@ impl Transport for Noted {
 
     async fn ensure(&self, topology: &Topology) -> Result<()> {
         assert_eq!(topology.mode, TopologyMode::Check, "nothing is ever made");
+        if topology.topics.iter().any(|topic| &*topic.name == "locked") {
+            return Err(Error::new(ErrorKind::Refused, "no right to `locked`"));
+        }
         self.inner.ensure(topology).await
     }
 
@@ -202,8 +205,19 @@ async fn what_a_letter_says_of_its_origin_is_not_trusted() {
     assert_eq!(refusals(&report.refused)[..3], expected);
     assert_eq!((report.sent.len(), noted.messages("secrets").len()), (2, 0));
 
+    let unusable = report.refused[3].to_owned();
+    assert!(matches!(&unusable.refusal, Refusal::Unusable(topic, _) if &**topic == "a\nb"), "{unusable:?}");
+
     let none: [&str; 0] = [];
     assert_eq!(noted.republish().only_to(none).send(letters()).await.unwrap().sent, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_from_a_topic_that_is_not_for_us_does_not_hold_up_the_others() {
+    let noted = Noted::new().await;
+    let report = noted.republish().send([from(0, "locked"), letter(1), from(2, "users")]).await.unwrap();
+    assert_eq!((report.sent.len(), report.refused.len()), (2, 1));
+    assert_eq!(report.refused[0].refusal, Refusal::Unusable("locked".into(), "no right to `locked`".into()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -213,8 +227,8 @@ async fn a_topic_that_the_caller_names_takes_letters_without_an_origin_too() {
     let report = noted.republish().to_topic("users").send([lost, letter(1)]).await.unwrap();
     assert!(report.is_complete());
     assert_eq!((noted.payloads("users"), noted.messages("orders").len()), (vec!["0".into(), "1".into()], 0));
-    let error = noted.republish().to_topic("users").only_to(["orders"]).send([letter(1)]).await.unwrap();
-    assert_eq!(error.refused[0].refusal, Refusal::NotAllowed("users".into()));
+    let report = noted.republish().to_topic("users").only_to(["orders"]).send([letter(1)]).await.unwrap();
+    assert_eq!(report.refused[0].refusal, Refusal::NotAllowed("users".into()));
 }
 
 #[tokio::test(start_paused = true)]

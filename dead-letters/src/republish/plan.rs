@@ -1,16 +1,19 @@
 //! What goes where, and what does not go.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use gulo_bus_core::message::{Message, Wishes};
 use gulo_bus_core::transport::Transport;
-use gulo_bus_core::{ErrorKind, Result};
+use gulo_bus_core::{Error, ErrorKind, Result};
 
 use super::{Refusal, provenance};
 use crate::letter::Letter;
-use crate::reader::check_exists;
+use crate::reader::check_exist;
+
+/// No broker that we know has names of more bytes, and clients need not bear to be asked for one.
+const LONGEST_NAME: usize = 255;
 
 /// What the caller wants.
 #[derive(Debug, Clone, Default)]
@@ -61,6 +64,9 @@ impl Rules {
         if *topic == letter.stands.topic {
             return Err(Refusal::Itself);
         }
+        if topic.is_empty() || topic.len() > LONGEST_NAME || topic.contains(char::is_control) {
+            return Err(Refusal::Unusable(Arc::clone(topic), "no topic has such a name".to_owned()));
+        }
         let group = match &self.groups {
             Groups::All => None,
             Groups::This(group) => Some(Arc::clone(group)),
@@ -70,35 +76,49 @@ impl Rules {
     }
 }
 
-/// The course of each letter, in their order. Each topic is asked for once.
+/// The course of each letter, in their order.
 pub(super) async fn make(
     transport: &dyn Transport,
     rules: &Rules,
     letters: &[Letter],
 ) -> Result<Vec<Result<Course, Refusal>>> {
-    let (mut exists, mut courses) = (HashMap::<Arc<str>, bool>::new(), Vec::with_capacity(letters.len()));
-    for letter in letters {
-        let course = match rules.course(letter) {
-            Ok(course) if !known(transport, &mut exists, &course.topic).await? => {
-                Err(Refusal::NoSuchTopic(course.topic))
-            }
-            course => course,
-        };
-        courses.push(course);
+    let mut courses: Vec<_> = letters.iter().map(|letter| rules.course(letter)).collect();
+    let topics: BTreeSet<_> = courses.iter().flatten().map(|course| Arc::clone(&course.topic)).collect();
+    let unusable = unusable(transport, topics).await?;
+    for course in &mut courses {
+        let refusal = course.as_ref().ok().and_then(|course| unusable.get(&course.topic));
+        if let Some(refusal) = refusal {
+            *course = Err(refusal.clone());
+        }
     }
     Ok(courses)
 }
 
-async fn known(transport: &dyn Transport, exists: &mut HashMap<Arc<str>, bool>, topic: &Arc<str>) -> Result<bool> {
-    if let Some(exists) = exists.get(topic) {
-        return Ok(*exists);
+/// Those topics that cannot be sent to. All are asked for at once, and one by one only where one of them is missing.
+async fn unusable(transport: &dyn Transport, topics: BTreeSet<Arc<str>>) -> Result<HashMap<Arc<str>, Refusal>> {
+    let mut unusable = HashMap::new();
+    if topics.is_empty() || why_not(check_exist(transport, topics.iter().cloned()).await)?.is_none() {
+        return Ok(unusable);
     }
-    let found = match check_exists(transport, topic).await {
-        Ok(()) => true,
-        // A name that no topic can have is one of a topic that does not exist.
-        Err(error) if matches!(error.kind(), ErrorKind::Missing | ErrorKind::Config) => false,
-        Err(error) => return Err(error),
-    };
-    exists.insert(Arc::clone(topic), found);
-    Ok(found)
+    for topic in topics {
+        let refusal = match why_not(check_exist(transport, [Arc::clone(&topic)]).await)? {
+            None => continue,
+            Some(error) if error.kind() == ErrorKind::Missing => Refusal::NoSuchTopic(Arc::clone(&topic)),
+            Some(error) => Refusal::Unusable(Arc::clone(&topic), error.to_string()),
+        };
+        unusable.insert(topic, refusal);
+    }
+    Ok(unusable)
+}
+
+/// What is wrong with topics, where that is about them: any letter may name one that we have no right to, and shall
+/// not hold up the others by it.
+fn why_not(checked: Result<()>) -> Result<Option<Error>> {
+    match checked {
+        Ok(()) => Ok(None),
+        Err(error) => match error.kind() {
+            ErrorKind::Missing | ErrorKind::Config | ErrorKind::Refused => Ok(Some(error)),
+            _ => Err(error),
+        },
+    }
 }

@@ -25,6 +25,8 @@ pub enum Refusal {
     NotAllowed(Arc<str>),
     /// Its topic does not exist.
     NoSuchTopic(Arc<str>),
+    /// Its topic cannot be sent to, and why: no right to it, or a name that no topic can have.
+    Unusable(Arc<str>, String),
     /// Its topic is the one that it stands in.
     Itself,
 }
@@ -38,6 +40,7 @@ impl fmt::Display for Refusal {
             }
             Self::NotAllowed(topic) => write!(f, "`{}` is not among the topics of `only_to`", Shown(topic)),
             Self::NoSuchTopic(topic) => write!(f, "there is no topic `{}`", Shown(topic)),
+            Self::Unusable(topic, why) => write!(f, "`{}` cannot be sent to: {}", Shown(topic), Shown(why)),
             Self::Itself => f.write_str("its origin is the topic that it stands in"),
         }
     }
