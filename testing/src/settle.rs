@@ -147,7 +147,7 @@ pub struct Open {
 }
 
 impl fmt::Display for Open {
-    /// `group billing: order.paid orders[1]@3 of key 7, waiting, 2 attempts, goes on in 40s: the ledger is closed`
+    /// `group billing: order.paid orders[1]@3 of key 7, waiting, 2 attempts, goes on in 40.0s: the ledger is closed`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "group {}: {} {}", self.group, self.event_type, self.origin)?;
         if let Some(key) = &self.key {
@@ -160,7 +160,7 @@ impl fmt::Display for Open {
             attempts => write!(f, ", {attempts} attempts")?,
         }
         if let Some(time) = self.goes_on_in {
-            write!(f, ", goes on in {time:?}")?;
+            write!(f, ", goes on in {time:.1?}")?;
         }
         self.reason.iter().try_for_each(|reason| write!(f, ": {}", line(reason)))
     }
@@ -186,7 +186,7 @@ pub struct Unsettled {
 impl fmt::Display for Unsettled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { when, open, publishing, troubles, log } = self;
-        writeln!(f, "not settled {when}: {} messages are open, {publishing} publishes under way", open.len())?;
+        writeln!(f, "not settled {when}; open messages: {}, publishes under way: {publishing}", open.len())?;
         open.iter().take(NAMED).try_for_each(|open| writeln!(f, "  {open}"))?;
         if open.len() > NAMED {
             writeln!(f, "  .. and {} more", open.len() - NAMED)?;
