@@ -111,7 +111,10 @@ fn an_event_of_any_type_knows_what_it_is_and_shows_no_content() {
     assert!(event.is::<Placed>() && !event.is::<Reserved>());
     assert_eq!(event.downcast_ref::<Placed>(), Some(&placed(7)));
     assert_eq!(event.downcast_ref::<Reserved>(), None);
-    assert_eq!((event.event_type(), &*event.topic(), event.key().as_deref()), ("order.placed", "orders", Some("7")));
+    assert_eq!(
+        (event.event_type(), event.topic().as_deref(), event.key().as_deref()),
+        ("order.placed", Some("orders"), Some("7"))
+    );
     let shown = format!("{event:?}");
     assert!(shown.contains("order.placed") && !shown.contains("secret"), "{shown}");
 }

@@ -11,7 +11,7 @@ use gulo_bus_core::event::{EventMeta, IntegrationEvent};
 use gulo_bus_core::message::{Message, Origin};
 
 use crate::bus::TestBus;
-use crate::record::{Letter, What, kind};
+use crate::record::{Letter, What};
 
 /// An event that was published and confirmed. It is its event, where one reads or compares it.
 #[derive(Debug, Clone)]
@@ -88,10 +88,11 @@ pub struct Skipped {
 impl TestBus {
     /// The events of type `E` that were published and confirmed, in order; those that handlers published too. Not the
     /// copies of dead letters. What says that it is an `E` and cannot be read as one is left out: it stands in
-    /// [`messages`](Self::messages).
+    /// [`messages`](Self::messages). What does not say its type is taken for an `E` in the topic of `E`.
     pub fn published<E: IntegrationEvent>(&self) -> Vec<Published<E>> {
+        let topic = self.bus().topic_of::<E>().unwrap_or_default();
         let read = |what| match what {
-            What::Published { message } => {
+            What::Published { message } if message.topic == topic || self.says_type(&message) => {
                 let origin = Origin { topic: Arc::clone(&message.topic), partition: None, offset: None };
                 let (event, meta) = self.bus().read::<E>(&message, &origin).ok()?;
                 Some(Published { event, meta, message })
@@ -150,7 +151,7 @@ impl TestBus {
         let read = |what| match what {
             What::DeadLettered { group: of, message, origin, letter } if *of == *group => {
                 let Letter { reason, error, attempts, copy } = letter;
-                let (event_type, bus) = (kind(&message), self.bus());
+                let (event_type, bus) = (self.kind(&message), self.bus());
                 Some(DeadLettered { event_type, reason, error, attempts, origin, message, letter: copy, bus })
             }
             _ => None,
@@ -168,7 +169,7 @@ impl TestBus {
         self.check_group(group);
         let read = |what| match what {
             What::Skipped { group: of, message, origin } if *of == *group => {
-                Some(Skipped { event_type: kind(&message), origin, message })
+                Some(Skipped { event_type: self.kind(&message), origin, message })
             }
             _ => None,
         };

@@ -180,7 +180,7 @@ impl TestBus {
         let factory = factory.ok_or_else(no_factory)?;
         let unclean = |error| Error::new(ErrorKind::Other, "the bus did not shut down in order").source(error);
         bus.shutdown(SHUTDOWN).await.map_err(unclean)?;
-        record.push(What::Restarted { crashed: false });
+        record.restarted(false);
         Self::launch(memory, record, factory).await
     }
 
@@ -197,7 +197,7 @@ impl TestBus {
         alive.store(false, Relaxed);
         drop(bus);
         record.abandoned().await;
-        record.push(What::Restarted { crashed: true });
+        record.restarted(true);
         Self::launch(memory, record, factory).await
     }
 
@@ -228,6 +228,15 @@ impl TestBus {
 
     pub(crate) fn groups(&self) -> Vec<Arc<str>> {
         self.record.groups()
+    }
+
+    /// The type that `message` says it has, or in words that it says none.
+    pub(crate) fn kind(&self, message: &Message) -> String {
+        self.record.kind(message)
+    }
+
+    pub(crate) fn says_type(&self, message: &Message) -> bool {
+        self.bus.publisher().event_type_of(message).is_some()
     }
 
     pub(crate) fn happened(&self) -> impl Iterator<Item = What> {
@@ -274,7 +283,8 @@ async fn start(memory: &MemoryTransport, record: &Arc<Record>, app: BusBuilder) 
     let alive = Arc::new(AtomicBool::new(true));
     let (inner, record) = (memory.clone(), Arc::clone(record));
     let transport = RecordedTransport { inner, record: Arc::clone(&record), alive: Arc::clone(&alive) };
-    let bus = app.transport(transport).outermost_layer(RecordingLayer(record)).start().await?;
+    let bus = app.transport(transport).outermost_layer(RecordingLayer(Arc::clone(&record))).start().await?;
+    record.read_by(bus.publisher());
     Ok((bus, alive))
 }
 

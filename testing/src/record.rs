@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gulo_bus_core::dead_letter::Reason;
+use gulo_bus_core::bus::Publish;
+use gulo_bus_core::dead_letter::{self, Reason};
 use gulo_bus_core::layer::Invocation;
 use gulo_bus_core::message::{Message, Origin};
 use gulo_bus_core::transport::{Outcome, Topology};
@@ -14,7 +15,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use log::Log;
-pub(crate) use log::{key_text, kind, line};
+use log::kind;
+pub(crate) use log::{key_text, line};
 
 /// Something that happened, and when, from the start of the test bus.
 #[derive(Debug, Clone)]
@@ -99,6 +101,8 @@ struct State {
     sources: usize,
     groups: BTreeSet<Arc<str>>,
     letter_topics: BTreeSet<Arc<str>>,
+    /// What reads types out of envelopes, once the bus runs.
+    reader: Option<Publish>,
 }
 
 impl Record {
@@ -125,20 +129,38 @@ impl Record {
         self.changed();
     }
 
-    /// Notes what the application declares.
+    /// Notes what the application declares: at its start, and what it meets later, as topics that match a pattern.
     pub(crate) fn declare(&self, topology: &Topology) {
         let mut state = self.lock();
-        state.groups = topology.groups.iter().map(|group| Arc::clone(&group.group)).collect();
+        state.groups.extend(topology.groups.iter().map(|group| Arc::clone(&group.group)));
         let letters = topology.topics.iter().filter(|topic| topic.keep).map(|topic| Arc::clone(&topic.name));
-        state.letter_topics = letters.collect();
+        state.letter_topics.extend(letters);
+    }
+
+    /// The bus is started again, and declares everything anew.
+    pub(crate) fn restarted(&self, crashed: bool) {
+        self.push(What::Restarted { crashed });
+        let mut state = self.lock();
+        state.groups.clear();
+        state.letter_topics.clear();
+    }
+
+    pub(crate) fn read_by(&self, reader: Publish) {
+        self.lock().reader = Some(reader);
+    }
+
+    /// The type that `message` says it has, or what it is.
+    pub(crate) fn kind(&self, message: &Message) -> String {
+        kind(message, self.lock().reader.as_ref())
     }
 
     pub(crate) fn groups(&self) -> Vec<Arc<str>> {
         self.lock().groups.iter().cloned().collect()
     }
 
-    pub(crate) fn is_for_letters(&self, topic: &str) -> bool {
-        self.lock().letter_topics.contains(topic)
+    /// Whether it is a dead letter of this bus.
+    pub(crate) fn is_letter(&self, message: &Message) -> bool {
+        message.headers.get(dead_letter::REASON).is_some() && self.lock().letter_topics.contains(&message.topic)
     }
 
     /// An attempt begins; returns its number.
@@ -227,8 +249,9 @@ impl Drop for Counted {
     }
 }
 
-/// Whether both are attempts at one message. Queues have no offsets: there the content tells them apart, and those of the
+/// Whether both are attempts of one handler at one message. Queues have no offsets: there the content tells them apart, and those of the
 /// same content cannot be told apart by anybody.
 fn is_same(one: &Invocation, other: &Invocation) -> bool {
-    one.group == other.group && one.origin == other.origin && one.message == other.message
+    let place = |call: &Invocation| (Arc::clone(&call.group), call.handler, call.origin.clone());
+    place(one) == place(other) && one.message == other.message
 }

@@ -9,7 +9,7 @@ use gulo_bus_core::message::{Message, Origin};
 use gulo_transport_memory::Faults;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::record::{Log, Record, What, key_text, kind, line};
+use crate::record::{Log, Record, What, key_text, line};
 
 /// No clock counts to the end of time.
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
@@ -72,7 +72,7 @@ impl Look<'_> {
         let key = message.key.as_deref().map(key_text);
         let mut open = Open {
             group: Arc::clone(group),
-            event_type: kind(message),
+            event_type: self.record.kind(message),
             stage: Stage::Queued,
             attempts: 0,
             goes_on_in: None,

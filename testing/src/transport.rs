@@ -69,7 +69,7 @@ struct RecordedPublisher {
 impl RecordedPublisher {
     /// Dead letters are written down where the group says that it is done with them.
     fn confirmed(&self, message: Message) {
-        if !self.record.is_for_letters(&message.topic) {
+        if !self.record.is_letter(&message) {
             self.record.push(What::Published { message });
         }
     }

@@ -1,9 +1,8 @@
 //! The record in words, a line for each thing that happened.
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
 
+use gulo_bus_core::bus::Publish;
 use gulo_bus_core::envelope;
 use gulo_bus_core::layer::Invocation;
 use gulo_bus_core::message::{Message, Origin};
@@ -16,73 +15,79 @@ const LINES: usize = 200;
 /// What happened, in order and readable, as [`TestBus::log`](crate::TestBus::log) gives it. Keys and what errors say stand
 /// in it; payloads never do.
 #[derive(Debug, Clone)]
-pub struct Log(Vec<Entry>);
+pub struct Log {
+    entries: Vec<Entry>,
+    reader: Option<Publish>,
+}
 
 impl Record {
     pub(crate) fn log(&self) -> Log {
-        Log(self.entries())
+        let state = self.lock();
+        Log { entries: state.entries.clone(), reader: state.reader.clone() }
     }
 }
 
 impl fmt::Display for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown: Vec<_> = self.0.iter().filter(|entry| !matches!(entry.what, What::Retried { .. })).collect();
+        let shown: Vec<_> = self.entries.iter().filter(|entry| !matches!(entry.what, What::Retried { .. })).collect();
         let left_out = shown.len().saturating_sub(LINES);
         if left_out > 0 {
             writeln!(f, "  .. {left_out} before these")?;
         }
-        shown.iter().skip(left_out).try_for_each(|entry| writeln!(f, "  {entry}"))
+        shown.iter().skip(left_out).try_for_each(|Entry { at, what }| {
+            let time = format!("{:.3}s", at.as_secs_f64());
+            writeln!(f, "  {time:>10}  {}", self.in_words(what))
+        })
     }
 }
 
-impl fmt::Display for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>10}  ", seconds(self.at))?;
-        match &self.what {
+impl Log {
+    fn in_words(&self, what: &What) -> String {
+        match what {
             What::Published { message } => {
-                write!(f, "published {} to {}{}", kind(message), message.topic, key(message))
+                format!("published {} to {}{}", self.kind(message), message.topic, key(message))
             }
             What::NotConfirmed { message, outcome, error } => {
-                let (kind, topic, key) = (kind(message), &message.topic, key(message));
-                write!(f, "{} {kind} to {topic}{key}: {}", outcome.name(), line(error))
+                let (kind, topic, key) = (self.kind(message), &message.topic, key(message));
+                format!("{} {kind} to {topic}{key}: {}", outcome.name(), line(error))
             }
-            What::Handled { call } => write!(f, "{} handled", Called(call)),
-            What::Failed { call, error } => write!(f, "{} failed: {}", Called(call), line(error)),
-            What::Dropped { call } => write!(f, "{} was dropped before its end", Called(call)),
-            What::Retried { call, error } => write!(f, "{} begins, after: {}", Called(call), line(error)),
-            What::Skipped { group, message, origin } => write!(f, "{} skipped", At(group, message, origin)),
+            What::Handled { call } => format!("{} handled", called(call)),
+            What::Failed { call, error } => format!("{} failed: {}", called(call), line(error)),
+            What::Dropped { call } => format!("{} was dropped before its end", called(call)),
+            What::Retried { call, error } => format!("{} begins, after: {}", called(call), line(error)),
+            What::Skipped { group, message, origin } => format!("{} skipped", self.received(group, message, origin)),
             What::DeadLettered { group, message, origin, letter } => {
                 let (reason, error) = (letter.reason.name(), line(&letter.error));
-                write!(f, "{} dead-lettered, {reason}: {error}", At(group, message, origin))
+                format!("{} dead-lettered, {reason}: {error}", self.received(group, message, origin))
             }
-            What::Restarted { crashed: true } => f.write_str("-- the bus crashed and is started again --"),
-            What::Restarted { crashed: false } => f.write_str("-- the bus was shut down and is started again --"),
+            What::Restarted { crashed: true } => "-- the bus crashed and is started again --".into(),
+            What::Restarted { crashed: false } => "-- the bus was shut down and is started again --".into(),
         }
     }
-}
 
-struct At<'a>(&'a Arc<str>, &'a Message, &'a Origin);
+    fn received(&self, group: &str, message: &Message, origin: &Origin) -> String {
+        format!("group {group}: {} {origin}{}", self.kind(message), key(message))
+    }
 
-impl fmt::Display for At<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(group, message, origin) = self;
-        write!(f, "group {group}: {} {origin}{}", kind(message), key(message))
+    fn kind(&self, message: &Message) -> String {
+        kind(message, self.reader.as_ref())
     }
 }
 
-struct Called<'a>(&'a Invocation);
-
-impl fmt::Display for Called<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Invocation { group, message, origin, meta, attempt, .. } = self.0;
-        write!(f, "group {group}: {} {origin}{}, attempt {attempt}", meta.event_type, key(message))
-    }
+fn called(call: &Invocation) -> String {
+    let Invocation { group, message, origin, meta, attempt, .. } = call;
+    let kind = if meta.event_type.is_empty() { "a message without a type" } else { &line(&meta.event_type) };
+    format!("group {group}: {kind} {origin}{}, attempt {attempt}", key(message))
 }
 
 /// The type it says, or what it is.
-pub(crate) fn kind(message: &Message) -> String {
-    match (envelope::event_type(message), &message.payload) {
-        (Some(event_type), _) => line(event_type),
+pub(super) fn kind(message: &Message, reader: Option<&Publish>) -> String {
+    let said = match reader {
+        Some(reader) => reader.event_type_of(message),
+        None => envelope::event_type(message).map(str::to_owned),
+    };
+    match (said, &message.payload) {
+        (Some(event_type), _) => line(&event_type),
         (None, Some(_)) => "a message without a type".into(),
         (None, None) => "a tombstone".into(),
     }
@@ -107,8 +112,4 @@ pub(crate) fn key_text(key: &[u8]) -> String {
 /// Text from outside, on one line.
 pub(crate) fn line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(256).collect()
-}
-
-fn seconds(time: Duration) -> String {
-    format!("{:.3}s", time.as_secs_f64())
 }
