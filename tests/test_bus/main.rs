@@ -4,6 +4,7 @@
 
 mod answers;
 mod lives;
+mod routes;
 mod settling;
 mod setup;
 
