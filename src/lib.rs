@@ -2,12 +2,15 @@
 
 pub use gulo_bus_core::bus::{self, Bus, Subscription};
 pub use gulo_bus_core::event::{self, Aggregate, EventMeta, IntegrationEvent, Outgoing};
+pub use gulo_bus_core::event_publisher::{self, AnyEvent, EventPublisher, EventPublisherExt};
 pub use gulo_bus_core::handler::{self, Attempt, Event, HandlerError, Meta, Payload, State};
 pub use gulo_bus_core::retry::{self, Retry};
 pub use gulo_bus_core::{Error, ErrorKind, Result, ServiceConfig};
 pub use gulo_bus_core::{codec, dead_letter, envelope, headers, layer, message, routing, settle, transport};
 pub use gulo_dead_letters as dead_letters;
 
+#[cfg(feature = "testing")]
+pub use gulo_testing as testing;
 #[cfg(feature = "kafka")]
 pub use gulo_transport_kafka as kafka;
 #[cfg(feature = "memory")]
@@ -22,6 +25,7 @@ pub mod prelude {
     pub use gulo_bus_core::dead_letter::DeadLetter;
     pub use gulo_bus_core::envelope::Envelope;
     pub use gulo_bus_core::event::{Aggregate, EventMeta, IntegrationEvent, Outgoing};
+    pub use gulo_bus_core::event_publisher::{EventPublisher, EventPublisherExt as _};
     pub use gulo_bus_core::handler::{Attempt, ClassifyError as _, Event, HandlerError, Meta, Outcome, Payload, State};
     pub use gulo_bus_core::headers::Headers;
     pub use gulo_bus_core::layer::Layer;

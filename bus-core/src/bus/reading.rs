@@ -1,7 +1,9 @@
 //! Events out of messages that no handler of this bus was given: dead letters, what was published, what a reader of its own
 //! got.
 
-use crate::bus::Bus;
+use std::sync::Arc;
+
+use crate::bus::{Bus, Publish};
 use crate::envelope::{self, Envelope};
 use crate::error::{Error, ErrorKind, Result, shown};
 use crate::event::{EventMeta, IntegrationEvent};
@@ -26,5 +28,27 @@ impl Bus {
         }
         let event = decode(&Content::of(message, opened.as_ref())?, &format)?;
         Ok((event, meta))
+    }
+
+    /// The topic, by its name on the broker, that this bus publishes events of type `E` to.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](ErrorKind::Config) where its naming has none for them.
+    pub fn topic_of<E: IntegrationEvent>(&self) -> Result<Arc<str>> {
+        self.publishing.destinations.of::<E>().map(|destination| destination.topic)
+    }
+}
+
+impl Publish {
+    /// The type that `message` says it has, in the envelope of its topic: for who looks on.
+    #[doc(hidden)]
+    pub fn event_type_of(&self, message: &Message) -> Option<String> {
+        let format = self.0.destinations.format_of(&message.topic);
+        let origin = || Origin { topic: Arc::clone(&message.topic), partition: None, offset: None };
+        match Envelope::open(message, origin, format.also()) {
+            Ok(Some(opened)) => Some(opened.meta.event_type.into_owned()),
+            _ => envelope::event_type(message).map(str::to_owned),
+        }
     }
 }
