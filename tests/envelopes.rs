@@ -1,0 +1,225 @@
+//! Events of other software reach their handlers, and what is written for it is what it reads. The messages are those of
+//! `tests/wire`, byte for byte.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
+use gulo::ErrorKind;
+use gulo::dead_letter as dlq;
+use gulo::message::Message;
+use gulo::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use support::{Gated, eventually};
+
+/// What a handler was given: the name of its type, what is known of it, and the event.
+type Seen = Arc<Mutex<Vec<(&'static str, Arc<EventMeta>, Value)>>>;
+
+macro_rules! event {
+    ($name:ident($content:ty) = $type:literal) => {
+        #[derive(Debug, Clone, Serialize, Deserialize)]
+        struct $name($content);
+
+        impl IntegrationEvent for $name {
+            const TYPE: &'static str = $type;
+            const ACCEPTS: std::ops::RangeInclusive<u32> = 1..=3;
+            const TOPIC: Option<&'static str> = Some("users");
+        }
+
+        impl $name {
+            async fn seen(Event(event): Event<Self>, Meta(meta): Meta, State(seen): State<Seen>) {
+                seen.lock().expect("whole").push((Self::TYPE, meta, json!(event)));
+            }
+        }
+    };
+}
+
+event!(Registered(Value) = "user.registered");
+event!(Renamed(String) = "user.renamed");
+event!(Written(String) = "note.written");
+event!(Taken(Vec<u8>) = "picture.taken");
+event!(FromPython(Value) = "UserRegistered");
+event!(FromPythonInGerman(Value) = "Nutzer/Größe");
+
+async fn bus(gated: &Gated, seen: &Seen, envelope: Envelope) -> Bus {
+    let group = Subscription::group("g")
+        .on(Registered::seen)
+        .on(Renamed::seen)
+        .on(Written::seen)
+        .on(Taken::seen)
+        .on(FromPython::seen)
+        .on(FromPythonInGerman::seen);
+    let bus = Bus::builder("user-service").transport(gated.clone()).state(seen.clone()).subscribe(group);
+    bus.topic("users", |topic| topic.reads(Raw).envelope(envelope)).start().await.expect("starts")
+}
+
+#[derive(Deserialize)]
+struct Fixture {
+    headers: Vec<(String, Option<String>)>,
+    value: Option<String>,
+    expected: Expected,
+}
+
+#[derive(Deserialize)]
+struct Expected {
+    id: String,
+    source: String,
+    r#type: String,
+    time: Option<DateTime<Utc>>,
+    subject: Option<String>,
+    extensions: serde_json::Map<String, Value>,
+    data: Option<Value>,
+}
+
+fn bytes(base64: &str) -> Vec<u8> {
+    STANDARD.decode(base64).expect("base64")
+}
+
+impl Fixture {
+    fn message(&self) -> Message {
+        let mut message = Message::tombstone("users").key(self.expected.id.clone());
+        message.payload = self.value.as_deref().map(|value| bytes(value).into());
+        for (name, value) in &self.headers {
+            message.headers.append_nullable(name.as_str(), value.as_deref().map(|value| bytes(value).into()));
+        }
+        message
+    }
+}
+
+/// The messages of a folder that carry an event.
+fn fixtures(folder: &str) -> Vec<(String, Fixture)> {
+    let path = Path::new("tests/wire").join(folder);
+    let files = fs::read_dir(path).expect("a folder").map(|file| file.expect("a file").path());
+    let read = |file: &Path| serde_json::from_slice::<Fixture>(&fs::read(file).expect("a file")).expect("a fixture");
+    let all = files.map(|file| (file.display().to_string(), read(&file)));
+    all.filter(|(_, fixture)| fixture.expected.data.is_some()).collect()
+}
+
+fn assert_seen(name: &str, seen: &(&'static str, Arc<EventMeta>, Value), expected: &Expected) {
+    let (event_type, meta, event) = seen;
+    assert_eq!((*event_type, &*meta.event_type), (&*expected.r#type, &*expected.r#type), "{name}");
+    assert_eq!((&meta.id, &*meta.source), (&expected.id, &*expected.source), "{name}");
+    if let Some(time) = expected.time {
+        assert_eq!(meta.time, time, "{name}");
+    }
+    assert_eq!(meta.aggregate, expected.subject.as_deref().and_then(Aggregate::parse), "{name}");
+    let said = |name: &str| expected.extensions.get(name).and_then(Value::as_str);
+    assert_eq!(meta.correlation_id.as_deref(), said("correlationid"), "{name}");
+    assert_eq!(meta.causation_id.as_deref(), said("causationid"), "{name}");
+    assert_eq!(meta.version.to_string(), said("dataversion").unwrap_or("1"), "{name}");
+    let (kind, data) =
+        expected.data.as_ref().and_then(Value::as_object).and_then(|data| data.iter().next()).expect("data");
+    match kind.as_str() {
+        "base64" => assert_eq!(event, &json!(bytes(data.as_str().expect("text"))), "{name}"),
+        _ => assert_eq!(event, data, "{name}"),
+    }
+}
+
+/// Every event of `folder` reaches its handler on a topic of this envelope, one after another.
+async fn all_are_seen(folder: &str, envelope: Envelope) {
+    let (gated, seen) = (Gated::new(), Seen::default());
+    let _bus = bus(&gated, &seen, envelope).await;
+    let fixtures = fixtures(folder);
+    assert!(fixtures.len() >= 15, "only {} in {folder}", fixtures.len());
+    for (name, fixture) in fixtures {
+        gated.publish_raw(fixture.message()).await;
+        eventually(&name, || !seen.lock().expect("whole").is_empty()).await;
+        let handled = seen.lock().expect("whole").pop().expect("one");
+        assert_seen(&name, &handled, &fixture.expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_the_cloudevents_sdks_are_handled_in_either_mode() {
+    for folder in ["python", "java", "go", "javascript"] {
+        all_are_seen(folder, Envelope::CloudEvents).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_the_older_python_sdk_are_handled_on_a_topic_of_structured_events() {
+    all_are_seen("python-v1", Envelope::CloudEventsStructured).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_building_blocks_are_handled_its_dead_letter_too() {
+    all_are_seen("building-blocks", Envelope::BuildingBlocks).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_opened_is_a_dead_letter_that_says_why_and_stays_as_it_was() {
+    let (gated, seen) = (Gated::new(), Seen::default());
+    let _bus = bus(&gated, &seen, Envelope::BuildingBlocks).await;
+    let of = |content_type: &'static str, body: &'static str| {
+        Message::new("users", body).key("k").header("content-type", content_type)
+    };
+    let cases = [
+        (of("application/cloudevents-batch+json", "[]"), "is a batch of CloudEvents, which is not read"),
+        (of("application/cloudevents+json", r#"{"id":"hunter2"}"#), "has no `type`"),
+        (of("application/json", r#"{"payload":{}}"#), "the envelope has no `event_type`"),
+        (of("application/json", r#"{"event_type":"user.registered"}"#), "the envelope has no `payload`"),
+        (of("application/json", "hunter2"), "envelope: payload is not JSON"),
+    ];
+    for (message, _) in &cases {
+        gated.publish_raw(message.clone()).await;
+    }
+    let letters = gated.read("users.g.dlq", cases.len()).await;
+    for (letter, (message, problem)) in letters.iter().zip(&cases) {
+        assert_eq!(letter.payload, message.payload);
+        let error = letter.headers.get_str(dlq::ERROR).expect("an error");
+        assert!(error.contains(problem) && !error.contains("hunter2"), "{error}");
+        assert_eq!(letter.headers.get_str(dlq::REASON), Some("undecodable"));
+    }
+    assert!(seen.lock().expect("whole").is_empty());
+}
+
+/// A UUID each, as building blocks ask.
+fn ids() -> [String; 3] {
+    [(); 3].map(|()| uuid::Uuid::now_v7().to_string())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_published_in_an_envelope_is_handled_with_all_that_was_said() {
+    for envelope in [Envelope::CloudEvents, Envelope::CloudEventsStructured, Envelope::BuildingBlocks] {
+        let (gated, seen) = (Gated::new(), Seen::default());
+        let bus = bus(&gated, &seen, envelope).await;
+        let [id, correlation, causation] = ids();
+        let cause = EventMeta { id: causation.clone(), correlation_id: Some(correlation.clone()), ..meta_of_cause() };
+        bus.publish(Outgoing::new(Registered(json!({"user_id": 42}))).id(&id).caused_by(&cause))
+            .await
+            .expect("confirmed");
+        eventually("handled", || !seen.lock().expect("whole").is_empty()).await;
+        let (_, meta, event) = seen.lock().expect("whole").pop().expect("one");
+        assert_eq!((&*meta.source, &meta.id, meta.version), ("user-service", &id, 1), "{envelope:?}");
+        assert_eq!((meta.correlation_id.clone(), meta.causation_id.clone()), (Some(correlation), Some(causation)));
+        assert_eq!(event["user_id"], 42, "{envelope:?}");
+    }
+}
+
+fn meta_of_cause() -> EventMeta {
+    EventMeta::of(&Registered(Value::Null), "elsewhere")
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_consumers_of_building_blocks_could_not_read_is_refused_and_not_sent() {
+    let (gated, seen) = (Gated::new(), Seen::default());
+    let bus = bus(&gated, &seen, Envelope::BuildingBlocks).await;
+    let refused = [
+        (Outgoing::new(Registered(json!([1]))), "takes only events that are JSON objects"),
+        (Outgoing::new(Registered(json!({}))).id("order 7"), "takes only a UUID as `event_id`"),
+        (Outgoing::new(Registered(json!({}))).correlation_id("request 7"), "takes only a UUID as `correlation_id`"),
+    ];
+    for (event, problem) in refused {
+        let error = &bus.publish(event).await.expect_err("refused").failed[0].error;
+        assert_eq!(error.kind(), ErrorKind::Encode);
+        assert!(error.to_string().contains(problem), "{error}");
+    }
+    assert_eq!(gated.steps(), [], "nothing was sent");
+}
