@@ -102,8 +102,8 @@ impl TestBus {
         self.happened().filter_map(read).collect()
     }
 
-    /// The events of type `E` that `group` handled, in order: one that was handled again, after a crash, stands there
-    /// again.
+    /// The events of type `E` that `group` handled, in order: once for each handler that succeeded, where the group has
+    /// several for them; and again where it was handled again, after a crash.
     ///
     /// # Panics
     ///

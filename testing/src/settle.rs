@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gulo_bus_core::bus::{Health, ParkedKey, Stage};
+use gulo_bus_core::layer::Invocation;
 use gulo_bus_core::message::{Message, Origin};
 use gulo_transport_memory::Faults;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -54,10 +55,10 @@ impl Look<'_> {
 
     /// What is left to do.
     pub(crate) fn unsettled(&self, when: String, health: Option<&Health>) -> Unsettled {
-        let mut open = Vec::new();
+        let (mut open, attempts) = (Vec::new(), Attempts::of(self.record));
         for group in self.record.groups() {
             for (origin, message) in self.faults.unsettled(&group) {
-                open.push(self.open(&group, origin, &message, health));
+                open.push(self.open(&group, origin, &message, &attempts, health));
             }
         }
         let troubles = health.iter().flat_map(|health| &health.subscriptions).filter_map(|subscription| {
@@ -68,7 +69,14 @@ impl Look<'_> {
         Unsettled { when, open, publishing, troubles, log: self.record.log() }
     }
 
-    fn open(&self, group: &Arc<str>, origin: Origin, message: &Message, health: Option<&Health>) -> Open {
+    fn open(
+        &self,
+        group: &Arc<str>,
+        origin: Origin,
+        message: &Message,
+        attempts: &Attempts,
+        health: Option<&Health>,
+    ) -> Open {
         let key = message.key.as_deref().map(key_text);
         let mut open = Open {
             group: Arc::clone(group),
@@ -80,7 +88,7 @@ impl Look<'_> {
             origin,
             key,
         };
-        self.tell_from_record(&mut open, message);
+        attempts.tell(&mut open, message);
         if let Some(parked) = health.and_then(|health| parked(health, &open)) {
             open.stage = parked.stage;
             open.attempts = parked.attempts;
@@ -89,26 +97,32 @@ impl Look<'_> {
         }
         open
     }
+}
 
-    /// Attempts under way, or the last one that failed in this life of the bus.
-    fn tell_from_record(&self, open: &mut Open, message: &Message) {
-        let is_ours = |group: &Arc<str>, origin: &Origin, other: &Message| {
-            *group == open.group && *origin == open.origin && other == message
-        };
-        let failed = self.record.entries().into_iter().rev().map(|entry| entry.what);
-        let failed = failed.take_while(|what| !matches!(what, What::Restarted { .. })).find_map(|what| match what {
-            What::Failed { call, error } if is_ours(&call.group, &call.origin, &call.message) => {
-                Some((call.attempt, error))
-            }
-            _ => None,
-        });
-        let running = self.record.running().into_iter();
-        let running = running.filter(|call| is_ours(&call.group, &call.origin, &call.message)).map(|call| call.attempt);
-        let running = running.max();
-        if let Some((attempts, error)) = failed {
-            (open.stage, open.attempts, open.reason) = (Stage::Waiting, attempts, Some(error));
+/// The attempts of this life of the bus that failed, the last one first, and those that are under way.
+struct Attempts {
+    failed: Vec<(Invocation, String)>,
+    running: Vec<Invocation>,
+}
+
+impl Attempts {
+    fn of(record: &Record) -> Self {
+        let happened = record.entries().into_iter().rev().map(|entry| entry.what);
+        let failed =
+            happened.take_while(|what| !matches!(what, What::Restarted { .. })).filter_map(|what| match what {
+                What::Failed { call, error } => Some((call, error)),
+                _ => None,
+            });
+        Self { failed: failed.collect(), running: record.running() }
+    }
+
+    fn tell(&self, open: &mut Open, message: &Message) {
+        let (group, origin) = (Arc::clone(&open.group), open.origin.clone());
+        let is_it = |call: &Invocation| call.group == group && call.origin == origin && call.message == *message;
+        if let Some((call, error)) = self.failed.iter().find(|(call, _)| is_it(call)) {
+            (open.stage, open.attempts, open.reason) = (Stage::Waiting, call.attempt, Some(error.clone()));
         }
-        if let Some(attempt) = running {
+        if let Some(attempt) = self.running.iter().filter(|call| is_it(call)).map(|call| call.attempt).max() {
             (open.stage, open.attempts) = (Stage::InWork, attempt);
         }
     }

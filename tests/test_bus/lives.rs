@@ -69,6 +69,18 @@ async fn a_crash_drops_what_is_in_work_and_its_publishers_send_nothing_more() {
 }
 
 #[tokio::test]
+async fn what_happened_in_an_earlier_life_is_not_said_of_a_message_that_comes_again() {
+    let bus = with(&Ledger::default()).await;
+    bus.publish(Placed { order: 3 }).await.unwrap();
+    bus.advance(SECOND).await;
+    let bus = bus.crash().await.unwrap();
+    bus.faults().down();
+    let unsettled = bus.settle_within(SECOND).await.unwrap_err();
+    let [open] = &unsettled.open[..] else { panic!("{unsettled}") };
+    assert_eq!((open.stage, open.attempts, open.reason.as_deref()), (Stage::Queued, 0, None));
+}
+
+#[tokio::test]
 async fn without_a_factory_it_cannot_come_again_and_says_how_it_could() {
     for crashes in [true, false] {
         let bus = start(app(&Ledger::default())).await;
