@@ -77,22 +77,17 @@ impl Headers {
         }
     }
 
-    /// [`get`](Self::get) for several names, by going through the headers once.
+    /// [`get`](Self::get) for several names, by going through the headers once. Inlined: what is asked of every message is
+    /// asked for by names that are known, which then cost a comparison or two.
+    #[inline(always)]
     pub(crate) fn get_each<const N: usize>(&self, names: [&str; N]) -> [Option<&[u8]>; N] {
-        let mut values = [None; N];
-        for (name, value) in self.iter_bytes() {
-            let Some(value) = value else { continue };
-            if let Some(index) = names.iter().position(|wanted| wanted.as_bytes() == name) {
-                values[index] = Some(value);
+        match (&self.packed, &self.list) {
+            (Some(packed), _) => last_of_each(names, packed.iter_bytes()),
+            (None, Some(list)) => {
+                last_of_each(names, list.iter().map(|(name, value)| (name.as_bytes(), value.as_deref())))
             }
+            (None, None) => [None; N],
         }
-        values
-    }
-
-    fn iter_bytes(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
-        let list = self.list.iter().flat_map(|list| list.iter());
-        let list = list.map(|(name, value)| (name.as_bytes(), value.as_deref()));
-        list.chain(self.packed.iter().flat_map(Packed::iter_bytes))
     }
 
     /// [`get`](Self::get) as text; `None` too where it is not UTF-8.
@@ -123,6 +118,15 @@ impl Headers {
         self.len() == 0
     }
 
+    /// [`len`](Self::len) and [`size`](Self::size), by going through them once.
+    pub(crate) fn len_and_size(&self) -> (usize, usize) {
+        match &self.packed {
+            None if self.list.is_none() => (0, 0),
+            Some(packed) if self.list.is_none() => packed.len_and_size(),
+            _ => (self.len(), self.size()),
+        }
+    }
+
     /// Bytes of all names and values.
     pub fn size(&self) -> usize {
         let listed = |(name, value): &Entry| name.len() + value.as_ref().map_or(0, Bytes::len);
@@ -137,6 +141,22 @@ impl Headers {
         }
         Arc::make_mut(self.list.get_or_insert_default())
     }
+}
+
+#[inline(always)]
+fn last_of_each<'a, const N: usize>(
+    names: [&str; N],
+    headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
+) -> [Option<&'a [u8]>; N] {
+    let mut values = [None; N];
+    for (name, value) in headers {
+        for (wanted, found) in names.iter().zip(&mut values) {
+            if wanted.as_bytes() == name {
+                *found = value.or(*found);
+            }
+        }
+    }
+    values
 }
 
 fn owned((name, value): (&str, Option<&[u8]>)) -> Entry {

@@ -33,14 +33,15 @@ impl Limits {
     pub(crate) fn check(&self, message: &Message) -> Result<()> {
         let length = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
         let small = length(&message.payload) <= self.payload_bytes && length(&message.key) <= self.key_bytes;
-        if small && message.headers.is_empty() {
+        let (headers, header_bytes) = message.headers.len_and_size();
+        if small && headers <= self.headers && header_bytes <= self.header_bytes {
             return Ok(());
         }
         let sizes = [
             ("payload", length(&message.payload), self.payload_bytes, "bytes"),
             ("key", length(&message.key), self.key_bytes, "bytes"),
-            ("number of headers", message.headers.len(), self.headers, "headers"),
-            ("size of all headers", message.headers.size(), self.header_bytes, "bytes"),
+            ("number of headers", headers, self.headers, "headers"),
+            ("size of all headers", header_bytes, self.header_bytes, "bytes"),
         ];
         let name = || envelope::event_type(message).unwrap_or(&message.topic);
         sizes.into_iter().try_for_each(|size| within(size, name))

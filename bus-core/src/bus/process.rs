@@ -63,8 +63,6 @@ pub(crate) struct Processor {
 pub(crate) struct Work {
     pub(crate) received: Received,
     attempts: u32,
-    /// How far each of its handlers is, where there are several.
-    parts: Option<Box<Parts>>,
     /// Nothing of it is there while all goes well.
     failing: Option<Box<Failing>>,
 }
@@ -76,12 +74,14 @@ struct Failing {
     since: Instant,
     /// What its last failure said.
     reason: String,
+    /// How far each of its handlers is, where there are several and no attempt is under way.
+    parts: Option<Parts>,
     burial: Option<Burial>,
 }
 
 impl Work {
     pub(crate) const fn new(delivery: Delivery) -> Self {
-        Self { received: Received::new(delivery), attempts: 0, parts: None, failing: None }
+        Self { received: Received::new(delivery), attempts: 0, failing: None }
     }
 
     pub(crate) const fn token(&self) -> Token {
@@ -93,8 +93,15 @@ impl Work {
     }
 
     fn failing(&mut self) -> &mut Failing {
-        let now =
-            || Box::new(Failing { first: Utc::now(), since: Instant::now(), reason: String::new(), burial: None });
+        let now = || {
+            Box::new(Failing {
+                first: Utc::now(),
+                since: Instant::now(),
+                reason: String::new(),
+                parts: None,
+                burial: None,
+            })
+        };
         self.failing.get_or_insert_with(now)
     }
 }
@@ -140,10 +147,12 @@ impl Processor {
 
     /// Goes on with an attempt.
     pub(crate) fn poll(&self, work: &mut Work, attempt: &mut Attempt, cx: &mut Context<'_>) -> Poll<Turn> {
-        let Work { received, attempts, parts, .. } = &mut *work;
-        let this = This { processor: self, received, attempt: *attempts + 1 };
-        let polled = handling(received, || attempt.poll(this, parts, cx));
+        let this = This { processor: self, received: &work.received, attempt: work.attempts + 1 };
+        let polled = handling(&work.received, || attempt.poll(this, cx));
         polled.map(|(handler, result)| {
+            if let Some(parts) = attempt.parts() {
+                work.failing().parts = Some(parts);
+            }
             let ended = catch_unwind(AssertUnwindSafe(|| self.conclude(work, handler, result)));
             ended.unwrap_or_else(|panic| self.condemn_panicked(work, panic))
         })
@@ -178,8 +187,9 @@ impl Processor {
     ) -> Result<Attempt, Undecodable> {
         let event_type = recipients.first().and_then(|handler| handler.event_type());
         work.received.is_taken_for(event_type.unwrap_or_default());
+        let parts = work.failing.as_mut().and_then(|failing| failing.parts.take());
         let this = This { processor: self, received: &work.received, attempt: work.attempts + 1 };
-        Attempt::begin(this, recipients, format, &mut work.parts)
+        Attempt::begin(this, recipients, format, parts)
     }
 
     fn skip(&self, work: &Work) -> Turn {

@@ -7,6 +7,8 @@
 //! [CloudEvents 1.0]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
 //! [Kafka binding]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
 
+use std::borrow::Cow;
+
 use bytes::BytesMut;
 use chrono::{DateTime, SecondsFormat, Utc};
 
@@ -14,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Aggregate, EventMeta};
 use crate::headers::Headers;
 use crate::message::{Message, Origin};
-use crate::time::utc;
+use crate::time::{rfc3339, utc};
 
 /// The media type of the payload.
 pub const CONTENT_TYPE: &str = "content-type";
@@ -33,22 +35,32 @@ const CAUSATION_ID: &str = "ce_causationid";
 /// The headers that say `meta`, for a payload of `content_type`, and `more` behind them; written to the end of `buffer`, whose
 /// memory they share.
 pub(super) fn write(buffer: &mut BytesMut, meta: &EventMeta, content_type: &str, more: &Headers) -> Headers {
-    let time = meta.time.to_rfc3339_opts(SecondsFormat::Micros, true);
-    let version = meta.version.to_string();
+    let (time, odd_time);
+    let time: &[u8] = match rfc3339(meta.time) {
+        Some(text) => {
+            time = text;
+            &time
+        }
+        None => {
+            odd_time = meta.time.to_rfc3339_opts(SecondsFormat::Micros, true);
+            odd_time.as_bytes()
+        }
+    };
+    let version = if meta.version == 1 { Cow::Borrowed("1") } else { meta.version.to_string().into() };
     let subject = meta.aggregate.as_ref().map(Aggregate::to_string);
-    let headers = [
-        (CONTENT_TYPE, Some(content_type)),
-        (SPEC_VERSION, Some("1.0")),
-        (ID, Some(&*meta.id)),
-        (TYPE, Some(&*meta.event_type)),
-        (SOURCE, Some(&*meta.source)),
-        (TIME, Some(&*time)),
-        (DATA_VERSION, Some(&*version)),
-        (SUBJECT, subject.as_deref()),
-        (CORRELATION_ID, meta.correlation_id.as_deref()),
-        (CAUSATION_ID, meta.causation_id.as_deref()),
+    let headers: [(&str, Option<&[u8]>); _] = [
+        (CONTENT_TYPE, Some(content_type.as_bytes())),
+        (SPEC_VERSION, Some(b"1.0")),
+        (ID, Some(meta.id.as_bytes())),
+        (TYPE, Some(meta.event_type.as_bytes())),
+        (SOURCE, Some(meta.source.as_bytes())),
+        (TIME, Some(time)),
+        (DATA_VERSION, Some(version.as_bytes())),
+        (SUBJECT, subject.as_ref().map(String::as_bytes)),
+        (CORRELATION_ID, meta.correlation_id.as_ref().map(String::as_bytes)),
+        (CAUSATION_ID, meta.causation_id.as_ref().map(String::as_bytes)),
     ];
-    let said = headers.into_iter().filter_map(|(name, value)| Some((name, Some(value?.as_bytes()))));
+    let said = headers.into_iter().filter(|(_, value)| value.is_some());
     Headers::pack(buffer, said.chain(more.iter()))
 }
 

@@ -10,8 +10,12 @@ use crate::retry::Failure;
 
 /// A handler's failure: any error by `?`, worth another try unless said otherwise.
 ///
-/// Like `anyhow::Error` it is not itself a `std::error::Error`, so that `?` converts every one that is.
-pub struct HandlerError {
+/// Like `anyhow::Error` it is not itself a `std::error::Error`, so that `?` converts every one that is; `anyhow::Error` itself,
+/// boxed errors and text are converted too.
+// One pointer wide: the result of every handler is moved about, and nearly all of them are `Ok`.
+pub struct HandlerError(Box<Failed>);
+
+struct Failed {
     cause: Box<dyn StdError + Send + Sync>,
     permanent: bool,
     retry_after: Option<Duration>,
@@ -22,37 +26,41 @@ pub struct HandlerError {
 impl HandlerError {
     /// A failure said in words; worth another try.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { cause: message.into().into(), permanent: false, retry_after: None, beside: None }
+        Self::of(message.into().into())
+    }
+
+    fn of(cause: Box<dyn StdError + Send + Sync>) -> Self {
+        Self(Box::new(Failed { cause, permanent: false, retry_after: None, beside: None }))
     }
 
     /// No other try can help: the message becomes a dead letter at once.
     #[must_use]
     pub fn permanent(mut self) -> Self {
-        self.permanent = true;
+        self.0.permanent = true;
         self
     }
 
     /// The next try comes after `delay`, whatever the policy says; how often is still the policy's.
     #[must_use]
     pub fn retry_after(mut self, delay: Duration) -> Self {
-        self.retry_after = Some(delay);
+        self.0.retry_after = Some(delay);
         self
     }
 
     /// With what other handlers of the same message said.
     pub(crate) fn beside(mut self, others: String) -> Self {
-        self.beside = Some(others.into());
+        self.0.beside = Some(others.into());
         self
     }
 
     /// Whether another try is of no use.
     pub fn is_permanent(&self) -> bool {
-        self.permanent
+        self.0.permanent
     }
 
     pub(crate) fn failure(&self, attempt: u32, elapsed: Duration) -> Failure<'_> {
-        let error: &(dyn StdError + 'static) = &*self.cause;
-        let (permanent, retry_after) = (self.permanent, self.retry_after);
+        let error: &(dyn StdError + 'static) = &*self.0.cause;
+        let (permanent, retry_after) = (self.0.permanent, self.0.retry_after);
         Failure { attempt, permanent, retry_after, elapsed, error: Some(error), random: random() }
     }
 }
@@ -65,13 +73,13 @@ fn random() -> u64 {
 impl fmt::Display for HandlerError {
     /// The error with its causes: `cannot send: connection refused`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.cause)?;
-        let mut cause = self.cause.source();
+        write!(f, "{}", self.0.cause)?;
+        let mut cause = self.0.cause.source();
         while let Some(error) = cause {
             write!(f, ": {error}")?;
             cause = error.source();
         }
-        self.beside.iter().try_for_each(|others| write!(f, "; {others}"))
+        self.0.beside.iter().try_for_each(|others| write!(f, "; {others}"))
     }
 }
 
@@ -84,7 +92,7 @@ impl fmt::Debug for HandlerError {
 /// Of any error, `anyhow::Error` and a boxed one among them, and of text.
 impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        Self { cause: error.into(), permanent: false, retry_after: None, beside: None }
+        Self::of(error.into())
     }
 }
 

@@ -12,11 +12,17 @@ use crate::transport::Delivery;
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) delivery: Delivery,
-    /// What lies in its body, where that is an envelope.
-    pub(crate) opened: Option<Box<Opened>>,
-    /// What its handler takes it for, where it does not say.
-    event_type: &'static str,
+    body: Body,
     meta: OnceLock<Arc<EventMeta>>,
+}
+
+/// What the body of a message is.
+#[derive(Debug)]
+enum Body {
+    /// The event itself; of the type that its handler takes it for, where headers do not say.
+    Event(&'static str),
+    /// An envelope, and what lies in it.
+    Envelope(Box<Opened>),
 }
 
 /// The event in a message, not decoded.
@@ -30,27 +36,38 @@ pub(crate) struct Content<'a> {
 
 impl Received {
     pub(crate) const fn new(delivery: Delivery) -> Self {
-        Self { delivery, opened: None, event_type: "", meta: OnceLock::new() }
+        Self { delivery, body: Body::Event(""), meta: OnceLock::new() }
     }
 
     /// Its handler takes it for an event of this type.
     pub(crate) const fn is_taken_for(&mut self, event_type: &'static str) {
-        self.event_type = event_type;
+        if let Body::Event(taken) = &mut self.body {
+            *taken = event_type;
+        }
     }
 
     /// Its body is an envelope, and this is in it.
     pub(crate) fn open(&mut self, opened: Opened) {
         self.meta = OnceLock::from(Arc::new(opened.meta.clone()));
-        self.opened = Some(Box::new(opened));
+        self.body = Body::Envelope(Box::new(opened));
+    }
+
+    /// What lies in its body, where that is an envelope.
+    pub(crate) fn opened(&self) -> Option<&Opened> {
+        match &self.body {
+            Body::Event(_) => None,
+            Body::Envelope(opened) => Some(opened),
+        }
     }
 
     pub(crate) fn meta(&self) -> &Arc<EventMeta> {
-        let read = || envelope::read(&self.delivery.message, &self.delivery.origin(), self.event_type);
+        let taken = if let Body::Event(taken) = self.body { taken } else { "" };
+        let read = || envelope::read(&self.delivery.message, &self.delivery.origin(), taken);
         self.meta.get_or_init(|| Arc::new(read()))
     }
 
     pub(crate) fn content(&self) -> Result<Content<'_>> {
-        Content::of(&self.delivery.message, self.opened.as_deref())
+        Content::of(&self.delivery.message, self.opened())
     }
 }
 

@@ -45,6 +45,11 @@ impl Packed {
         Parts(&self.0).map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len)).sum()
     }
 
+    pub(super) fn len_and_size(&self) -> (usize, usize) {
+        let size = |(name, value): (&[u8], Option<&[u8]>)| name.len() + value.map_or(0, <[u8]>::len);
+        Parts(&self.0).fold((0, 0), |(count, bytes), part| (count + 1, bytes + size(part)))
+    }
+
     /// Every value of this name.
     pub(super) fn values_of(&self, name: &str) -> impl Iterator<Item = Option<&[u8]>> {
         Parts(&self.0).filter(move |(have, _)| *have == name.as_bytes()).map(|(_, value)| value)

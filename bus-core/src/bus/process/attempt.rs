@@ -26,6 +26,7 @@ pub(crate) struct Attempt {
 struct Rest {
     handlers: Recipients,
     format: Arc<TopicFormat>,
+    parts: Parts,
     index: usize,
 }
 
@@ -41,21 +42,22 @@ pub(super) struct This<'a> {
 }
 
 impl Attempt {
-    /// Decodes, and calls the first handler.
+    /// Decodes, and calls the first handler that has not done its part, as `parts` say of earlier attempts.
     pub(super) fn begin(
         this: This<'_>,
         handlers: &Recipients,
         format: &Arc<TopicFormat>,
-        parts: &mut Option<Box<Parts>>,
+        parts: Option<Parts>,
     ) -> Result<Self, Undecodable> {
         if let [handler] = &**handlers {
             let future = this.call(&**handler, format)?;
             return Ok(Self { handler: handler.name(), future, rest: None });
         }
-        let index = parts.get_or_insert_with(|| Box::new(Parts::of(handlers.len()))).first_open(0).unwrap_or_default();
+        let parts = parts.unwrap_or_else(|| Parts::of(handlers.len()));
+        let index = parts.first_open(0).unwrap_or_default();
         let Some(handler) = handlers.get(index) else { return Ok(Self::nothing()) };
         let future = this.call(&**handler, format)?;
-        let rest = Rest { handlers: Arc::clone(handlers), format: Arc::clone(format), index };
+        let rest = Rest { handlers: Arc::clone(handlers), format: Arc::clone(format), parts, index };
         Ok(Self { handler: handler.name(), future, rest: Some(Box::new(rest)) })
     }
 
@@ -63,23 +65,16 @@ impl Attempt {
         Self { handler: "no handler", future: Guarded::new(Box::pin(std::future::ready(Ok(())))), rest: None }
     }
 
-    pub(super) fn poll(
-        &mut self,
-        this: This<'_>,
-        parts: &mut Option<Box<Parts>>,
-        cx: &mut TaskContext<'_>,
-    ) -> Poll<Ended> {
+    pub(super) fn poll(&mut self, this: This<'_>, cx: &mut TaskContext<'_>) -> Poll<Ended> {
         loop {
             let future = Pin::new(&mut self.future);
             let polled = catch_unwind(AssertUnwindSafe(|| future.poll(cx)));
             let result = ready!(polled.unwrap_or_else(|panic| Poll::Ready(Err(panicked(panic)))));
-            let (Some(rest), Some(parts)) = (&mut self.rest, parts.as_deref_mut()) else {
-                return Poll::Ready((self.handler, result));
-            };
-            parts.note(rest.index, result);
-            let next = parts.first_open(rest.index + 1);
+            let Some(rest) = &mut self.rest else { return Poll::Ready((self.handler, result)) };
+            rest.parts.note(rest.index, result);
+            let next = rest.parts.first_open(rest.index + 1);
             let Some((index, handler)) = next.and_then(|index| Some((index, rest.handlers.get(index)?))) else {
-                return Poll::Ready(parts.come_to(&rest.handlers));
+                return Poll::Ready(rest.parts.come_to(&rest.handlers));
             };
             rest.index = index;
             self.handler = handler.name();
@@ -88,6 +83,11 @@ impl Attempt {
                 Guarded::new(Box::pin(std::future::ready(Err(error))))
             });
         }
+    }
+
+    /// How far each handler is, where there are several: for the next attempt.
+    pub(super) fn parts(&mut self) -> Option<Parts> {
+        self.rest.take().map(|rest| rest.parts)
     }
 }
 

@@ -149,7 +149,7 @@ impl Handlers {
         if self.by_pattern && message.headers.get(dead_letter::REASON).is_some() {
             return Route::Skip;
         }
-        if let Some(opened) = &received.opened {
+        if let Some(opened) = received.opened() {
             return self.by_type(&opened.meta.event_type);
         }
         if self.typed.is_empty() {
