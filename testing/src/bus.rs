@@ -1,5 +1,7 @@
 //! The application's bus under test.
 
+mod setup;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -14,18 +16,16 @@ use gulo_bus_core::transport::Unsent;
 use gulo_bus_core::{Error, ErrorKind, Result};
 use gulo_transport_memory::{Faults, MemoryTransport};
 
-use crate::clock;
-use crate::layer::RecordingLayer;
 use crate::record::{Log, Record, What};
 use crate::settle::{Look, Unsettled};
-use crate::transport::RecordedTransport;
+
+use setup::Factory;
+pub use setup::Setup;
 
 /// What [`settle`](TestBus::settle) waits at most, in virtual time.
 const PATIENCE: Duration = Duration::from_secs(3600);
 /// What handlers may take to end at a shutdown, in virtual time.
 const SHUTDOWN: Duration = Duration::from_secs(30);
-
-type Factory = Box<dyn Fn() -> BusBuilder + Send + Sync>;
 
 /// An application's bus, as in production but for the broker, which is in memory, and the time, which is virtual.
 ///
@@ -40,12 +40,6 @@ pub struct TestBus {
     memory: MemoryTransport,
     record: Arc<Record>,
     _printed: PrintedInPanic,
-}
-
-/// On which broker a [`TestBus`] is to run: see [`TestBus::on`].
-#[derive(Debug)]
-pub struct Setup {
-    memory: MemoryTransport,
 }
 
 impl TestBus {
@@ -181,7 +175,7 @@ impl TestBus {
         let unclean = |error| Error::new(ErrorKind::Other, "the bus did not shut down in order").source(error);
         bus.shutdown(SHUTDOWN).await.map_err(unclean)?;
         record.restarted(false);
-        Self::launch(memory, record, factory).await
+        Self::launch(memory, record, factory(), Some(factory)).await
     }
 
     /// Lets the bus die as a process does that is killed, and starts it again on the same broker: handlers end at their
@@ -198,7 +192,7 @@ impl TestBus {
         drop(bus);
         record.abandoned().await;
         record.restarted(true);
-        Self::launch(memory, record, factory).await
+        Self::launch(memory, record, factory(), Some(factory)).await
     }
 
     /// Shuts the bus down, and checks that nothing is left: what waits, what is parked, what was never handled.
@@ -246,46 +240,6 @@ impl TestBus {
     fn look(&self) -> Look<'_> {
         Look { record: &self.record, faults: self.memory.faults() }
     }
-
-    async fn launch(memory: MemoryTransport, record: Arc<Record>, factory: Factory) -> Result<Self> {
-        let (bus, alive) = start(&memory, &record, factory()).await?;
-        let printed = PrintedInPanic(Arc::clone(&record));
-        Ok(Self { bus, alive, factory: Some(factory), memory, record, _printed: printed })
-    }
-}
-
-impl Setup {
-    /// As [`TestBus::start`].
-    ///
-    /// # Errors
-    ///
-    /// As [`TestBus::start`].
-    pub async fn start(self, app: BusBuilder) -> Result<TestBus> {
-        clock::pause()?;
-        let record = Arc::new(Record::new());
-        let (bus, alive) = start(&self.memory, &record, app).await?;
-        let printed = PrintedInPanic(Arc::clone(&record));
-        Ok(TestBus { bus, alive, factory: None, memory: self.memory, record, _printed: printed })
-    }
-
-    /// As [`TestBus::with`].
-    ///
-    /// # Errors
-    ///
-    /// As [`TestBus::start`].
-    pub async fn with(self, app: impl Fn() -> BusBuilder + Send + Sync + 'static) -> Result<TestBus> {
-        clock::pause()?;
-        TestBus::launch(self.memory, Arc::new(Record::new()), Box::new(app)).await
-    }
-}
-
-async fn start(memory: &MemoryTransport, record: &Arc<Record>, app: BusBuilder) -> Result<(Bus, Arc<AtomicBool>)> {
-    let alive = Arc::new(AtomicBool::new(true));
-    let (inner, record) = (memory.clone(), Arc::clone(record));
-    let transport = RecordedTransport { inner, record: Arc::clone(&record), alive: Arc::clone(&alive) };
-    let bus = app.transport(transport).outermost_layer(RecordingLayer(Arc::clone(&record))).start().await?;
-    record.read_by(bus.publisher());
-    Ok((bus, alive))
 }
 
 fn no_factory() -> Error {

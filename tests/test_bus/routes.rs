@@ -79,3 +79,19 @@ async fn a_codec_of_the_topic_is_the_one_that_answers_are_read_by() {
     assert_eq!(bus.handled::<Photo>("album").len(), 1);
     assert!(bus.dead_lettered("album")[0].event::<Photo>().is_ok());
 }
+
+#[tokio::test]
+async fn an_envelope_in_the_body_or_none_is_read_as_the_topic_has_it() {
+    let envelopes = [(Envelope::CloudEventsStructured, "order.placed"), (Envelope::Raw, "a message without a type")];
+    for (envelope, kind) in envelopes {
+        let bus = start(app(&Ledger::default()).topic("orders", |t| t.envelope(envelope))).await;
+        bus.publish_all([1, 4].map(|order| Placed { order })).await.unwrap();
+        bus.settle().await.unwrap();
+        assert_eq!(bus.published::<Placed>(), [1, 4].map(|order| Placed { order }), "{envelope:?}");
+        assert_eq!(bus.published::<Billed>(), [Billed { order: 1 }], "{envelope:?}");
+        assert_eq!(bus.handled::<Placed>(BILLING), [Placed { order: 1 }], "{envelope:?}");
+        let letters = bus.dead_lettered(BILLING);
+        assert_eq!((letters[0].event_type.as_str(), letters[0].event::<Placed>().unwrap().order), (kind, 4));
+        assert!(bus.log().to_string().contains(&format!("published {kind} to orders")), "{}", bus.log());
+    }
+}
