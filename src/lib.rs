@@ -7,6 +7,7 @@ pub use gulo_bus_core::handler::{self, Attempt, Event, HandlerError, Meta, Paylo
 pub use gulo_bus_core::retry::{self, Retry};
 pub use gulo_bus_core::{Error, ErrorKind, Result, ServiceConfig};
 pub use gulo_bus_core::{codec, dead_letter, envelope, headers, layer, message, routing, settle, transport};
+pub use gulo_bus_macros::{IntegrationEvent, handler};
 pub use gulo_dead_letters as dead_letters;
 
 #[cfg(feature = "testing")]
@@ -15,6 +16,12 @@ pub use gulo_testing as testing;
 pub use gulo_transport_kafka as kafka;
 #[cfg(feature = "memory")]
 pub use gulo_transport_memory as memory;
+
+/// What the macros write into an application's code, and nobody else.
+#[doc(hidden)]
+pub mod __private {
+    pub use serde;
+}
 
 /// What a service needs, in one line: `use gulo::prelude::*;`.
 pub mod prelude {
@@ -33,6 +40,7 @@ pub mod prelude {
     pub use gulo_bus_core::retry::Retry;
     pub use gulo_bus_core::routing::{PartitionKey, TopicNaming, TopicSelector};
     pub use gulo_bus_core::transport::{CommitPolicy, Position, TopologyMode};
+    pub use gulo_bus_macros::IntegrationEvent;
 
     #[cfg(feature = "kafka")]
     pub use gulo_transport_kafka::{KafkaConfig, KafkaTransport};

@@ -133,6 +133,14 @@ fn transports_see_messages_tokens_and_verdicts_only() {
     }
 }
 
+/// What they write names the facade; they are built before it.
+#[test]
+fn the_macros_know_nothing_of_ours() {
+    let depends_on = direct(&metadata(Features::All), "gulo-bus-macros", DependencyKind::Normal);
+    let ours: Vec<_> = depends_on.iter().filter(|name| name.starts_with("gulo")).collect();
+    assert!(ours.is_empty(), "gulo-bus-macros depends on {ours:?}");
+}
+
 #[test]
 fn the_conformance_suite_knows_core_only() {
     let ours: Vec<_> = direct(&metadata(Features::All), "gulo-conformance", DependencyKind::Normal)
@@ -178,6 +186,7 @@ fn unsafe_code_is_an_island_of_transport_kafka() {
     for directory in [
         "src",
         "bus-core/src",
+        "bus-macros/src",
         "dead-letters/src",
         "transport-memory/src",
         "tests/conformance/src",
@@ -197,6 +206,7 @@ fn files_are_small_rooms() {
     for directory in [
         "src",
         "bus-core/src",
+        "bus-macros/src",
         "dead-letters/src",
         "transport-memory/src",
         "transport-kafka/src",

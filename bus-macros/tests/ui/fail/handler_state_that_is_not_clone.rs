@@ -1,0 +1,15 @@
+use gulo::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize, IntegrationEvent)]
+#[event(type = "user.registered", key = user_id)]
+struct UserRegistered {
+    user_id: u64,
+}
+
+struct Pool;
+
+#[gulo::handler]
+async fn on_user(Event(_): Event<UserRegistered>, State(_pool): State<Pool>) {}
+
+fn main() {}
