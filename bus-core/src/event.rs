@@ -33,8 +33,8 @@ pub use outgoing::Outgoing;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an integration event",
-    label = "needs `impl IntegrationEvent for {Self}`",
-    note = "an event is `Serialize + Deserialize` and names its `TYPE`"
+    label = "needs `#[derive(IntegrationEvent)]` with `#[event(type = \"..\")]`",
+    note = "an event is `Serialize + Deserialize` and names its type: by the derive, or by `impl IntegrationEvent for {Self}` with its `TYPE`"
 )]
 pub trait IntegrationEvent: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Its name on the wire, CloudEvents' `type`: at most 256 bytes, and never changed once it is in use.
@@ -105,6 +105,11 @@ pub trait IntegrationEvent: Serialize + DeserializeOwned + Send + Sync + 'static
 }
 
 /// What a function from an older version of an event gives back: the event, or a `Result` of it.
+#[diagnostic::on_unimplemented(
+    message = "a function from an older version of `{E}` cannot give back `{Self}`",
+    label = "gives back neither `{E}` nor a `Result` of it",
+    note = "it is `fn(OldEvent) -> {E}`, or `fn(OldEvent) -> Result<{E}, P>` where `P` can be displayed"
+)]
 pub trait Upcast<E> {
     /// As the bus reads it.
     ///
