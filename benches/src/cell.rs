@@ -81,6 +81,8 @@ pub(crate) async fn run_here(args: &[String]) -> Result<(), Failure> {
         "future-typed" => producers::future(topic, count, &Content::new(true)).await?,
         "memory-raw" => memory::raw(count).await?,
         "memory-json" => memory::json(count).await?,
+        "memory-by-type" => memory::by_type(count).await?,
+        "memory-by-hand" => memory::by_hand(count).await?,
         "channel-raw" => memory::channel_raw(count).await?,
         "channel-json" => memory::channel_json(count).await?,
         other => return Err(format!("no arm {other}").into()),

@@ -6,6 +6,7 @@ pub(crate) mod producers;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use chrono::{SecondsFormat, Utc};
 use gulo::kafka::{Compression, KafkaConfig};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -13,6 +14,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use uuid::Uuid;
 
 use crate::Failure;
 use crate::load::{Order, orders};
@@ -99,16 +101,24 @@ pub(crate) fn fill(topic: &str, count: u64, enveloped: bool) -> Result<(), Failu
     Ok(producer.flush(Duration::from_secs(120))?)
 }
 
-/// The headers that Gulo's own envelope has: CloudEvents in binary mode.
+/// The headers that Gulo's own envelope has, CloudEvents in binary mode, the same in every run.
 pub(crate) fn envelope(order: &Order) -> OwnedHeaders {
-    let id = format!("0198c0de-0000-7000-8000-{:012x}", order.order_id);
+    headers(&format!("0198c0de-0000-7000-8000-{:012x}", order.order_id), "2026-11-24T10:00:00.123456Z")
+}
+
+/// The same as who publishes by hand makes them: each event has an id of its own and the time.
+pub(crate) fn new_envelope() -> OwnedHeaders {
+    headers(&Uuid::now_v7().to_string(), &Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true))
+}
+
+fn headers(id: &str, time: &str) -> OwnedHeaders {
     let headers: [(&str, &str); 7] = [
         ("content-type", "application/json"),
         ("ce_specversion", "1.0"),
-        ("ce_id", &id),
+        ("ce_id", id),
         ("ce_type", "order.placed"),
         ("ce_source", "bench"),
-        ("ce_time", "2026-11-24T10:00:00.123456Z"),
+        ("ce_time", time),
         ("ce_dataversion", "1"),
     ];
     let add = |all: OwnedHeaders, (key, value): (&str, &str)| all.insert(Header { key, value: Some(value) });

@@ -70,6 +70,44 @@ pub(crate) async fn json(count: u64) -> Result<Sample, Failure> {
     Ok(sample)
 }
 
+/// Messages as other services send them, with all headers of the envelope, to a handler of their type: the headers are looked
+/// through, the handler is found, content type and version are checked, the payload is decoded.
+pub(crate) async fn by_type(count: u64) -> Result<Sample, Failure> {
+    enveloped(count, Subscription::group("typed").on_from(TOPIC, on_order)).await
+}
+
+/// The same messages to a handler that decodes the payload and looks at no header.
+pub(crate) async fn by_hand(count: u64) -> Result<Sample, Failure> {
+    enveloped(count, Subscription::group("hand").on_raw(TOPIC, on_json)).await
+}
+
+async fn on_json(Payload(bytes): Payload, State(meter): State<Counter>) -> Result<(), HandlerError> {
+    let order: Order = serde_json::from_slice(&bytes.unwrap_or_default())?;
+    meter.count(order.order_id);
+    Ok(())
+}
+
+async fn enveloped(count: u64, group: Subscription) -> Result<Sample, Failure> {
+    let meter = Arc::new(Meter::new(count));
+    let bus = bus(&meter, group).await?;
+    let known: Vec<Message> = orders(KNOWN).map(|order| enveloped_message(&order)).collect::<Result<_, _>>()?;
+    let clocks = Clocks::start();
+    for first in (0..count).step_by(BATCH) {
+        meter.keep_up(first, AHEAD).await;
+        let numbers = first..count.min(first + BATCH as u64);
+        bus.send(numbers.map(|number| known[(number % KNOWN) as usize].clone()).collect()).await?;
+    }
+    meter.sample().await;
+    let sample = clocks.stop(count);
+    bus.shutdown(Duration::from_secs(5)).await?;
+    Ok(sample)
+}
+
+fn enveloped_message(order: &Order) -> Result<Message, Failure> {
+    let headers = gulo::envelope::write(&EventMeta::of(order, "bench"), "application/json");
+    Ok(Message { headers, ..Message::new(TOPIC, serde_json::to_vec(order)?).key(order.customer.clone()) })
+}
+
 fn known_messages() -> Vec<Message> {
     let message = |order: Order| Message::new(TOPIC, vec![b'x'; 100]).key(order.customer);
     orders(KNOWN).map(message).collect()

@@ -8,7 +8,7 @@ use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, FutureRecord, Producer};
 
-use super::{LINGER_MS, client, envelope};
+use super::{LINGER_MS, client, new_envelope};
 use crate::Failure;
 use crate::load::{Order, orders};
 use crate::measure::{Clocks, Sample};
@@ -27,7 +27,7 @@ fn producer(settings: &Settings) -> Result<ClientConfig, Failure> {
     Ok(config)
 }
 
-/// What is sent: always the same bytes, or orders with our envelope.
+/// What is sent: always the same bytes, or orders with our envelope, each with an id of its own and the time.
 pub(crate) struct Content {
     typed: bool,
     raw: Vec<u8>,
@@ -68,7 +68,7 @@ pub(crate) fn base(topic: &str, count: u64, content: &Content) -> Result<Sample,
         loop {
             let mut record = BaseRecord::to(topic).key(&order.customer).payload(&payload);
             if content.typed {
-                record = record.headers(envelope(order));
+                record = record.headers(new_envelope());
             }
             match producer.send(record) {
                 Ok(()) => break,
@@ -98,7 +98,7 @@ pub(crate) async fn future(topic: &str, count: u64, content: &Content) -> Result
         let (payload, order) = (content.payload(number)?, content.order(number));
         let mut record = FutureRecord::to(topic).key(&order.customer).payload(&payload);
         if content.typed {
-            record = record.headers(envelope(order));
+            record = record.headers(new_envelope());
         }
         under_way.push(producer.send_result(record).map_err(|(error, _)| error)?);
         if under_way.len() >= WINDOW
