@@ -20,19 +20,11 @@ use tokio::time::{sleep, timeout};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The price as people write it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, IntegrationEvent)]
+#[event(type = "order.placed", topic = "orders", key = order)]
 struct OrderPlaced {
     order: u32,
     price: String,
-}
-
-impl IntegrationEvent for OrderPlaced {
-    const TYPE: &'static str = "order.placed";
-    const TOPIC: Option<&'static str> = Some("orders");
-
-    fn key(&self) -> Option<String> {
-        Some(self.order.to_string())
-    }
 }
 
 /// The bug: in half of the world a price has a comma.

@@ -37,21 +37,13 @@ use uuid::Uuid;
 /// Longer than handlers ordinarily take, shorter than what an orchestrator waits before it kills (30 s in Kubernetes).
 const STOP_WITHIN: Duration = Duration::from_secs(20);
 
-#[derive(Debug, Serialize, Deserialize)]
+// Orders of one customer are handled one after the other, in the order in which they were placed.
+#[derive(Debug, Serialize, Deserialize, IntegrationEvent)]
+#[event(type = "order.placed", topic = "orders", key = customer)]
 struct OrderPlaced {
     order: Uuid,
     customer: String,
     cents: u64,
-}
-
-impl IntegrationEvent for OrderPlaced {
-    const TYPE: &'static str = "order.placed";
-    const TOPIC: Option<&'static str> = Some("orders");
-
-    // Orders of one customer are handled one after the other, in the order in which they were placed.
-    fn key(&self) -> Option<String> {
-        Some(self.customer.clone())
-    }
 }
 
 async fn charge(Event(order): Event<OrderPlaced>, Attempt(attempt): Attempt) -> Result<(), HandlerError> {

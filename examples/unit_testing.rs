@@ -16,33 +16,17 @@ use gulo::testing::TestBus;
 use gulo::transport::Unsent;
 use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, IntegrationEvent)]
+#[event(type = "user.registered", topic = "users", key = user_id)]
 struct UserRegistered {
     user_id: u64,
     email: String,
 }
 
-impl IntegrationEvent for UserRegistered {
-    const TYPE: &'static str = "user.registered";
-    const TOPIC: Option<&'static str> = Some("users");
-
-    fn key(&self) -> Option<String> {
-        Some(self.user_id.to_string())
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, IntegrationEvent)]
+#[event(type = "welcome.sent", topic = "welcomes", key = user_id)]
 struct WelcomeSent {
     user_id: u64,
-}
-
-impl IntegrationEvent for WelcomeSent {
-    const TYPE: &'static str = "welcome.sent";
-    const TOPIC: Option<&'static str> = Some("welcomes");
-
-    fn key(&self) -> Option<String> {
-        Some(self.user_id.to_string())
-    }
 }
 
 /// A command. It knows no bus: what it publishes by is given to it.

@@ -18,25 +18,13 @@ use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The event: plain data, with a name and a topic.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// The event: plain data, with a name on the wire and a topic.
+#[derive(Debug, Clone, Serialize, Deserialize, IntegrationEvent)]
+#[event(type = "user.registered", topic = "users", key = user_id, aggregate(kind = "user", id = user_id))]
 struct UserRegistered {
+    // The key: events of one user keep their order.
     user_id: Uuid,
     email: String,
-}
-
-impl IntegrationEvent for UserRegistered {
-    const TYPE: &'static str = "user.registered";
-    const TOPIC: Option<&'static str> = Some("users");
-
-    // Events of one user keep their order.
-    fn key(&self) -> Option<String> {
-        Some(self.user_id.to_string())
-    }
-
-    fn aggregate(&self) -> Option<Aggregate> {
-        Some(Aggregate::new("user", self.user_id.to_string()))
-    }
 }
 
 /// A handler: what it takes says what it handles.
