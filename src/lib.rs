@@ -47,3 +47,12 @@ pub mod prelude {
     #[cfg(feature = "memory")]
     pub use gulo_transport_memory::MemoryTransport;
 }
+
+/// Their code is compiled.
+#[cfg(doctest)]
+mod guides {
+    #[doc = include_str!("../docs/events.md")]
+    struct Events;
+    #[doc = include_str!("../docs/dead-letters.md")]
+    struct DeadLetters;
+}

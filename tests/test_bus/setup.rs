@@ -85,20 +85,6 @@ async fn two_services_talk_over_one_broker() {
     assert!(archive.published::<Billed>().is_empty() && shop.published::<Billed>().len() == 1);
 }
 
-/// What the guide shows is what the example does, which is compiled and run.
-#[test]
-fn the_code_of_the_guide_is_that_of_the_example() {
-    let lines = |text: &str| text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>();
-    let example = lines(include_str!("../../examples/unit_testing.rs"));
-    let guide = include_str!("../../docs/testing.md");
-    let blocks: Vec<_> = guide.split("```rust\n").skip(1).filter_map(|rest| rest.split_once("```")).collect();
-    assert!(blocks.len() >= 8, "the guide has code");
-    for (block, _) in blocks {
-        let block = lines(block);
-        assert!(example.windows(block.len()).any(|part| part == block), "not in the example: {block:#?}");
-    }
-}
-
 #[tokio::test]
 async fn where_the_clock_is_let_run_again_waits_are_real() {
     async fn slow(Event(_): Event<Placed>) {

@@ -1,0 +1,49 @@
+//! What guides show is what examples do, which are compiled and run.
+
+use std::fs;
+use std::path::Path;
+
+const GUIDES: [(&str, &str, usize); 2] =
+    [("docs/testing.md", "examples/unit_testing.rs", 8), ("docs/quickstart.md", "examples/hello.rs", 2)];
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("a file")
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+#[test]
+fn the_code_of_a_guide_is_that_of_its_example() {
+    for (guide, example, least) in GUIDES {
+        let (text, example_lines) = (read(guide), lines(&read(example)));
+        let blocks: Vec<_> = text.split("```rust\n").skip(1).filter_map(|rest| rest.split_once("```")).collect();
+        assert!(blocks.len() >= least, "{guide} has code");
+        for (block, _) in blocks {
+            let block = lines(block);
+            let shown = example_lines.windows(block.len()).any(|part| part == block);
+            assert!(shown, "{guide} shows what {example} does not: {block:#?}");
+        }
+    }
+}
+
+/// A guide that sends its reader nowhere is not true.
+#[test]
+fn links_and_examples_of_guides_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let guides = fs::read_dir(root.join("docs")).expect("guides").map(|entry| entry.expect("an entry").path());
+    for guide in guides.chain([root.join("README.md"), root.join("CONTRIBUTING.md")]) {
+        let text = fs::read_to_string(&guide).expect("a guide");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
+            let file = link.split('#').next().unwrap_or_default();
+            if file.is_empty() || file.contains("://") {
+                continue;
+            }
+            assert!(guide.with_file_name(file).exists(), "{} links {link}", guide.display());
+        }
+        for name in text.split("--example ").skip(1).filter_map(|rest| rest.split([' ', '`', '\n', ')']).next()) {
+            assert!(root.join(format!("examples/{name}.rs")).exists(), "{} runs {name}", guide.display());
+        }
+    }
+}
