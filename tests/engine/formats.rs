@@ -97,3 +97,25 @@ pub async fn structured_events_are_read_beside_binary_ones(bench: Bench) {
     assert!(bench.log.has("elsewhere none 1") && bench.log.has("engine c-1 2"), "{:#?}", bench.log.texts());
     assert_stops_with(bus, (2, 0, 0, 0, 0)).await;
 }
+
+/// As Python's building blocks write it: the event inside of an envelope of JSON, a version as text, a time without a zone.
+pub async fn the_envelope_of_building_blocks_is_read_beside_our_own_and_written(bench: Bench) {
+    let handler = async |Event(step): Event<Step>, Meta(meta): Meta, State(log): State<Log>| {
+        log.note(format!("{} {} {} {}", meta.id, meta.version, meta.source, meta.time.timestamp()));
+        log.done(step);
+    };
+    let bus = bench.bus(bench.subscription().on(handler));
+    let bus = bus.topic(bench.topic.clone(), |topic| topic.envelope(Envelope::BuildingBlocks)).start().await.unwrap();
+    let theirs = concat!(
+        r#"{"event_id":"5f0c0000-0000-4000-8000-000000000001","event_type":"engine.step","event_version":"1.0","#,
+        r#""occurred_at":"2026-11-24T10:00:00.123456","correlation_id":null,"causation_id":null,"source_service":"python","#,
+        r#""payload":{"event_id":"5f0c0000-0000-4000-8000-000000000001","order":1,"number":1},"#,
+        r#""content_type":"application/json","schema_version":"1.0"}"#,
+    );
+    bench.send(vec![Message::new(bench.topic.clone(), theirs).key("1"), bench.message(step(1, 2))]).await;
+    bus.publish(step(1, 3)).await.expect("confirmed");
+    bench.until_done([step(1, 1), step(1, 2), step(1, 3)]).await;
+    let first = bench.log.with("python");
+    assert_eq!(first, ["5f0c0000-0000-4000-8000-000000000001 1 python 1795514400"]);
+    assert_stops_with(bus, (3, 0, 0, 0, 0)).await;
+}

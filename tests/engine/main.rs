@@ -58,9 +58,12 @@ cases! {
     formats::a_topic_that_changes_its_codec_while_it_is_read_loses_nothing_and_keeps_its_order;
     formats::a_codec_that_is_not_read_is_a_dead_letter_that_names_what_is;
     formats::structured_events_are_read_beside_binary_ones;
+    formats::the_envelope_of_building_blocks_is_read_beside_our_own_and_written;
     routes::handlers_of_one_type_have_an_outcome_each_and_only_what_failed_is_tried_again;
     routes::a_letter_says_what_each_handler_said_that_failed;
     routes::a_letter_published_again_is_for_its_group_only;
+    routes::a_single_publish_may_differ_in_topic_key_headers_and_partition needs Partitions;
+    routes::topics_are_called_on_the_broker_as_the_strategy_says;
     order::the_attempts_of_a_key_keep_their_order_through_failures_of_every_kind;
     order::later_messages_of_a_failed_key_wait_and_other_keys_of_its_lane_flow;
     order::a_message_that_waits_gives_its_place_to_others;

@@ -110,3 +110,46 @@ pub async fn a_letter_published_again_is_for_its_group_only(bench: Bench) {
     assert_eq!(bench.log.texts(), ["1.2 done", "1.3 done"]);
     assert_stops_with(bus, (2, 0, 0, 1, 0)).await;
 }
+
+pub async fn a_single_publish_may_differ_in_topic_key_headers_and_partition(bench: Bench) {
+    let handler = async |Event(step): Event<Step>, message: Message, origin: Origin, State(log): State<Log>| {
+        let key = message.key.as_deref().map(String::from_utf8_lossy).unwrap_or_default().into_owned();
+        let tenant = message.headers.get_str("tenant").unwrap_or("none");
+        let partition = origin.partition.unwrap_or_default();
+        log.note(format!("{} [{partition}] key {key} of {tenant}", step.number));
+    };
+    let other = format!("{}-other", bench.topic);
+    let bus = bench.bus(bench.subscription().on_from([bench.topic.to_string(), other.clone()], handler));
+    let bus = bus.topic(other.clone(), |topic| topic.partitions(3)).start().await.expect("starts");
+    bus.publish(step(1, 1)).await.expect("confirmed");
+    let special = Outgoing::new(step(1, 2)).topic(other.clone()).key("k-7").header("tenant", "7").partition(2);
+    bus.publish_all([special, Outgoing::new(step(1, 3)).topic(other).no_key().partition(1)]).await.expect("confirmed");
+    bench.until("all three", || bench.log.texts().len() == 3).await;
+    let mut seen = bench.log.texts();
+    seen.sort();
+    assert_eq!(seen, ["1 [0] key 1 of none", "2 [2] key k-7 of 7", "3 [1] key  of none"]);
+    assert_stops_with(bus, (3, 0, 0, 0, 0)).await;
+}
+
+/// The name in the program, the name on the broker, and that of its dead letters.
+pub async fn topics_are_called_on_the_broker_as_the_strategy_says(bench: Bench) {
+    let handler = async |Event(step): Event<Step>, origin: Origin, State(log): State<Log>| {
+        log.note(format!("{} from {}", step.number, origin.topic));
+        if step.number == 2 { Err(HandlerError::new("no").permanent()) } else { Ok(()) }
+    };
+    let bus = bench.bus(bench.subscription().on(handler)).topic_naming(TopicNaming::new().environment("staging"));
+    let on_broker = format!("staging.{}", bench.topic);
+    let letters = format!("{on_broker}.{}.dlq", bench.group);
+    let bus = bus.start().await.expect("starts");
+    bus.publish_all([step(1, 1), step(1, 2)]).await.expect("confirmed");
+    bench.until("both", || bench.log.texts().len() == 2).await;
+    assert_eq!(bench.log.texts(), [format!("1 from {on_broker}"), format!("2 from {on_broker}")]);
+    assert_stops_with(bus, (1, 0, 1, 0, 0)).await;
+    let reader = Bus::builder("reader").shared_transport(bench.client());
+    let seen = async |message: Message, State(log): State<Log>| log.note(format!("letter in {}", message.topic));
+    let reader =
+        reader.subscribe(Subscription::group(format!("{}-letters", bench.group)).on_raw(letters.clone(), seen));
+    let reader = reader.state(bench.log.clone()).start().await.expect("starts");
+    bench.until("the letter", || bench.log.has(&format!("letter in {letters}"))).await;
+    reader.shutdown(Duration::from_secs(20)).await.expect("clean");
+}
