@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::config::KafkaConfig;
 use crate::context::{Health, Observer, lock};
+use crate::names;
 use crate::token::Login;
 use crate::transport::CAPABILITIES;
 
@@ -70,16 +71,21 @@ impl KafkaPublisher {
         let deadline = Instant::now() + self.config.publish_timeout;
         // Held no longer than this: the last one to let go of it waits for librdkafka.
         let wire = lock(&self.wire).clone();
-        if let Some(first) = batch.first() {
+        if let Some(first) = batch.first().filter(|first| names::check([&first.topic].into_iter()).is_ok()) {
             lock(&self.desk.topic).get_or_insert_with(|| first.topic.clone());
         }
+        let mut named: Option<&Arc<str>> = None;
         // Behind one that found no room nothing of the batch may go out: it would overtake.
         let mut held_up = false;
         for (index, message) in batch.iter().enumerate() {
             if index % STRIDE == STRIDE - 1 {
                 tokio::task::consume_budget().await;
             }
-            if let Err(error) = outcome::check(self.capabilities, message) {
+            // Most of a batch goes where the message before it went.
+            let known = named.is_some_and(|named| Arc::ptr_eq(named, &message.topic));
+            let checked = if known { Ok(()) } else { names::check([&message.topic].into_iter()) };
+            named = checked.is_ok().then_some(&message.topic);
+            if let Err(error) = checked.and_then(|()| outcome::check(self.capabilities, message)) {
                 undone.push((index, Outcome::Refused, error));
                 continue;
             }

@@ -23,6 +23,7 @@ use crate::config::KafkaConfig;
 use crate::context::{Asking, Health, Observer};
 use crate::diagnosis;
 use crate::error::{IS_IT_RUNNING, coded, of_call};
+use crate::names;
 use crate::native;
 use crate::token::Login;
 
@@ -238,13 +239,14 @@ fn lacks_read(rights: &[Right]) -> bool {
     !rights.is_empty() && !rights.contains(&Right::RD_KAFKA_ACL_OPERATION_READ)
 }
 
-fn listed(names: &[impl std::fmt::Display]) -> String {
+pub(crate) fn listed(names: &[impl std::fmt::Display]) -> String {
     let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     names.join(", ")
 }
 
 /// Makes what is missing of `topology`, or names it.
 pub(crate) async fn ensure(config: &Arc<KafkaConfig>, health: &Arc<Health>, topology: &Topology) -> Result<()> {
+    names::check(topology.topics.iter().map(|topic| &topic.name))?;
     let inquiry = Inquiry::open(config, health).await?;
     let found = inquiry.topics().await?;
     let mut absent: Vec<TopicSpec> = Vec::new();

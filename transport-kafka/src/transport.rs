@@ -14,6 +14,7 @@ use crate::NAME;
 use crate::config::KafkaConfig;
 use crate::context::Health;
 use crate::driver::{self, Plan};
+use crate::names;
 use crate::publisher::KafkaPublisher;
 use crate::source::{KafkaSource, nothing_committed};
 use crate::topology::{self, Found, Inquiry};
@@ -131,6 +132,9 @@ impl KafkaTransport {
 
     /// The named topics with their partitions; all that is missing is named.
     async fn named_topics(&self, topics: &Topics) -> Result<Vec<(Arc<str>, i32)>> {
+        if let Topics::Named(topics) = topics {
+            names::check(topics.iter())?;
+        }
         let inquiry = Inquiry::open(&self.config, &self.health).await?;
         let found: Found = inquiry.topics().await?;
         let Topics::Named(names) = topics else { return Ok(Vec::new()) };

@@ -25,6 +25,7 @@ pub(crate) fn ensure(broker: &Broker, topology: &Topology) -> Result<()> {
 
 fn check_topic(broker: &Broker, topic: &TopicSpec) -> Result<()> {
     let name = &topic.name;
+    check_name(broker.config.shape, name)?;
     match topic.partitions {
         Some(0) => return Err(Error::new(ErrorKind::Config, format!("topic `{name}` cannot have 0 partitions"))),
         Some(2..) => {
@@ -38,6 +39,26 @@ fn check_topic(broker: &Broker, topic: &TopicSpec) -> Result<()> {
         tracing::debug!(topic = %name, "the memory broker knows no settings of topics; left out");
     }
     Ok(())
+}
+
+/// What the broker that it resembles would take, so that a program that runs here runs there: Kafka for a log, for queues
+/// what AMQP's short strings hold.
+fn check_name(shape: Shape, name: &str) -> Result<()> {
+    let (legal, rule) = match shape {
+        Shape::Log => {
+            let chars = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+            let legal = name.len() <= 249 && name.chars().all(chars) && name != "." && name != "..";
+            (legal, "1 to 249 of `a-z`, `A-Z`, `0-9`, `.`, `_` and `-`, and not `.` or `..`")
+        }
+        Shape::Queue => (name.len() <= 255, "1 to 255 bytes"),
+    };
+    if legal && !name.is_empty() {
+        return Ok(());
+    }
+    let start: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
+    let dots = if start.len() < name.len() { ".." } else { "" };
+    let problem = format!("there can be no topic called `{start}{dots}`");
+    Err(Error::new(ErrorKind::Config, problem).help(format!("a name is {rule}")))
 }
 
 fn check_group(broker: &Broker, group: &GroupSpec) -> Result<()> {

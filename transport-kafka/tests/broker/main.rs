@@ -71,6 +71,7 @@ cases! {
     solo::a_solo_reader_of_a_pattern_reads_all_of_it;
     topology::what_is_missing_is_created_or_named;
     topology::what_the_broker_refuses_to_create_is_named;
+    topology::names_that_no_topic_can_have_are_refused_everywhere_and_the_rest_goes_on;
     topology::a_broker_that_is_not_there_is_named_with_the_cause_and_in_time;
     topology::a_wrong_configuration_is_told_without_its_secrets;
     transactions::the_group_stands_where_transactions_say_and_nobody_sets_it_back;

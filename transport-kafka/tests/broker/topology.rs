@@ -1,8 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gulo_bus_core::ErrorKind;
-use gulo_bus_core::transport::{Status, SubscribeSpec, TopicSpec, TopologyMode, Transport};
+use gulo_bus_core::message::Message;
+use gulo_bus_core::transport::{Outcome, Status, SubscribeSpec, TopicSpec, TopologyMode, Transport};
+use gulo_bus_core::{Error, ErrorKind};
 use gulo_transport_kafka::{KafkaConfig, KafkaTransport};
 use tokio::time::Instant;
 
@@ -35,6 +36,33 @@ pub(crate) async fn what_the_broker_refuses_to_create_is_named() {
     let name: Arc<str> = bad.name.clone();
     let error = transport.ensure(&topology(TopologyMode::Create, vec![bad])).await.unwrap_err();
     assert!(error.to_string().contains(&*name), "{error}");
+}
+
+/// Some of them let the wrapper around librdkafka panic, others wait for a topic that will never be.
+pub(crate) async fn names_that_no_topic_can_have_are_refused_everywhere_and_the_rest_goes_on() {
+    let Some(place) = broker().await else { return };
+    let transport = transport(&place);
+    let good = topic(&transport, "good", 1).await;
+    let publisher = transport.publisher().await.unwrap();
+    for name in ["", ".", "..", "two words", "a/b", "grüezi", "a\0b", &"x".repeat(250), &"x".repeat(1000)] {
+        let name: Arc<str> = name.into();
+        let told = |error: Error| assert!(error.to_string().contains("(a name is 1 to 249 of"), "{name}: {error}");
+        for mode in [TopologyMode::Check, TopologyMode::Create] {
+            told(transport.ensure(&topology(mode, vec![TopicSpec::new(name.clone())])).await.unwrap_err());
+        }
+        for spec in [SubscribeSpec::solo([name.clone()]), SubscribeSpec::group("g", [name.clone()])] {
+            told(transport.subscribe(spec).await.map(drop).unwrap_err());
+        }
+        let bad = || Message::new(name.clone(), "x");
+        let batch = vec![bad(), bad(), Message::new(good.clone(), "x"), bad()];
+        let unsent = publisher.publish(batch).await.unwrap_err();
+        let refused: Vec<_> = unsent.failed.iter().map(|failed| (failed.index, failed.outcome)).collect();
+        assert_eq!(refused, [(0, Outcome::Refused), (1, Outcome::Refused), (3, Outcome::Refused)], "{name}");
+        unsent.failed.into_iter().for_each(|failed| told(failed.error));
+    }
+    publisher.close(Instant::now() + Duration::from_secs(20)).await.unwrap();
+    let mut reader = Reader::new(&transport, SubscribeSpec::solo([good])).await;
+    reader.until_count(9).await;
 }
 
 pub(crate) async fn a_broker_that_is_not_there_is_named_with_the_cause_and_in_time() {
