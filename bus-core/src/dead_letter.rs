@@ -98,8 +98,10 @@ impl Epitaph<'_> {
 
     /// The copy with nothing but origin and reason on it, for a broker that refuses the whole one as too large.
     pub(crate) fn cut_copy(&self, message: &Message) -> Message {
-        let essential = [REASON, ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET, ORIGIN_GROUP];
-        let mut headers = self.headers(message);
+        let essential = [REPLAYS, REASON, ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET, ORIGIN_GROUP];
+        let mut headers = message.headers.clone();
+        headers.retain(|name| name == REPLAYS);
+        headers.extend(self.headers(message));
         headers.retain(|name| essential.contains(&name));
         self.carrying(message, headers)
     }
@@ -192,10 +194,10 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_copy_has_origin_and_reason_only() {
-        let [_, cut] = copies(&Message::new("users", "x").header("mine", "1"), "e");
+    fn a_cut_copy_has_origin_reason_and_the_count_of_replays_only() {
+        let [_, cut] = copies(&Message::new("users", "x").header("mine", "1").header(REPLAYS, "2"), "e");
         let names: Vec<_> = cut.headers.iter().map(|(name, _)| name).collect();
-        assert_eq!(names, [REASON, ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET, ORIGIN_GROUP]);
+        assert_eq!(names, [REPLAYS, REASON, ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET, ORIGIN_GROUP]);
     }
 
     #[test]

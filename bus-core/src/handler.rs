@@ -23,7 +23,7 @@ pub use extract::{Attempt, Context, Event, FromContext, Meta, Payload, State};
 pub(crate) use extract::{Requirement, StateMap};
 pub use raw::RawHandler;
 pub(crate) use received::{Content, Received, handled, handling};
-pub(crate) use route::{ErasedHandler, Undecodable, decode, erase, erase_raw};
+pub(crate) use route::{ErasedHandler, Taken, Undecodable, decode, erase, erase_raw};
 
 /// What a handler's future comes to.
 pub type HandlerResult = Result<(), HandlerError>;

@@ -23,6 +23,15 @@ pub struct Limits {
     pub id_bytes: usize,
 }
 
+/// The longest that a type may be at all: what a bus may be told to publish, others need not read.
+const TYPE_BYTES: usize = 256;
+
+pub(crate) const TYPE_RULE: &str = "a type is 1 to 256 bytes without control characters";
+
+pub(crate) fn is_event_type(event_type: &str) -> bool {
+    (1..=TYPE_BYTES).contains(&event_type.len()) && !event_type.contains(char::is_control)
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self { payload_bytes: 1 << 20, key_bytes: 4 << 10, headers: 64, header_bytes: 16 << 10, id_bytes: 256 }
@@ -48,6 +57,14 @@ impl Limits {
     }
 
     pub(crate) fn check_meta(&self, meta: &EventMeta) -> Result<()> {
+        if meta.event_type.is_empty() || meta.event_type.contains(char::is_control) {
+            let problem = format!("events cannot be of type `{}`", shown(&meta.event_type));
+            return Err(Error::new(ErrorKind::Refused, problem).help(TYPE_RULE));
+        }
+        if meta.id.is_empty() {
+            let problem = format!("event id of `{}` is empty", shown(&meta.event_type));
+            return Err(Error::new(ErrorKind::Refused, problem).help("leave it out, and it gets one"));
+        }
         let sizes = [
             ("event id", meta.id.len(), self.id_bytes, "bytes"),
             ("event type", meta.event_type.len(), self.id_bytes, "bytes"),

@@ -27,6 +27,9 @@ pub(crate) struct Taken {
     pub(crate) id: TypeId,
     /// What that is called.
     pub(crate) name: &'static str,
+    pub(crate) version: u32,
+    /// The lowest and the highest that it is read from.
+    pub(crate) accepts: (u32, u32),
 }
 
 /// A handler whose event type is a value.
@@ -81,8 +84,13 @@ impl<Args: 'static, H: Handler<Args>> ErasedHandler for Erased<H, Args> {
     }
 
     fn takes(&self) -> Option<Taken> {
-        let (id, name) = (TypeId::of::<H::Event>(), type_name::<H::Event>());
-        Some(Taken { event_type: H::Event::TYPE, id, name })
+        Some(Taken {
+            event_type: H::Event::TYPE,
+            id: TypeId::of::<H::Event>(),
+            name: type_name::<H::Event>(),
+            version: H::Event::VERSION,
+            accepts: (*H::Event::ACCEPTS.start(), *H::Event::ACCEPTS.end()),
+        })
     }
 
     fn topic(&self, naming: &TopicNaming) -> BusResult<Arc<str>> {

@@ -41,10 +41,14 @@ impl TopicNaming {
         Self::default()
     }
 
-    /// With `prefix` and a dot before each name. Called again, the later one stands first.
+    /// With `prefix` and a dot before each name. Called again, the later one stands first. An empty one
+    /// is none.
     #[must_use]
     pub fn prefix(mut self, prefix: impl AsRef<str>) -> Self {
-        self.before = format!("{}.{}", prefix.as_ref().trim_end_matches('.'), self.before);
+        let prefix = prefix.as_ref().trim_end_matches('.');
+        if !prefix.is_empty() {
+            self.before = format!("{prefix}.{}", self.before);
+        }
         self
     }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::config;
 use super::groups::Group;
+use crate::bus::limits::{TYPE_RULE, is_event_type};
 use crate::bus::registered::{Registered, Routed};
 use crate::bus::subscription::Subscription;
-use crate::error::Result;
-use crate::handler::StateMap;
+use crate::error::{Result, shown};
+use crate::handler::{StateMap, Taken};
 use crate::transport::{Capability, Position, Transport};
 
 pub(super) fn transport(transport: Option<&Arc<dyn Transport>>) -> Result<Arc<dyn Transport>> {
@@ -22,6 +23,10 @@ pub(super) fn subscriptions(subscriptions: &[Subscription], states: &StateMap) -
     for Subscription { group, handlers, place, .. } in subscriptions {
         if group.is_empty() {
             return Err(config(format!("the subscription at {place} has an empty group name")));
+        }
+        if !is_name(group, GROUP_BYTES) {
+            let problem = format!("the subscription at {place} is of a group called `{}`", shown(group));
+            return Err(config(problem).help("a group's name is 1 to 255 bytes without control characters"));
         }
         if let Some(first) = groups.insert(group, place) {
             let problem = format!("group {group} is subscribed twice: at {first} and at {place}");
@@ -47,9 +52,55 @@ fn states_of(group: &str, handlers: &[Registered], states: &StateMap) -> Result<
     Ok(())
 }
 
+/// What brokers take.
+const GROUP_BYTES: usize = 255;
+
+/// Text that may be a name.
+fn is_name(text: &str, bytes: usize) -> bool {
+    (1..=bytes).contains(&text.len()) && !text.contains(char::is_control)
+}
+
+/// What a handler takes, and whether it reads anything at all.
+fn handler(group: &str, Routed { handler, topics, place }: &Routed) -> Result<()> {
+    if topics.pattern().is_none() && topics.names().is_empty() {
+        let problem = format!("{} in group {group} at {place} reads no topic", handler.name());
+        return Err(config(problem).help("name one, or a pattern"));
+    }
+    let Some(Taken { event_type, version, accepts: (lowest, highest), .. }) = handler.takes() else { return Ok(()) };
+    let named = shown(event_type);
+    if !is_event_type(event_type) {
+        return Err(config(format!("group {group} takes events of type `{named}` at {place}")).help(TYPE_RULE));
+    }
+    if version == 0 {
+        let problem = format!("group {group} takes version 0 of `{named}` at {place}");
+        return Err(config(problem).help("versions count from 1"));
+    }
+    if !(lowest..=highest).contains(&version) {
+        let problem = format!(
+            "group {group} takes `{named}` at {place}, which is of version {version} and accepts {lowest} to {highest}"
+        );
+        return Err(config(problem).help("let it accept its own version"));
+    }
+    Ok(())
+}
+
+/// A letter in a topic that its own group reads would come again, for ever.
+fn letters(group: &Group) -> Result<()> {
+    let Subscription { group: called, dead_letter, .. } = &group.subscription;
+    let own = |topic: &&Arc<str>| dead_letter.topic_for(topic, called).is_some_and(|letters| letters == **topic);
+    let Some(topic) = group.names.iter().find(own) else { return Ok(()) };
+    let problem = format!(
+        "group {called} has its dead letters of `{topic}` in a topic that it reads, `{topic}`: each would come again"
+    );
+    Err(config(problem).help("give them another name"))
+}
+
 /// Any number of handlers may take one event, but not one of them twice, and not as different Rust types.
 pub(super) fn handlers(groups: &[Group]) -> Result<()> {
-    for Group { subscription, routed, .. } in groups {
+    for group in groups {
+        let Group { subscription, routed, .. } = group;
+        routed.iter().try_for_each(|routed| handler(&subscription.group, routed))?;
+        letters(group)?;
         for (index, second) in routed.iter().enumerate() {
             let earlier = routed[..index].iter().filter(|first| first.topics.may_meet(&second.topics));
             earlier.into_iter().try_for_each(|first| pair(&subscription.group, first, second))?;
