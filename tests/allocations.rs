@@ -90,5 +90,6 @@ fn finding_the_handler_and_decoding_by_type_allocate_nothing() {
     let raw = allocations(Subscription::group("g").on_raw("readings", raw));
     let typed = allocations(Subscription::group("g").on(typed).on(other));
     println!("allocations for each message: {raw:.3} raw, {typed:.3} by type");
-    assert!(typed <= raw + 0.01, "{raw:.3} raw, {typed:.3} by type");
+    // The one is the handler's future.
+    assert!(raw < 1.05 && typed < 1.05, "{raw:.3} raw, {typed:.3} by type");
 }

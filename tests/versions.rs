@@ -61,6 +61,14 @@ fn message(version: Option<&str>, payload: &str) -> Message {
     version.into_iter().fold(message, |message, version| message.header("ce_dataversion", version.to_owned()))
 }
 
+/// The same inside of an envelope of JSON.
+fn structured(version: &str, data: &str) -> Message {
+    let head =
+        r#""specversion":"1.0","id":"1","source":"s","type":"user.registered","datacontenttype":"application/json""#;
+    let body = format!(r#"{{{head},"dataversion":"{version}","data":{data}}}"#);
+    Message::new("users", body).key("k").header("content-type", "application/cloudevents+json; charset=UTF-8")
+}
+
 fn ann(email: Option<&str>) -> Registered {
     Registered { first: "Ann".into(), last: "Lee".into(), email: email.map(Into::into) }
 }
@@ -74,6 +82,8 @@ async fn older_versions_are_read_as_they_are_or_by_the_function_that_is_given() 
         message(Some("1"), r#"{"name":"Ann Lee"}"#),
         message(Some("2"), r#"{"first":"Ann","last":"Lee","email":"a@b"}"#),
         message(Some("3"), today),
+        structured("1", r#"{"name":"Ann Lee"}"#),
+        structured("3", today),
         // Other software seldom says a version: it is taken for today's.
         message(None, today),
     ];
@@ -81,8 +91,8 @@ async fn older_versions_are_read_as_they_are_or_by_the_function_that_is_given() 
         gated.publish_raw(message).await;
     }
     bus.publish(ann(Some("c@d"))).await.expect("confirmed");
-    eventually("all seen", || seen.lock().expect("whole").len() == 5).await;
-    let expected = [ann(None), ann(Some("a@b")), ann(None), ann(None), ann(Some("c@d"))];
+    eventually("all seen", || seen.lock().expect("whole").len() == 7).await;
+    let expected = [ann(None), ann(None), ann(None), ann(Some("a@b")), ann(None), ann(None), ann(Some("c@d"))];
     let mut seen = seen.lock().expect("whole").clone();
     let by = |user: &Registered| format!("{user:?}");
     seen.sort_by_key(by);
@@ -97,6 +107,7 @@ async fn a_version_that_is_not_accepted_is_a_permanent_failure_that_names_both()
     let _bus = bus(&gated, &seen).await;
     let cases = [
         (message(Some("4"), "{}"), "version 4 of `user.registered` is not supported, the handler takes 1 to 3"),
+        (structured("4", "{}"), "version 4 of `user.registered` is not supported, the handler takes 1 to 3"),
         (message(Some("0"), "{}"), "version 0 of `user.registered` is not supported, the handler takes 1 to 3"),
         (message(Some("new"), "{}"), "header `ce_dataversion` is not a whole number from 1"),
         (message(Some("1"), "{}"), "payload missing field `name`, at line 1 column 2"),
