@@ -12,7 +12,7 @@
 //! |---|---|---|---|
 //! | [`Json`] | `application/json` | that, `text/json`, `application/*+json` | any event |
 //! | `MessagePack` (feature `msgpack`) | `application/msgpack` | that, `application/vnd.msgpack`, `application/x-msgpack` | any event, as named maps |
-//! | [`Raw`] | `application/octet-stream` | that, `text/plain` | events that are bytes or text: a newtype of `Vec<u8>`, `Bytes` or `String` |
+//! | [`Raw`] | `application/octet-stream` | on its own topics anything; else that, `text/plain` | events that are bytes or text: a newtype of `Vec<u8>`, `Bytes` or `String` |
 //! | a [`Codec`] of your own | as it says | as it says | what it can |
 
 mod any;

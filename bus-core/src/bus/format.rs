@@ -14,6 +14,8 @@ pub(crate) struct TopicFormat {
     pub(crate) codec: AnyCodec,
     /// What is read too, by its content type.
     pub(crate) reads: Vec<AnyCodec>,
+    /// Whether codecs are read too that nobody named.
+    pub(crate) reads_usual: bool,
     pub(crate) envelope: Envelope,
     /// Read too, beside CloudEvents.
     pub(crate) also: Option<Envelope>,
@@ -21,8 +23,7 @@ pub(crate) struct TopicFormat {
 
 impl Default for TopicFormat {
     fn default() -> Self {
-        let reads = AnyCodec::SELF_DESCRIBING.to_vec();
-        Self { codec: Json.into(), reads, envelope: Envelope::default(), also: None }
+        Self { codec: Json.into(), reads: Vec::new(), reads_usual: true, envelope: Envelope::default(), also: None }
     }
 }
 
@@ -36,12 +37,24 @@ impl TopicFormat {
     pub(crate) fn codec_for(&self, content_type: Option<&str>) -> Result<&AnyCodec> {
         let Some(content_type) = content_type else { return Ok(&self.codec) };
         let given = essence(content_type);
-        let mut known = std::iter::once(&self.codec).chain(&self.reads);
-        known.find(|codec| codec.reads(given)).ok_or_else(|| self.unknown(given))
+        self.known()
+            .find(|codec| codec.reads(given))
+            .or_else(|| self.takes_anything())
+            .ok_or_else(|| self.unknown(given))
+    }
+
+    fn known(&self) -> impl Iterator<Item = &AnyCodec> {
+        // To who wants bytes a photo is one whether it says so or says that it is a PNG.
+        let usual = if self.reads_usual && !self.codec.is_raw() { AnyCodec::SELF_DESCRIBING } else { &[] };
+        std::iter::once(&self.codec).chain(&self.reads).chain(usual)
+    }
+
+    fn takes_anything(&self) -> Option<&AnyCodec> {
+        (self.reads_usual && self.codec.is_raw()).then_some(&self.codec)
     }
 
     fn unknown(&self, given: &str) -> Error {
-        let mut known: Vec<_> = std::iter::once(&self.codec).chain(&self.reads).map(AnyCodec::content_type).collect();
+        let mut known: Vec<_> = self.known().map(AnyCodec::content_type).collect();
         let mut seen = std::collections::HashSet::new();
         known.retain(|content_type| seen.insert(*content_type));
         let known = known.iter().map(|content_type| format!("`{content_type}`")).collect::<Vec<_>>().join(" or ");
@@ -74,18 +87,31 @@ mod tests {
     use super::*;
     use crate::codec::Raw;
 
+    fn reads<'a>(format: &'a TopicFormat, given: Option<&str>) -> &'a str {
+        format.codec_for(given).map(AnyCodec::content_type).expect("reads")
+    }
+
     #[test]
     fn a_payload_is_read_by_its_content_type_or_as_the_topic_has_it() {
-        let format = TopicFormat { codec: Raw.into(), ..TopicFormat::default() };
-        let reads = |given| format.codec_for(given).map(AnyCodec::content_type).expect("reads");
-        assert_eq!(reads(None), "application/octet-stream");
-        assert_eq!(reads(Some("text/plain")), "application/octet-stream");
-        assert_eq!(reads(Some("Application/JSON; charset=utf-8")), "application/json");
+        let format = TopicFormat { reads: vec![Raw.into()], ..TopicFormat::default() };
+        assert_eq!(reads(&format, None), "application/json");
+        assert_eq!(reads(&format, Some("text/plain")), "application/octet-stream");
+        assert_eq!(reads(&format, Some("Application/JSON; charset=utf-8")), "application/json");
+    }
+
+    #[test]
+    fn a_topic_of_bytes_takes_whatever_they_are_but_what_is_named() {
+        let format = TopicFormat { codec: Raw.into(), reads: vec![Json.into()], ..TopicFormat::default() };
+        let raw = [None, Some("text/plain"), Some("image/png"), Some("application/msgpack"), Some("")];
+        raw.into_iter().for_each(|given| assert_eq!(reads(&format, given), "application/octet-stream", "{given:?}"));
+        assert_eq!(reads(&format, Some("application/json")), "application/json");
+        let only = TopicFormat { reads_usual: false, reads: Vec::new(), ..format };
+        assert!(only.codec_for(Some("image/png")).is_err());
     }
 
     #[test]
     fn a_foreign_content_type_is_named_and_so_is_what_is_read() {
-        let format = TopicFormat { reads: vec![Raw.into()], ..TopicFormat::default() };
+        let format = TopicFormat { reads: vec![Raw.into()], reads_usual: false, ..TopicFormat::default() };
         let error = format.codec_for(Some("text/xml")).expect_err("foreign").to_string();
         assert_eq!(error, "content type is `text/xml`, expected `application/json` or `application/octet-stream`");
     }

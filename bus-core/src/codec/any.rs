@@ -72,6 +72,10 @@ impl AnyCodec {
         self.as_codec().reads(content_type)
     }
 
+    pub(crate) const fn is_raw(&self) -> bool {
+        matches!(self.0, Kind::Raw)
+    }
+
     /// `event`, written to the end of `buffer`, whose memory it shares.
     ///
     /// # Errors

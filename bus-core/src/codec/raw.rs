@@ -13,7 +13,8 @@ use super::{Codec, CodecError, ReadEvent};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The payload is the event, with nothing around it: for events that are bytes or text, a newtype of `Vec<u8>`, `Bytes` or
-/// `String`. Any other event is refused when it is published.
+/// `String`. Any other event is refused when it is published. A topic with this codec takes payloads of whatever content type,
+/// but for those of codecs that it names by [`TopicSettings::reads`](crate::bus::TopicSettings::reads).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Raw;
 

@@ -60,6 +60,7 @@ impl TopicSettings {
     #[must_use]
     pub fn reads_nothing_else(mut self) -> Self {
         self.format.reads.clear();
+        self.format.reads_usual = false;
         self
     }
 
