@@ -46,6 +46,22 @@ use runner::Stop;
 /// [`run_until`](Self::run_until).
 ///
 /// Dropped without shutdown it stops its tasks and warns; what was not finished is not settled and comes again.
+///
+/// ```
+/// # use gulo_bus_core::event::IntegrationEvent;
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct UserRegistered { email: String }
+/// # impl IntegrationEvent for UserRegistered { const TYPE: &'static str = "user.registered"; }
+/// # use std::time::Duration;
+/// # use gulo_bus_core::bus::{Bus, BusBuilder};
+/// # async fn example(app: BusBuilder) -> Result<(), Box<dyn std::error::Error>> {
+/// let bus = app.start().await?;
+/// bus.publish(UserRegistered { email: "ann@example.org".into() }).await?; // confirmed by the broker
+/// if !bus.health().is_up() {
+///     eprintln!("{}", bus.health().to_json());
+/// }
+/// println!("{}", bus.shutdown(Duration::from_secs(30)).await?); // what was finished, what was left
+/// # Ok(()) }
+/// ```
 pub struct Bus {
     publishing: Arc<Publishing>,
     stop: watch::Sender<Option<Stop>>,

@@ -7,6 +7,18 @@ use std::sync::Arc;
 use crate::transport::Position;
 
 /// Settings of a service.
+///
+/// ```
+/// # use gulo_bus_core::ServiceConfig;
+/// # use gulo_bus_core::bus::{Bus, Subscription};
+/// # fn example() -> gulo_bus_core::Result<()> {
+/// let mut config = ServiceConfig::default();
+/// config.name = Some("user-service".into());
+/// config.group = Some("email".into());
+/// config.max_attempts = 5;
+/// let (bus, email) = (Bus::configured(&config)?, Subscription::configured(&config)?);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServiceConfig {

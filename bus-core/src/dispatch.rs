@@ -14,6 +14,13 @@ use bytes::Bytes;
 use crate::settle::Lane;
 
 /// How many messages of a group are handled at a time, in one process.
+///
+/// ```
+/// # use gulo_bus_core::bus::Concurrency;
+/// let one_after_the_other = Concurrency::Sequential;
+/// let many_keys = Concurrency::per_key(64);     // those of one key keep their order
+/// let no_order = Concurrency::unordered(64);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Concurrency {
     /// One after the other, in the order of arrival.

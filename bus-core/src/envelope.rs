@@ -30,6 +30,14 @@ pub(crate) use cloud_events::version;
 pub use cloud_events::{CONTENT_TYPE, DATA_VERSION, TYPE, event_type, read};
 
 /// How a topic's events are wrapped.
+///
+/// ```
+/// # use gulo_bus_core::bus::Bus;
+/// # use gulo_bus_core::envelope::Envelope;
+/// let bus = Bus::builder("user-service")
+///     .topic("partners", |t| t.envelope(Envelope::CloudEventsStructured))     // written, and read
+///     .topic("legacy", |t| t.reads_envelope(Envelope::BuildingBlocks));       // read beside CloudEvents
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Envelope {

@@ -56,6 +56,20 @@ impl ErrorKind {
 /// What went wrong, with its [`kind`](Error::kind), the thing it happened to and, where there is one, what to do.
 ///
 /// One pointer wide, so results stay small. It never carries a secret or a payload.
+///
+/// ```
+/// # use gulo_bus_core::bus::Bus;
+/// # use gulo_bus_core::ErrorKind;
+/// # async fn example() {
+/// if let Err(error) = Bus::builder("shop").start().await {
+///     match error.kind() {
+///         ErrorKind::Unavailable | ErrorKind::TimedOut => println!("not now: {error}"),
+///         ErrorKind::Missing => println!("topics are missing: {error}"),
+///         _ => println!("this will not mend itself: {error}"), // "the bus has no transport (add `.transport(..)`)"
+///     }
+/// }
+/// # }
+/// ```
 pub struct Error(Box<Inner>);
 
 struct Inner {

@@ -156,6 +156,13 @@ pub(crate) fn snake_case(event_type: &str) -> String {
 }
 
 /// The thing an event is about. On the wire it is one string, `kind/id`.
+///
+/// ```
+/// # use gulo_bus_core::event::Aggregate;
+/// let user = Aggregate::new("user", "7");
+/// assert_eq!(user.to_string(), "user/7");
+/// assert_eq!(Aggregate::parse("user/7"), Some(user));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Aggregate {
     /// What kind of thing: `user`, without a slash.
@@ -183,6 +190,16 @@ impl fmt::Display for Aggregate {
 }
 
 /// What is known about an event apart from its content.
+///
+/// ```
+/// # use gulo_bus_core::event::IntegrationEvent;
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct UserRegistered { email: String }
+/// # impl IntegrationEvent for UserRegistered { const TYPE: &'static str = "user.registered"; }
+/// # use gulo_bus_core::event::EventMeta;
+/// let meta = EventMeta::of(&UserRegistered { email: "ann@example.org".into() }, "user-service");
+/// assert_eq!((&*meta.event_type, meta.version, &*meta.source), ("user.registered", 1, "user-service"));
+/// assert_eq!(meta.conversation(), meta.id); // it begins one
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventMeta {
     /// Unique with `source`. A UUIDv7 where Gulo makes it; other software may send any text, at most 256 bytes.

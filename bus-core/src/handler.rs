@@ -92,6 +92,20 @@ impl<E: Into<HandlerError>> IntoHandlerResult for Result<(), E> {
 }
 
 /// What a handler says in so many words, where a `Result` does not fit.
+///
+/// ```
+/// # use gulo_bus_core::event::IntegrationEvent;
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct UserRegistered { email: String }
+/// # impl IntegrationEvent for UserRegistered { const TYPE: &'static str = "user.registered"; }
+/// # use gulo_bus_core::handler::{Event, HandlerError, Outcome};
+/// async fn on_user(Event(user): Event<UserRegistered>) -> Outcome {
+///     match user.email.as_str() {
+///         "" => Outcome::DeadLetter(HandlerError::new("no address")),
+///         "later@example.org" => Outcome::Retry(HandlerError::new("not yet")),
+///         _ => Outcome::Done,
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub enum Outcome {
     /// Handled.

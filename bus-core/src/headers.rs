@@ -17,6 +17,19 @@ use packed::Packed;
 ///
 /// Cloning is cheap: the headers are shared until one side changes them. Those of a message received lie behind each other
 /// in one piece of memory, and are found by going through it: messages are many, headers few, and most are never asked for.
+///
+/// ```
+/// # use gulo_bus_core::headers::Headers;
+/// let mut headers = Headers::new();
+/// headers.append("tenant", "7");
+/// headers.append("tenant", "8");
+/// headers.append_nullable("empty", None);
+/// assert_eq!(headers.get_str("tenant"), Some("8")); // the last one wins
+/// assert_eq!(headers.get_all("tenant").count(), 2);
+/// assert_eq!(headers.get("empty"), None);
+/// headers.set("tenant", "9");
+/// assert_eq!(headers.len(), 2);
+/// ```
 #[derive(Clone, Default)]
 pub struct Headers {
     list: Option<Arc<Vec<Entry>>>,

@@ -134,6 +134,15 @@ impl Layer for TimeOut {
 
 /// Lets this many calls run at a time, of all groups that share the layer: clones share the limit. What waits for its turn
 /// keeps its place in its group.
+///
+/// ```
+/// # use gulo_bus_core::bus::Subscription;
+/// # use gulo_bus_core::layer::{ConcurrencyLimit, Log};
+/// // The database takes ten at a time, whoever asks.
+/// let database = ConcurrencyLimit::new(10);
+/// let billing = Subscription::group("billing").layer(Log).layer(database.clone());
+/// let ledger = Subscription::group("ledger").layer(database);
+/// ```
 #[derive(Debug, Clone)]
 pub struct ConcurrencyLimit(Arc<Semaphore>);
 

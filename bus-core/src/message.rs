@@ -12,6 +12,13 @@ use crate::headers::Headers;
 ///
 /// A payload of `None` is a *tombstone* (Kafka: a null value, which log compaction reads as "delete this key").
 /// It is not an empty payload. Cloning is cheap: the parts are reference-counted.
+///
+/// ```
+/// # use gulo_bus_core::message::Message;
+/// let message = Message::new("users", r#"{"user_id":7}"#).key("7").header("tenant", "a");
+/// let forgotten = Message::tombstone("users").key("7");
+/// assert_eq!((message.size(), forgotten.payload), (21, None));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// Where it goes, or where it came from.
@@ -68,6 +75,15 @@ impl Message {
 
 /// What a sender may ask of the broker for one message. Each needs a capability of the transport; one that the
 /// transport lacks makes the publish fail as *refused*, by the capability's name. Nothing is silently ignored.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use gulo_bus_core::message::{Message, SendOptions};
+/// let mut message = Message::new("prices", "42");
+/// message.send.partition = Some(3);
+/// // All at once:
+/// message.send = SendOptions { expires: Some(Duration::from_secs(60)), ..SendOptions::default() }.into();
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SendOptions {
     /// This partition instead of the one the key hashes to. Needs `partitions`.

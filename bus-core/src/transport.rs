@@ -198,6 +198,26 @@ pub struct Failed {
 }
 
 /// The messages of a batch that are not confirmed, in the order of the batch. Never empty.
+///
+/// ```
+/// # use gulo_bus_core::event::IntegrationEvent;
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct UserRegistered { email: String }
+/// # impl IntegrationEvent for UserRegistered { const TYPE: &'static str = "user.registered"; }
+/// # use gulo_bus_core::bus::Bus;
+/// # use gulo_bus_core::transport::Outcome;
+/// # async fn example(bus: &Bus, users: Vec<UserRegistered>) {
+/// if let Err(unsent) = bus.publish_all(users).await {
+///     for failed in &unsent.failed {
+///         match failed.outcome {
+///             Outcome::Refused => println!("number {} never will be: {}", failed.index, failed.error),
+///             Outcome::NotSent => println!("number {} may safely be sent again", failed.index),
+///             Outcome::Unknown => println!("number {} may have arrived", failed.index),
+///             _ => {}
+///         }
+///     }
+/// }
+/// # }
+/// ```
 pub struct Unsent {
     /// Each with its reason.
     pub failed: Vec<Failed>,

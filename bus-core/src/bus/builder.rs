@@ -30,6 +30,27 @@ use groups::Group;
 pub use topic::TopicSettings;
 
 /// Describes a bus; [`start`](Self::start) connects it.
+///
+/// ```
+/// # use gulo_bus_core::event::IntegrationEvent;
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct UserRegistered { email: String }
+/// # impl IntegrationEvent for UserRegistered { const TYPE: &'static str = "user.registered"; }
+/// # use gulo_bus_core::bus::{Bus, Subscription};
+/// # use gulo_bus_core::handler::{Event, State};
+/// # use gulo_bus_core::transport::{TopologyMode, Transport};
+/// # #[derive(Clone)] struct Mailer;
+/// # async fn send_welcome(_: Event<UserRegistered>, _: State<Mailer>) {}
+/// # async fn example(transport: impl Transport, mailer: Mailer) -> gulo_bus_core::Result<()> {
+/// let bus = Bus::builder("user-service")
+///     .transport(transport)                                        // changing this line changes nothing else
+///     .topology(TopologyMode::Check)                               // topics are there, or `start()` names all that are not
+///     .topic("welcomes", |t| t.partitions(12))                     // one that is only published to
+///     .subscribe(Subscription::group("email").on(send_welcome))
+///     .state(mailer)
+///     .start()
+///     .await?;
+/// # Ok(()) }
+/// ```
 #[must_use = "a bus is only running after `start()`"]
 pub struct BusBuilder {
     service: Arc<str>,

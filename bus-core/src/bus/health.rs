@@ -20,6 +20,19 @@ pub(crate) use stall::Watchdog;
 /// How a bus is. As JSON by `serde`, or by [`to_json`](Self::to_json); `docs/health.md` shows the shape.
 ///
 /// Keys, and what errors of handlers say, stand in it as text, cut to 64 and 256 characters; payloads never do.
+///
+/// ```
+/// # use gulo_bus_core::bus::Bus;
+/// # fn example(bus: &Bus) {
+/// let health = bus.health();
+/// for group in &health.subscriptions {
+///     println!("{}: {} handled, {} in flight", group.group, group.counts.handled, group.in_flight);
+///     for lane in group.lanes.iter().filter(|lane| lane.parked_total > 0) {
+///         println!("  {}: {} keys wait, {:?}", lane.origin, lane.parked_total, lane.parked.first().map(|key| &key.reason));
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Health {

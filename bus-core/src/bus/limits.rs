@@ -8,6 +8,13 @@ use crate::event::EventMeta;
 use crate::message::Message;
 
 /// How large an event may be. What is larger is refused before the wire, naming size and limit.
+///
+/// ```
+/// # use gulo_bus_core::bus::{Bus, Limits};
+/// let mut limits = Limits::default();
+/// limits.payload_bytes = 64 << 10;
+/// let bus = Bus::builder("user-service").limits(limits);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

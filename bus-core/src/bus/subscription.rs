@@ -21,6 +21,28 @@ use crate::transport::{CommitPolicy, Position};
 /// Messages are handled one after the other unless [`concurrency`](Self::concurrency) says more. A failed one is tried
 /// again by [`retry`](Self::retry); what cannot be
 /// handled is copied to `<topic>.<group>.dlq`, and only when that copy is confirmed does the group go on.
+///
+/// ```
+/// # use gulo_bus_core::event::IntegrationEvent;
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct UserRegistered { email: String }
+/// # impl IntegrationEvent for UserRegistered { const TYPE: &'static str = "user.registered"; }
+/// # use std::time::Duration;
+/// # use gulo_bus_core::bus::{Concurrency, Subscription};
+/// # use gulo_bus_core::dead_letter::DeadLetter;
+/// # use gulo_bus_core::handler::{Event, HandlerError};
+/// # use gulo_bus_core::retry::Retry;
+/// async fn send_welcome(Event(user): Event<UserRegistered>) -> Result<(), HandlerError> {
+///     println!("welcome, {}", user.email);
+///     Ok(())
+/// }
+///
+/// let email = Subscription::group("email")
+///     .concurrency(Concurrency::per_key(64))                       // 64 at a time, those of one key in order
+///     .retry(Retry::exponential(Duration::from_millis(100)).max_attempts(5))
+///     .deadline(Duration::from_secs(30))                           // for each attempt
+///     .dead_letter(DeadLetter::topic())                            // `<topic>.email.dlq`
+///     .on(send_welcome);                                           // topic and type come from the signature
+/// ```
 #[must_use = "a subscription does nothing until it is given to `BusBuilder::subscribe`"]
 pub struct Subscription {
     pub(crate) group: Arc<str>,

@@ -15,6 +15,16 @@ use super::{Codec, CodecError, Json, Raw};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A codec of whatever kind, cheap to clone. Made `from` any of them.
+///
+/// ```
+/// # use bytes::BytesMut;
+/// # use gulo_bus_core::codec::{AnyCodec, Json};
+/// let codec = AnyCodec::from(Json);
+/// let bytes = codec.encode(&[1, 2, 3], &mut BytesMut::new())?;
+/// assert_eq!((&bytes[..], codec.content_type()), (&b"[1,2,3]"[..], "application/json"));
+/// assert_eq!(codec.decode::<Vec<u8>>(&bytes)?, [1, 2, 3]);
+/// # Ok::<_, gulo_bus_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct AnyCodec(Kind);
 

@@ -14,6 +14,16 @@ type Name = dyn Fn(&str, &str) -> String + Send + Sync;
 type Taker = dyn Fn(Message) -> BoxFuture<'static, Result<(), Error>> + Send + Sync;
 
 /// What becomes of messages that a group cannot handle. Whatever it is, the original is settled only after it succeeded.
+///
+/// ```
+/// # use gulo_bus_core::dead_letter::{DeadLetter, Guard};
+/// # use gulo_bus_core::message::Message;
+/// # async fn store(_: Message) -> Result<(), gulo_bus_core::Error> { Ok(()) }
+/// let usual = DeadLetter::topic(); // `users.email.dlq`
+/// let named = DeadLetter::topic_named(|topic, group| format!("dead.{group}.{topic}"));
+/// let elsewhere = DeadLetter::custom(|letter| async move { store(letter).await });
+/// let strict = DeadLetter::topic().guard(Guard::in_a_row(20));
+/// ```
 #[derive(Clone)]
 pub struct DeadLetter {
     pub(crate) to: To,
@@ -88,6 +98,13 @@ impl fmt::Debug for DeadLetter {
 
 /// When there are too many dead letters on a lane: a broken deployment, say, that fails with everything. The lane then
 /// stands still for a while, health says so, and the next message is a trial: one more dead letter and it stands still again.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use gulo_bus_core::dead_letter::Guard;
+/// // 20 in a row, or 30 of 100 of the last 500; then the lane stands still for ten seconds.
+/// let guard = Guard::in_a_row(20).or_share(30, 500).pause(Duration::from_secs(10));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guard {
     in_a_row: u32,

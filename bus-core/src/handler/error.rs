@@ -12,6 +12,20 @@ use crate::retry::Failure;
 ///
 /// Like `anyhow::Error` it is not itself a `std::error::Error`, so that `?` converts every one that is; `anyhow::Error` itself,
 /// boxed errors and text are converted too.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use gulo_bus_core::handler::{ClassifyError, HandlerError};
+/// fn charge(cents: &str) -> Result<u64, HandlerError> {
+///     let cents: u64 = cents.parse().permanent()?;         // trying again will not help
+///     if cents > 1_000_000 {
+///         return Err(HandlerError::new("the bank is busy").retry_after(Duration::from_secs(60)));
+///     }
+///     Ok(cents)
+/// }
+/// assert!(charge("a lot").unwrap_err().is_permanent());
+/// assert_eq!(charge("2000000").unwrap_err().to_string(), "the bank is busy");
+/// ```
 // One pointer wide: the result of every handler is moved about, and nearly all of them are `Ok`.
 pub struct HandlerError(Box<Failed>);
 

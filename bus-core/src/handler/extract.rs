@@ -70,6 +70,19 @@ impl<'a> Context<'a> {
 }
 
 /// A type that a handler can take after its event.
+///
+/// ```
+/// # use gulo_bus_core::handler::{Context, FromContext, HandlerError};
+/// /// Which tenant a message is of, as a header says.
+/// struct Tenant(String);
+///
+/// impl FromContext for Tenant {
+///     fn from_context(cx: &Context<'_>) -> Result<Self, HandlerError> {
+///         let tenant = cx.message.headers.get_str("tenant").ok_or("no header `tenant`")?;
+///         Ok(Self(tenant.to_owned()))
+///     }
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a handler cannot take `{Self}`",
     note = "after `Event<T>` a handler takes `Meta`, `Attempt`, `Publish`, `State<S>`, `Headers`, `Message`, `Payload` or `Origin`"

@@ -7,6 +7,17 @@ use crate::event::EventMeta;
 
 /// What the key of an event is on the broker: events of one key keep their order. Who publishes may say another one for a
 /// single event: [`Outgoing::key`](crate::event::Outgoing::key).
+///
+/// ```
+/// # use gulo_bus_core::bus::Bus;
+/// # use gulo_bus_core::routing::PartitionKey;
+/// // What one tenant does keeps its order, whatever it is about.
+/// let by_tenant = PartitionKey::by(|meta, own| {
+///     let tenant = meta.correlation_id.as_deref().and_then(|id| id.split(':').next());
+///     tenant.map(str::to_owned).or(own)
+/// });
+/// let bus = Bus::builder("user-service").partition_key(by_tenant);
+/// ```
 #[derive(Clone, Default)]
 pub struct PartitionKey(Option<Arc<By>>);
 

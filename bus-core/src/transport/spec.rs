@@ -4,6 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// The topics and groups that an application needs.
+///
+/// ```
+/// # use gulo_bus_core::transport::{GroupSpec, TopicSpec, Topics, Topology, TopologyMode};
+/// let topology = Topology {
+///     mode: TopologyMode::Create,
+///     topics: vec![TopicSpec { partitions: Some(12), ..TopicSpec::new("users") }],
+///     groups: vec![GroupSpec { group: "email".into(), topics: Topics::Named(vec!["users".into()]) }],
+/// };
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
     /// Whether what is missing is made.
@@ -107,6 +116,13 @@ impl Default for CommitPolicy {
 }
 
 /// A subscription, as the transport sees it.
+///
+/// ```
+/// # use gulo_bus_core::transport::{Position, SubscribeSpec};
+/// let member = SubscribeSpec::group("email", ["users"]);
+/// let reader = SubscribeSpec { start: Position::Latest, ..SubscribeSpec::solo(["users"]) };
+/// assert_eq!((member.window, reader.start), (2000, Position::Latest));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscribeSpec {
     /// What to read.

@@ -8,6 +8,16 @@ use crate::envelope::Envelope;
 use crate::transport::TopicSpec;
 
 /// How a topic is made where it does not exist (one that exists is left as it is), and how events lie in it.
+///
+/// ```
+/// # use gulo_bus_core::bus::Bus;
+/// # use gulo_bus_core::codec::{Json, Raw};
+/// # use gulo_bus_core::envelope::Envelope;
+/// let bus = Bus::builder("user-service")
+///     .topic("users", |t| t.partitions(12).replication(3).setting("retention.ms", "604800000"))
+///     .topic("photos", |t| t.codec(Raw))
+///     .topic("partners", |t| t.codec(Json).envelope(Envelope::CloudEventsStructured));
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TopicSettings {
     partitions: Option<u32>,

@@ -13,6 +13,18 @@ use crate::transport::Transport;
 
 /// Shows how a bus is, wherever it is kept: in the handler of an HTTP endpoint, say. Clones look at the same bus, which they
 /// neither keep running nor stop.
+///
+/// ```
+/// # use gulo_bus_core::bus::Bus;
+/// # fn example(bus: &Bus) {
+/// let monitor = bus.monitor();
+/// // In the endpoint: 200 where it is up, else 503, and why.
+/// let answer = move || {
+///     let health = monitor.health();
+///     (if health.is_up() { 200 } else { 503 }, health.to_json())
+/// };
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Monitor {
     pub(crate) transport: Arc<dyn Transport>,
