@@ -10,6 +10,15 @@ use crate::letter::{Letter, Reason};
 
 /// Which letters: those that fulfil every condition. What is said more than once (groups, reasons, topics, keys,
 /// errors) is fulfilled by any of them. A letter that does not say what is asked for does not fulfil it.
+///
+/// ```
+/// # use gulo_dead_letters::{Filter, Letter, Reason};
+/// # fn example(letters: Vec<Letter>) {
+/// // What the ledger could not take yesterday, the group billing alone.
+/// let filter = Filter::new().group("billing").reason(Reason::AttemptsExhausted).error("the ledger is closed");
+/// let chosen: Vec<Letter> = letters.into_iter().filter(|letter| filter.accepts(letter)).collect();
+/// # }
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     groups: Vec<String>,

@@ -24,6 +24,21 @@ use crate::republish::provenance;
 /// All of it was written by somebody else and may be wrong: what cannot be read is `None`, and nothing here is a
 /// reason to trust it. `Display` is for people, some lines without the payload; `Debug` shows neither payload, key nor
 /// values of headers.
+///
+/// ```
+/// # use gulo_bus_core::message::{Message, Origin};
+/// # use gulo_dead_letters::{Letter, Reason};
+/// let message = Message::new("users.email.dlq", r#"{"user_id":7}"#)
+///     .key("7")
+///     .header("tenant", "a")
+///     .header("dead-letter-reason", "permanent")
+///     .header("dead-letter-error", "no address")
+///     .header("dead-letter-origin-topic", "users")
+///     .header("dead-letter-origin-group", "email");
+/// let letter = Letter::read(message, Origin { topic: "users.email.dlq".into(), partition: Some(0), offset: Some(4) });
+/// assert_eq!((&letter.reason, letter.origin.group.as_deref()), (&Reason::Permanent, Some("email")));
+/// assert_eq!((letter.payload_text().as_ref(), letter.headers.len()), (r#"{"user_id":7}"#, 1));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Letter {

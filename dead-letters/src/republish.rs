@@ -45,6 +45,17 @@ const PARTING: Duration = Duration::from_secs(5);
 /// Keep the place of the last letter that was dealt with, and go on behind it
 /// ([`Filter::after`](crate::Filter::after)). A message that dies again is a new letter, and says in
 /// [`Letter::replays`] how often it has been sent back.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use gulo_bus_core::transport::Transport;
+/// # use gulo_dead_letters::{Letter, Republish};
+/// # async fn example(transport: Arc<dyn Transport>, letters: Vec<Letter>) -> gulo_bus_core::Result<()> {
+/// let republish = Republish::new(transport).only_to(["orders"]).per_second(100);
+/// println!("{}", republish.dry_run(&letters).await?); // what would go where
+/// println!("{}", republish.send(letters).await?);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Republish {
     transport: Arc<dyn Transport>,

@@ -33,6 +33,28 @@ const SHUTDOWN: Duration = Duration::from_secs(30);
 /// their order is always the same. Real sockets and files are not waited for by it: see the guide to testing.
 ///
 /// Where the test panics, what happened is printed.
+///
+/// ```
+/// # use gulo_bus_core::bus::{Bus, Subscription};
+/// # use gulo_bus_core::event::IntegrationEvent;
+/// # use gulo_bus_core::handler::{Attempt, Event, HandlerError};
+/// # use gulo_testing::TestBus;
+/// # #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)] struct Placed { order: u64 }
+/// # impl IntegrationEvent for Placed { const TYPE: &'static str = "order.placed"; }
+/// async fn bill(Event(_): Event<Placed>, Attempt(attempt): Attempt) -> Result<(), HandlerError> {
+///     if attempt == 1 { Err(HandlerError::new("the ledger is closed")) } else { Ok(()) }
+/// }
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let bus = TestBus::start(Bus::builder("shop").subscribe(Subscription::group("billing").on(bill))).await?;
+/// bus.publish(Placed { order: 1 }).await?;
+/// bus.settle().await?;
+/// assert_eq!(bus.handled::<Placed>("billing"), [Placed { order: 1 }]);
+/// assert_eq!(bus.retried("billing")[0].error, "the ledger is closed");
+/// bus.shutdown().await?;
+/// # Ok(()) }
+/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(example()).unwrap();
+/// ```
 pub struct TestBus {
     bus: Bus,
     alive: Arc<AtomicBool>,

@@ -41,6 +41,22 @@ pub use values::{Compression, GroupProtocol, SaslMechanism, SecurityProtocol};
 ///
 /// `Debug` shows the values of no property but a few that are known to be harmless: passwords, keys and tokens never get
 /// into logs or errors.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use gulo_transport_kafka::{Compression, KafkaConfig, SaslMechanism, SecurityProtocol};
+/// # fn example(password: String) -> gulo_bus_core::Result<()> {
+/// let by_hand = KafkaConfig::new("kafka-1:9093,kafka-2:9093")
+///     .security_protocol(SecurityProtocol::SaslSsl)
+///     .sasl(SaslMechanism::ScramSha512, "user-service", password)
+///     .ssl_ca("/etc/kafka/ca.pem")
+///     .compression(Compression::Zstd)
+///     .linger(Duration::from_millis(5))
+///     .property("client.rack", "eu-1a");                          // anything that librdkafka knows
+/// let from_env = KafkaConfig::from_env()?;                        // KAFKA_BOOTSTRAP_SERVERS and the rest
+/// let both = by_hand.with_env()?;                                 // the environment counts where both say something
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct KafkaConfig {
     pub(crate) servers: String,

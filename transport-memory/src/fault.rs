@@ -11,6 +11,23 @@ use crate::broker::Broker;
 use crate::broker::group::{Group, GroupId};
 
 /// Switches of a [`MemoryTransport`](crate::MemoryTransport)'s broker; all clones share them. None of them waits.
+///
+/// ```
+/// # use gulo_bus_core::message::Message;
+/// # use gulo_bus_core::transport::{Outcome, TopicSpec, Topology, TopologyMode, Transport};
+/// # use gulo_transport_memory::MemoryTransport;
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let transport = MemoryTransport::new();
+/// # let topics = vec![TopicSpec::new("users")];
+/// # transport.ensure(&Topology { mode: TopologyMode::Create, topics, groups: Vec::new() }).await?;
+/// let publisher = transport.publisher().await?;
+/// transport.faults().lose_acknowledgements(1);
+/// let unsent = publisher.publish(vec![Message::new("users", "x")]).await.unwrap_err();
+/// assert_eq!(unsent.failed[0].outcome, Outcome::Unknown);        // it may have arrived,
+/// assert_eq!(transport.faults().messages("users").len(), 1);     // and it has
+/// # Ok(()) }
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(example()).unwrap();
+/// ```
 #[derive(Debug, Clone)]
 pub struct Faults {
     broker: Arc<Broker>,
