@@ -98,7 +98,21 @@ fn who_is_not_named_is_asked_for() {
     let nobody = ServiceConfig::default();
     let error = Subscription::configured(&nobody).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
-    assert!(error.to_string().contains("`consumer_group_id`"), "{error}");
+    let text = "the configuration names no group (set `consumer_group_id`; or use `Subscription::group`)";
+    assert_eq!(error.to_string(), text);
     let error = Bus::configured(&nobody).unwrap_err();
-    assert!(error.kind() == ErrorKind::Config && error.to_string().contains("`service_name`"), "{error}");
+    let text = "the configuration names no service (set `service_name`; or use `Bus::builder`)";
+    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Config, text));
+}
+
+#[cfg(feature = "kafka")]
+#[test]
+fn who_is_not_named_in_the_environment_is_asked_for_by_the_variable() {
+    let config = KafkaConfig::new("127.0.0.1:9092");
+    let error = Subscription::configured(config.service()).unwrap_err().to_string();
+    let text = "the configuration names no group (set `consumer_group_id`, or KAFKA_CONSUMER_GROUP_ID in the environment; or use \
+                `Subscription::group`)";
+    assert_eq!(error, text);
+    let error = Bus::configured(config.service()).unwrap_err().to_string();
+    assert!(error.contains("(set `service_name`, or KAFKA_SERVICE_NAME in the environment; or use"), "{error}");
 }

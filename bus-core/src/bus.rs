@@ -91,7 +91,7 @@ impl Bus {
     /// [`Config`](ErrorKind::Config) where it names none.
     pub fn configured(config: &ServiceConfig) -> Result<BusBuilder> {
         let Some(name) = &config.name else {
-            let help = "set `service_name` (in the environment: in upper case, with the prefix), or use `Bus::builder`";
+            let help = format!("{}; or use `Bus::builder`", config.way_to_say("service_name"));
             return Err(Error::new(ErrorKind::Config, "the configuration names no service").help(help));
         };
         let naming = TopicNaming::new().default_prefix(&*config.default_topic_prefix);

@@ -22,6 +22,8 @@ use crate::transport::Position;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServiceConfig {
+    /// What variables of the environment begin with that say this, for errors to name them: `KAFKA_`, say.
+    pub variables: Option<&'static str>,
     /// The service: the source of its events.
     pub name: Option<Arc<str>>,
     /// What stands before the type of an event that names no topic: `<prefix>.<type in snake case>`. `integration-events`
@@ -42,6 +44,7 @@ pub struct ServiceConfig {
 impl Default for ServiceConfig {
     fn default() -> Self {
         Self {
+            variables: None,
             name: None,
             default_topic_prefix: crate::routing::OF_EVENTS.into(),
             group: None,
@@ -49,6 +52,16 @@ impl Default for ServiceConfig {
             max_attempts: 3,
             dead_letters: true,
             dead_letter_suffix: ".dlq".into(),
+        }
+    }
+}
+
+impl ServiceConfig {
+    /// How a setting is said: ``set `service_name`, or ABC_SERVICE_NAME in the environment``.
+    pub(crate) fn way_to_say(&self, setting: &str) -> String {
+        match self.variables {
+            Some(prefix) => format!("set `{setting}`, or {prefix}{} in the environment", setting.to_uppercase()),
+            None => format!("set `{setting}`"),
         }
     }
 }

@@ -91,13 +91,19 @@ impl Default for KafkaConfig {
             max_request_size: 0,
             max_message_bytes: 0,
             max_poll_records: 500,
-            service: ServiceConfig::default(),
+            service: service(),
             tokens: None,
             problems: Vec::new(),
         };
         config.set_max_request_size(1 << 20);
         config
     }
+}
+
+fn service() -> ServiceConfig {
+    let mut service = ServiceConfig::default();
+    service.variables = Some(keys::PREFIX);
+    service
 }
 
 impl KafkaConfig {

@@ -104,7 +104,7 @@ impl Subscription {
     #[track_caller]
     pub fn configured(config: &ServiceConfig) -> Result<Self> {
         let Some(group) = &config.group else {
-            let help = "set `consumer_group_id` (in the environment: in upper case, with the prefix), or use `Subscription::group`";
+            let help = format!("{}; or use `Subscription::group`", config.way_to_say("consumer_group_id"));
             return Err(Error::new(ErrorKind::Config, "the configuration names no group").help(help));
         };
         let suffix = Arc::clone(&config.dead_letter_suffix);

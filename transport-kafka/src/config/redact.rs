@@ -6,6 +6,8 @@ use std::fmt;
 
 use rdkafka::ClientConfig;
 
+use super::known;
+
 /// Properties whose values may be seen. All others may hold a secret, also those that nobody has thought of yet.
 const HARMLESS: &[&str] = &[
     "acks",
@@ -59,10 +61,17 @@ pub(crate) fn is_harmless(name: &str) -> bool {
     HARMLESS.contains(&name) || measure.iter().any(|end| name.ends_with(end))
 }
 
+/// A flag, a number in its range, one of the words that there are: whoever knows the property knows its values.
+fn is_one_of_few(name: &str, value: &str) -> bool {
+    let Some(takes) = known::find(name).map(|property| property.takes) else { return false };
+    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    (takes.contains("..") && is_number) || (takes != "text" && takes.split(", ").any(|word| word == value))
+}
+
 /// What a client gets, for people to see.
 pub(super) fn shown(config: &ClientConfig) -> BTreeMap<String, String> {
     let shown = config.config_map().into_iter().map(|(name, value)| {
-        let value = if is_harmless(name) || value.is_empty() { value } else { "***" };
+        let value = if is_harmless(name) || is_one_of_few(name, value) || value.is_empty() { value } else { "***" };
         (name.to_owned(), value.to_owned())
     });
     shown.collect()
@@ -125,6 +134,19 @@ impl fmt::Debug for Secrets {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flags_numbers_and_words_are_shown_and_free_text_is_not() {
+        let mut config = ClientConfig::new();
+        config.set("socket.nagle.disable", "true").set("log.queue", "false").set("message.copy.max.bytes", "7");
+        config.set("queue.buffering.backpressure.threshold", "3").set("sasl.kerberos.service.name", "s3cr3t");
+        config.set("sasl.password", "1234").set("plugin.library.paths", "true");
+        let shown = shown(&config);
+        let of = |name: &str| shown[name].as_str();
+        assert_eq!([of("socket.nagle.disable"), of("log.queue")], ["true", "false"]);
+        assert_eq!([of("message.copy.max.bytes"), of("queue.buffering.backpressure.threshold")], ["7", "3"]);
+        assert_eq!([of("sasl.kerberos.service.name"), of("sasl.password"), of("plugin.library.paths")], ["***"; 3]);
+    }
 
     #[test]
     fn a_part_of_a_secret_is_blotted_out_where_parts_are_quoted() {

@@ -133,6 +133,17 @@ fn what_is_not_there_yet_is_refused_and_not_ignored() {
     }
 }
 
+#[test]
+fn two_names_of_the_group_may_not_say_different_groups() {
+    let of = |one, other| {
+        let said = [("KAFKA_CONSUMER_GROUP", one), ("KAFKA_CONSUMER_GROUP_ID", other)];
+        KafkaConfig::default().with_variables(said)
+    };
+    let error = of("email", "crm").unwrap_err().to_string();
+    assert!(error.contains("KAFKA_CONSUMER_GROUP and KAFKA_CONSUMER_GROUP_ID are two names of one setting"), "{error}");
+    assert_eq!(of("email", "email").unwrap().service().group.as_deref(), Some("email"));
+}
+
 /// As the guide shows it.
 fn table() -> String {
     let mut rows = String::from("| variable | takes | default | becomes | |\n|---|---|---|---|---|\n");
