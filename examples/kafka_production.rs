@@ -8,12 +8,13 @@
 //!
 //! curl -i localhost:8080/readyz
 //! curl -i -X POST localhost:8080/orders -H 'content-type: application/json' -d '{"customer": "ann", "cents": 1999}'
+//! curl -i -X POST localhost:8080/orders -H 'content-type: application/json' -d '{"customer": "bob", "cents": 0}'  # a dead letter
 //! kill -TERM PID          # or ctrl-c: handlers finish, what is finished is committed; a second one ends it at once
 //! ```
 //!
 //! `client.env` is what a deployment would set: KAFKA_BOOTSTRAP_SERVERS, KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_MECHANISM,
 //! KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD, KAFKA_SSL_CAFILE, KAFKA_SERVICE_NAME and KAFKA_CONSUMER_GROUP_ID. `docs/kafka.md`
-//! lists all there are.
+//! lists all there are. HTTP_ADDRESS (127.0.0.1:8080) is where it listens.
 
 use std::error::Error;
 use std::io::IsTerminal;
@@ -28,7 +29,7 @@ use axum::{Json, Router};
 use gulo::bus::{Health, Monitor};
 use gulo::kafka::Compression;
 use gulo::prelude::*;
-use gulo::transport::CommitPolicy;
+use gulo::transport::Outcome;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -109,6 +110,8 @@ fn config() -> gulo::Result<KafkaConfig> {
         .compression(Compression::Zstd)
         .batch_size(256 * 1024)
         .linger(Duration::from_millis(5))
+        // Who waits for an answer has gone after ten.
+        .publish_timeout(Duration::from_secs(8))
         // A member that died is noticed after 15 s, a rebalance within 3.
         .session_timeout(Duration::from_secs(15))
         .heartbeat_interval(Duration::from_secs(3))
@@ -142,18 +145,16 @@ struct NewOrder {
     cents: u64,
 }
 
-/// 202 when the broker has confirmed the event, and not before.
-async fn place_order(
-    Shared(bus): Shared<Arc<Bus>>,
-    Json(new): Json<NewOrder>,
-) -> Result<impl IntoResponse, StatusCode> {
+/// 202 when the broker has confirmed the event, and not before. Else what is known of it, for the client to go by.
+async fn place_order(Shared(bus): Shared<Arc<Bus>>, Json(new): Json<NewOrder>) -> impl IntoResponse {
     let order = Uuid::now_v7();
-    match bus.publish(OrderPlaced { order, customer: new.customer, cents: new.cents }).await {
-        Ok(()) => Ok((StatusCode::ACCEPTED, format!("{order}\n"))),
-        Err(unsent) => {
-            tracing::warn!(%order, "not placed: {unsent}");
-            Err(StatusCode::SERVICE_UNAVAILABLE)
-        }
+    let placed = bus.publish(OrderPlaced { order, customer: new.customer, cents: new.cents }).await;
+    let Err(unsent) = placed else { return (StatusCode::ACCEPTED, format!("{order}\n")) };
+    tracing::warn!(%order, "not placed: {unsent}");
+    match unsent.failed.first().map(|failed| failed.outcome) {
+        Some(Outcome::Refused) => (StatusCode::UNPROCESSABLE_ENTITY, "refused for good\n".to_owned()),
+        Some(Outcome::NotSent) => (StatusCode::SERVICE_UNAVAILABLE, "not placed, try again\n".to_owned()),
+        _ => (StatusCode::GATEWAY_TIMEOUT, format!("not known whether {order} was placed\n")),
     }
 }
 
