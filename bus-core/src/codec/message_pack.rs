@@ -122,6 +122,29 @@ mod tests {
         assert_eq!(text, "payload goes on behind its MessagePack value");
     }
 
+    /// A length is a claim, and no reason to take as much memory.
+    #[test]
+    fn a_length_that_is_not_there_costs_nothing() {
+        for head in [[0xdd, 0xff, 0xff, 0xff, 0xff], [0xdf, 0xff, 0xff, 0xff, 0xff]] {
+            assert!(MessagePack::read::<Vec<u64>>(&head).is_err());
+            assert!(MessagePack::read::<std::collections::BTreeMap<String, u64>>(&head).is_err());
+            assert!(MessagePack::read::<Vec<Vec<Vec<u64>>>>(&head).is_err());
+        }
+        for head in [[0xdb, 0xff, 0xff, 0xff, 0xff], [0xc6, 0xff, 0xff, 0xff, 0xff]] {
+            assert!(MessagePack::read::<String>(&head).is_err());
+            assert!(MessagePack::read::<bytes::Bytes>(&head).is_err());
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_do_harm(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            let _ = MessagePack::read::<User>(&bytes);
+            let _ = MessagePack::read::<Vec<Option<User>>>(&bytes);
+            let _ = MessagePack::read::<IgnoredAny>(&bytes);
+        }
+    }
+
     #[test]
     fn depth_is_capped() {
         let mut deep = vec![0x91; 100_000];
