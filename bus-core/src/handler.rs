@@ -54,7 +54,8 @@ pub type HandlerResult = Result<(), HandlerError>;
     note = "a handler is `async fn(Event<T>, ..)`: first `Event<T>` of an `IntegrationEvent`, then up to four of `Meta`, \
             `Attempt`, `Publish`, `State<S>`, `Headers`, `Message` and `Origin`",
     note = "it returns `()` or `Result<(), E>`, `E` any `std::error::Error` or `HandlerError`, and its future is `Send`: nothing \
-            like `Rc` or a `std` lock guard may live across an `.await`"
+            like `Rc` or a `std` lock guard may live across an `.await`",
+    note = "`#[gulo::handler]` above the function names what is wrong with it"
 )]
 pub trait Handler<Args>: Send + Sync + 'static {
     /// The event it handles.
