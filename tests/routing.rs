@@ -214,3 +214,19 @@ async fn several_types_share_a_topic_and_each_handler_gets_its_own() {
     eventually("both seen", || seen.lock().expect("whole").len() == 2).await;
     assert_eq!(sorted(&seen).into_iter().collect::<BTreeSet<_>>().len(), 2);
 }
+
+/// Of a topic that a pattern found nobody can say at `start()` that its letters would come back to its own group.
+#[tokio::test(start_paused = true)]
+async fn a_naming_that_gives_the_topic_itself_makes_no_circle() {
+    let gated = Gated::new();
+    let letters = DeadLetter::topic_named(|topic, _| topic.to_owned());
+    let group = Subscription::group("g").dead_letter(letters).on_raw(TopicSelector::pattern("orders"), fails);
+    let bus = shop(&gated, &Seen::default()).subscribe(group).topic("orders", |topic| topic).start().await;
+    let bus = bus.expect("starts");
+    bus.publish(Paid::of(1, 1)).await.expect("confirmed");
+    let counts = || bus.health().subscriptions[0].counts;
+    eventually("a letter", || counts().dead_lettered == 1).await;
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert_eq!((counts().dead_lettered, counts().skipped), (1, 0));
+    assert_eq!(gated.read("orders.g.dlq", 1).await.len(), 1);
+}

@@ -4,6 +4,7 @@
 //! gives its place to others.
 
 mod attempt;
+mod burial;
 mod not_handled;
 mod parked;
 mod routes;
@@ -16,30 +17,27 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use crate::bus::format::TopicFormat;
 use crate::bus::publishing::Publish;
 use crate::bus::report::Gauge;
 use crate::bus::subscription::Unhandled;
-use crate::dead_letter::{DeadLetter, Epitaph, Reason, To, topic_name};
+use crate::dead_letter::{DeadLetter, Reason};
 use crate::error::{Error, ErrorKind, shown};
 use crate::handler::{HandlerError, HandlerResult, Received, StateMap, Undecodable, handling};
 use crate::layer::{Fate, Layer};
-use crate::message::{Message, Origin};
+use crate::message::Origin;
 use crate::retry::{Decision, Retry};
 use crate::settle::Token;
-use crate::transport::{Delivery, Failed, Outcome, Publisher, TopicSpec, Topology, TopologyMode, Transport, Unsent};
+use crate::transport::{Delivery, Publisher, Transport};
 
 pub(crate) use attempt::Attempt;
 use attempt::This;
+use burial::Burial;
 use routes::Route;
 pub(crate) use routes::{Recipients, Routes};
 use several::Parts;
-
-/// Waits between attempts to get a dead letter confirmed.
-const DEAD_LETTER_BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
 /// What a group's messages need.
 pub(crate) struct Processor {
@@ -104,16 +102,6 @@ impl Work {
         };
         self.failing.get_or_insert_with(now)
     }
-}
-
-/// Its dead letter, and how long to wait before it is tried again.
-#[derive(Debug)]
-struct Burial {
-    reason: Reason,
-    cut: Message,
-    copy: Message,
-    error: Error,
-    wait: Duration,
 }
 
 /// What a turn came to.
@@ -230,104 +218,6 @@ impl Processor {
         self.condemn(work, Reason::Permanent, error)
     }
 
-    /// Its dead letter is written; from here on only that is tried.
-    fn condemn(&self, work: &mut Work, reason: Reason, error: Error) -> Turn {
-        let first_failed = work.failing().first;
-        let (message, origin) = (&work.received.delivery.message, &work.origin());
-        let epitaph = Epitaph {
-            group: &self.group,
-            topic: self.letter_topic(&origin.topic),
-            origin,
-            reason,
-            error: &error,
-            attempts: work.attempts,
-            first_failed,
-            last_failed: Utc::now(),
-        };
-        let (copy, cut) = (epitaph.copy(message), epitaph.cut_copy(message));
-        work.failing().burial = Some(Burial { reason, cut, copy, error, wait: DEAD_LETTER_BACK_OFF.0 });
-        Turn::Condemned
-    }
-
-    /// A naming of the user's own that panics must not end the group: the letter goes where it would go without one.
-    fn letter_topic(&self, topic: &Arc<str>) -> Arc<str> {
-        let named = catch_unwind(AssertUnwindSafe(|| self.dead_letter.topic_for(topic, &self.group)));
-        named
-            .unwrap_or_else(|panic| {
-                tracing::error!(group = %self.group, "naming a dead-letter topic: {}", attempt::panicked(panic));
-                Some(topic_name(topic, &self.group))
-            })
-            .unwrap_or_default()
-    }
-
-    /// Publishes the dead letter once. It is at its end only when that is confirmed; else it parks, unsettled, and health
-    /// says so, until it is.
-    ///
-    /// Cancel safety: dropped midway, the letter may stand there and the message comes again.
-    pub(crate) async fn bury(&self, work: &mut Work) -> Turn {
-        let Work { received, failing, attempts, .. } = work;
-        let burial = failing.as_mut().and_then(|failing| failing.burial.as_mut());
-        let Some(burial) = burial else { return Turn::Retry(Duration::ZERO) };
-        let (token, origin) = (&received.delivery.token, received.delivery.origin());
-        let (group, topic) = (&self.group, &burial.copy.topic);
-        let trouble = match self.take_letter(&burial.copy).await {
-            Ok(()) => {
-                self.gauge.unpark(*token);
-                self.gauge.dead_lettered();
-                let Burial { reason, error, copy: letter, .. } = &*burial;
-                let fate = Fate::DeadLettered { reason: *reason, error, attempts: *attempts, letter };
-                self.tell_layers(&received.delivery, fate);
-                let reason = reason.name();
-                match &self.dead_letter.to {
-                    To::Discard => tracing::warn!(%group, %origin, reason, "discarded: {error}"),
-                    _ => tracing::warn!(%group, %origin, %topic, reason, "dead-lettered: {error}"),
-                }
-                return Turn::End { dead: true };
-            }
-            Err(refusal) => refusal,
-        };
-        if trouble.too_large {
-            burial.copy = burial.cut.clone();
-        }
-        tracing::error!(%group, %origin, "{origin} is parked, its dead letter is not taken: {}", trouble.text);
-        let wait = burial.wait;
-        burial.wait = (wait * 2).min(DEAD_LETTER_BACK_OFF.1);
-        self.gauge.park(work.token(), work.parked(Instant::now() + wait, Some(trouble.text)));
-        Turn::Parked(wait)
-    }
-
-    async fn take_letter(&self, letter: &Message) -> Result<(), Refusal> {
-        match &self.dead_letter.to {
-            To::Topic(_) => match self.publisher.publish(vec![letter.clone()]).await {
-                Err(unsent) if self.can_make_topic_for(&unsent).await => {
-                    self.publisher.publish(vec![letter.clone()]).await.map_err(|unsent| Refusal::of(&unsent))
-                }
-                taken => taken.map_err(|unsent| Refusal::of(&unsent)),
-            },
-            To::Discard => Ok(()),
-            To::Custom(taker) => {
-                let taken = AssertUnwindSafe(async { taker(letter.clone()).await }).catch_unwind().await;
-                let taken = taken
-                    .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Other, attempt::panicked(panic).to_string())));
-                taken.map_err(|error| Refusal {
-                    text: error.to_string(),
-                    too_large: error.kind() == ErrorKind::TooLarge,
-                })
-            }
-        }
-    }
-
-    /// Makes the topic of a dead letter where it is missing and was not known at `start()`.
-    async fn can_make_topic_for(&self, unsent: &Unsent) -> bool {
-        let (Some(transport), Some(failed)) = (&self.letter_topics, unsent.failed.first()) else { return false };
-        if failed.error.kind() != ErrorKind::Missing {
-            return false;
-        }
-        let topic = TopicSpec { keep: true, ..TopicSpec::new(Arc::clone(&failed.message.topic)) };
-        let topology = Topology { mode: TopologyMode::Create, topics: vec![topic], groups: Vec::new() };
-        transport.ensure(&topology).await.is_ok()
-    }
-
     fn log_failure(&self, handler: &str, work: &Work, failure: &HandlerError, decision: Decision) {
         let next = match decision {
             Decision::RetryAfter(delay) => format!("again in {delay:?}"),
@@ -343,20 +233,5 @@ impl Processor {
             handler,
             "handler failed, {next}: {failure}"
         );
-    }
-}
-
-/// Why a dead letter was not taken.
-struct Refusal {
-    text: String,
-    /// It may be, without the headers that are not needed.
-    too_large: bool,
-}
-
-impl Refusal {
-    fn of(unsent: &Unsent) -> Self {
-        let too_large =
-            |failed: &Failed| failed.outcome == Outcome::Refused && failed.error.kind() == ErrorKind::TooLarge;
-        Self { text: unsent.to_string(), too_large: unsent.failed.iter().any(too_large) }
     }
 }
