@@ -35,8 +35,8 @@ use crate::transport::{Delivery, Publisher, Transport};
 pub(crate) use attempt::Attempt;
 use attempt::This;
 use burial::Burial;
-use routes::Route;
 pub(crate) use routes::{Recipients, Routes};
+use routes::{Route, no_topic};
 use several::Parts;
 
 /// What a group's messages need.
@@ -148,23 +148,29 @@ impl Processor {
 
     /// The group's handlers, the first one called; or where there is none for it, what becomes of the message.
     fn call(&self, work: &mut Work) -> Result<Turn, Attempt> {
-        // A message of a topic that is not this group's: none of its handlers reads it.
         let Some(handlers) = self.routes.of(&work.received.delivery.message.topic) else {
-            return Ok(self.skip(work));
+            let error = no_topic(&work.received.delivery.message.topic);
+            return Ok(self.unhandled(work, error));
         };
         let death = match handlers.route(&mut work.received, &self.group) {
             Route::Skip => return Ok(self.skip(work)),
-            Route::Unhandled(error) if self.unhandled == Unhandled::Skip => {
-                tracing::debug!(group = %self.group, origin = %work.origin(), "skipped: {error}");
-                return Ok(self.skip(work));
-            }
-            Route::Unhandled(error) | Route::Unknown(error) => Undecodable(error),
+            Route::Unhandled(error) => return Ok(self.unhandled(work, error)),
+            Route::Unknown(error) => Undecodable(error),
             Route::To(recipients) => match self.attempt(work, recipients, &handlers.format) {
                 Ok(attempt) => return Err(attempt),
                 Err(undecodable) => undecodable,
             },
         };
         Ok(self.condemn(work, Reason::Undecodable, death.0))
+    }
+
+    /// A message that nobody in the group handles: what becomes of it is the subscription's choice.
+    fn unhandled(&self, work: &mut Work, error: Error) -> Turn {
+        if self.unhandled == Unhandled::DeadLetter {
+            return self.condemn(work, Reason::Undecodable, error);
+        }
+        tracing::debug!(group = %self.group, origin = %work.origin(), "skipped: {error}");
+        self.skip(work)
     }
 
     fn attempt(

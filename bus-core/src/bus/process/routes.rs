@@ -73,7 +73,13 @@ impl Routes {
         names.sort();
         names.dedup();
         let patterns: Vec<_> = routed.iter().map(Routed::pattern).collect();
-        let of_topic = |topic: &Arc<str>| Handlers::new(&routed, &patterns, topic, formats.of(topic));
+        let of_topic = |topic: &Arc<str>| {
+            let reads = |index: usize| {
+                routed.get(index).is_some_and(|routed| routed.topics.names().contains(topic))
+                    || matches(&patterns, index, topic)
+            };
+            Handlers::new(&routed, reads, formats.of(topic))
+        };
         let named = names.iter().map(|topic| (Arc::clone(topic), of_topic(topic))).collect();
         let any = patterns.iter().any(Option::is_some);
         let patterned =
@@ -100,7 +106,13 @@ impl Patterned {
         if let Some(handlers) = known(&self.met.read().unwrap_or_else(PoisonError::into_inner)) {
             return handlers;
         }
-        let mut new = Handlers::new(&self.all, &self.patterns, topic, self.formats.of(topic));
+        let format = || self.formats.of(topic);
+        let mut new = Handlers::new(&self.all, |index| matches(&self.patterns, index, topic), format());
+        if new.typed.is_empty() && new.raw.is_none() {
+            // The broker found it, whose dialect of patterns is not quite ours: better one handler too many than none.
+            let has_pattern = |index: usize| self.patterns.get(index).is_some_and(Option::is_some);
+            new = Handlers::new(&self.all, has_pattern, format());
+        }
         new.by_pattern = true;
         let mut met = self.met.write().unwrap_or_else(PoisonError::into_inner);
         known(&met).unwrap_or_else(|| {
@@ -112,15 +124,12 @@ impl Patterned {
 }
 
 impl Handlers {
-    fn new(routed: &[Routed], patterns: &[Option<Pattern>], topic: &str, format: Arc<TopicFormat>) -> Self {
+    /// Of those of `routed`, by their place in it, that read the topic.
+    fn new(routed: &[Routed], reads: impl Fn(usize) -> bool, format: Arc<TopicFormat>) -> Self {
         let mut typed: Vec<(&'static str, Vec<_>)> = Vec::new();
         let mut raw = Vec::new();
-        for (Routed { handler, topics, .. }, pattern) in routed.iter().zip(patterns) {
-            let matches = pattern.as_ref().is_some_and(|pattern| pattern.matches(topic));
-            if !matches && !topics.names().iter().any(|name| &**name == topic) {
-                continue;
-            }
-            let handler = Arc::clone(handler);
+        for (_, routed) in routed.iter().enumerate().filter(|(index, _)| reads(*index)) {
+            let handler = Arc::clone(&routed.handler);
             match handler.event_type() {
                 None => raw.push(handler),
                 Some(event_type) => match typed.iter_mut().find(|(known, _)| *known == event_type) {
@@ -185,6 +194,15 @@ impl Handlers {
     }
 }
 
+fn matches(patterns: &[Option<Pattern>], index: usize, topic: &str) -> bool {
+    patterns.get(index).and_then(Option::as_ref).is_some_and(|pattern| pattern.matches(topic))
+}
+
+/// A message of a topic that the group did not ask for.
+pub(super) fn no_topic(topic: &str) -> Error {
+    Error::new(ErrorKind::Decode, format!("no handler for messages of topic `{}`", shown(topic)))
+}
+
 fn unknown_type(named: bool) -> Error {
     let problem = if named { "is not UTF-8" } else { "is missing, and the group handles several types" };
     Error::new(ErrorKind::Decode, format!("header `{}` {problem}: the type is unknown", envelope::TYPE))
@@ -198,5 +216,36 @@ impl Routed {
     /// Checked when the bus started.
     fn pattern(&self) -> Option<Pattern> {
         Pattern::new(self.topics.pattern()?).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::Subscription;
+    use crate::handler::Payload;
+    use crate::routing::{TopicNaming, TopicSelector};
+
+    fn routes(subscription: Subscription) -> Routes {
+        let routed =
+            subscription.handlers.iter().map(|handler| handler.resolve(&TopicNaming::new()).expect("resolves"));
+        Routes::new(routed.collect(), &Arc::default())
+    }
+
+    /// Brokers match by a dialect of their own.
+    #[test]
+    fn a_topic_that_the_broker_found_and_no_pattern_of_ours_goes_to_those_who_asked_by_pattern() {
+        let by_pattern = Subscription::group("g").on_raw(TopicSelector::pattern("a+"), async |_: Payload| {});
+        let routes = routes(by_pattern.on_raw("named", async |_: Payload, _: Payload| {}));
+        for (topic, expected) in [("aaa", 1), ("b", 1), ("named", 1)] {
+            let handlers = routes.of(&topic.into()).expect("handlers");
+            assert_eq!(handlers.raw.as_ref().map_or(0, |raw| raw.len()), expected, "{topic}");
+        }
+    }
+
+    #[test]
+    fn a_topic_that_nobody_asked_for_has_no_handlers() {
+        let routes = routes(Subscription::group("g").on_raw("named", async |_: Payload| {}));
+        assert!(routes.of(&"b".into()).is_none());
     }
 }
