@@ -115,6 +115,53 @@ async fn an_event_that_no_handler_could_take_is_not_sent() {
     assert!(!gated.steps().iter().any(|step| matches!(step, Step::Confirmed(_))));
 }
 
+#[tokio::test]
+async fn a_service_has_a_name_that_may_be_a_source() {
+    for name in ["", "my svc", "é", "a<b", "a\nb"] {
+        let error = refused(Bus::builder(name).transport(MemoryTransport::new())).await;
+        let shown: String = name.chars().filter(|c| !c.is_control()).collect();
+        let text = format!(
+            "a service cannot be called `{shown}` (it is the source of its events, a URI reference: letters, digits and \
+             signs, no spaces)"
+        );
+        assert_eq!((error.kind(), error.to_string()), (ErrorKind::Config, text));
+    }
+    for name in ["shop", "/shop/eu-1", "https://example.org/shop?a=b", "urn:x:shop"] {
+        Bus::builder(name).transport(MemoryTransport::new()).start().await.expect("starts");
+    }
+}
+
+/// What an error says is to be done is done, and then it works.
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_is_missing_is_named_as_the_program_has_to_name_it() {
+    let bus = || on_memory().topic_naming(TopicNaming::new().environment("staging"));
+    let unsent = bus().start().await.expect("starts").publish(Paid::of(1, 1)).await.expect_err("no topic");
+    let text = unsent.to_string();
+    assert!(text.ends_with("(name it with `Bus::builder(..).topic(\"orders\", |t| t)`)"), "{text}");
+    let bus = bus().topic("orders", |t| t).start().await.expect("starts");
+    bus.publish(Paid::of(1, 1)).await.expect("confirmed");
+    let unsent = bus.publish(Outgoing::new(Paid::of(1, 1)).topic("two words")).await.expect_err("no such name");
+    assert!(unsent.to_string().contains("there can be no topic called `staging.two words` (a name is"), "{unsent}");
+}
+
+#[tokio::test]
+async fn a_state_that_is_missing_is_told_with_those_that_there_are() {
+    async fn takes(Event(_): Event<Paid>, State(_): State<std::sync::Arc<String>>) {}
+    let error = refused(on_memory().state(String::new()).subscribe(Subscription::group("g").on(takes))).await;
+    let text = "takes State<alloc::sync::Arc<alloc::string::String>>, and there is no such state, only `alloc::string::String`";
+    assert!(error.to_string().contains(text), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_headers_are_told_with_those_of_the_bus() {
+    let bus = on_memory().topic("orders", |t| t).start().await.expect("starts");
+    let event = (0..65).fold(Outgoing::new(Paid::of(1, 1)), |event, number| event.header(format!("h{number}"), "x"));
+    let unsent = bus.publish(event).await.expect_err("too many");
+    let text = "number of headers, the bus's own included, of `order.paid` is 72, the limit is 64 (raise it with \
+                `Bus::builder(..).limits(..)`)";
+    assert!(unsent.to_string().contains(text), "{unsent}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_prefix_of_nothing_is_none() {
     let naming = TopicNaming::new().prefix("").environment(".");

@@ -74,7 +74,7 @@ async fn what_contradicts_itself_is_an_error_that_names_both_places() {
         ),
         (
             on_memory().subscribe(group("b").on_raw(TopicSelector::pattern("a)|(b"), anything)),
-            "group b, at tests/start.rs: topic pattern `a)|(b` is not valid",
+            "group b, at tests/start.rs: topic pattern `a)|(b` is not valid: found closing ')' without matching '('",
         ),
     ];
     for (bus, text) in cases {

@@ -52,10 +52,11 @@ pub type HandlerResult = Result<(), HandlerError>;
     message = "`{Self}` is not a handler",
     label = "not an async function of `Event<T>` and extractors",
     note = "a handler is `async fn(Event<T>, ..)`: first `Event<T>` of an `IntegrationEvent`, then up to four of `Meta`, \
-            `Attempt`, `Publish`, `State<S>`, `Headers`, `Message` and `Origin`",
-    note = "it returns `()` or `Result<(), E>`, `E` any `std::error::Error` or `HandlerError`, and its future is `Send`: nothing \
+            `Attempt`, `Publish`, `State<S>`, `Headers`, `Message`, `Payload`, `Origin` and types of your own with `FromContext`",
+    note = "it returns `()`, `Outcome` or `Result<(), E>`, `E` any error that is `Send + Sync`, text, or `HandlerError`, and its future is `Send`: nothing \
             like `Rc` or a `std` lock guard may live across an `.await`",
-    note = "`#[gulo::handler]` above the function names what is wrong with it"
+    note = "`#[gulo::handler]` above the function names what is wrong with it; where it is there, see its own error. A function is \
+            given, not called: `h`, not `h()`"
 )]
 pub trait Handler<Args>: Send + Sync + 'static {
     /// The event it handles.

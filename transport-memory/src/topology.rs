@@ -43,7 +43,7 @@ fn check_topic(broker: &Broker, topic: &TopicSpec) -> Result<()> {
 
 /// What the broker that it resembles would take, so that a program that runs here runs there: Kafka for a log, for queues
 /// what AMQP's short strings hold.
-fn check_name(shape: Shape, name: &str) -> Result<()> {
+pub(crate) fn check_name(shape: Shape, name: &str) -> Result<()> {
     let (legal, rule) = match shape {
         Shape::Log => {
             let chars = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);

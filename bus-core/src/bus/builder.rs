@@ -166,6 +166,7 @@ impl BusBuilder {
     /// capability that the transport lacks, [`Missing`](ErrorKind::Missing) naming all topics that are, and what the
     /// transport says when it cannot connect. Nothing runs after an error.
     pub async fn start(mut self) -> Result<Bus> {
+        check::service(&self.service)?;
         let transport = check::transport(self.transport.as_ref())?;
         check::subscriptions(&self.subscriptions, &self.states)?;
         let subscriptions = std::mem::take(&mut self.subscriptions).into_iter();

@@ -46,6 +46,14 @@ impl Destinations {
         self.on_broker(self.naming.name(name))
     }
 
+    /// What to say in the program for a topic that the broker calls `topic`.
+    pub(crate) fn way_to_name(&self, topic: &str) -> String {
+        match self.naming.in_program(topic) {
+            Some(name) => format!("name it with `Bus::builder(..).topic(\"{name}\", |t| t)`"),
+            None => "name it with `Bus::builder(..).topic(..)`, as it is called in the program".to_owned(),
+        }
+    }
+
     /// The format of the topic that the broker calls `topic`.
     pub(crate) fn format_of(&self, topic: &str) -> Arc<TopicFormat> {
         self.formats.of(topic)

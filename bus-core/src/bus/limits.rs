@@ -54,10 +54,10 @@ impl Limits {
             return Ok(());
         }
         let sizes = [
-            ("payload", length(&message.payload), self.payload_bytes, "bytes"),
-            ("key", length(&message.key), self.key_bytes, "bytes"),
-            ("number of headers", headers, self.headers, "headers"),
-            ("size of all headers", header_bytes, self.header_bytes, "bytes"),
+            ("payload", length(&message.payload), self.payload_bytes, " bytes"),
+            ("key", length(&message.key), self.key_bytes, " bytes"),
+            ("number of headers, the bus's own included,", headers, self.headers, ""),
+            ("size of all headers", header_bytes, self.header_bytes, " bytes"),
         ];
         let name = || envelope::event_type(message).unwrap_or(&message.topic);
         sizes.into_iter().try_for_each(|size| within(size, name))
@@ -73,8 +73,8 @@ impl Limits {
             return Err(Error::new(ErrorKind::Refused, problem).help("leave it out, and it gets one"));
         }
         let sizes = [
-            ("event id", meta.id.len(), self.id_bytes, "bytes"),
-            ("event type", meta.event_type.len(), self.id_bytes, "bytes"),
+            ("event id", meta.id.len(), self.id_bytes, " bytes"),
+            ("event type", meta.event_type.len(), self.id_bytes, " bytes"),
         ];
         sizes.into_iter().try_for_each(|size| within(size, || &meta.event_type))
     }
@@ -84,8 +84,7 @@ fn within<'a>((what, size, limit, unit): (&str, usize, usize, &str), name: impl 
     if size <= limit {
         return Ok(());
     }
-    let name = shown(name());
-    let problem = format!("{what} of `{name}` is {size} {unit}, the limit is {limit}");
-    let help = "raise it with `Bus::builder(..).limits(..)`, or send a reference instead of the content";
-    Err(Error::new(ErrorKind::TooLarge, problem).help(help))
+    let problem = format!("{what} of `{}` is {size}{unit}, the limit is {limit}", shown(name()));
+    let instead = if what == "payload" { ", or send a reference instead of the content" } else { "" };
+    Err(Error::new(ErrorKind::TooLarge, problem).help(format!("raise it with `Bus::builder(..).limits(..)`{instead}")))
 }

@@ -83,7 +83,7 @@ impl Publishing {
         if batch.is_empty() {
             return Ok(());
         }
-        self.publisher.publish(batch).await.map_err(in_our_words)
+        self.publisher.publish(batch).await.map_err(|unsent| self.in_our_words(unsent))
     }
 
     /// Publishes messages as they are.
@@ -94,7 +94,7 @@ impl Publishing {
         if messages.is_empty() {
             return Ok(());
         }
-        self.publisher.publish(messages).await.map_err(in_our_words)
+        self.publisher.publish(messages).await.map_err(|unsent| self.in_our_words(unsent))
     }
 
     /// None of the messages is sent, for the `first` is too large, and perhaps some behind it.
@@ -104,6 +104,17 @@ impl Publishing {
             (message, refused)
         };
         withheld(messages.into_iter().enumerate().map(check).collect())
+    }
+
+    /// A transport does not know the builder, which is what an application has.
+    fn in_our_words(&self, mut unsent: Unsent) -> Unsent {
+        let failed = std::mem::take(&mut unsent.failed).into_iter().map(|mut failed| {
+            if failed.error.kind() == ErrorKind::Missing {
+                failed.error = failed.error.help(self.destinations.way_to_name(&failed.message.topic));
+            }
+            failed
+        });
+        Unsent { failed: failed.collect() }
     }
 
     pub(crate) fn encode<E: IntegrationEvent>(&self, outgoing: &Outgoing<E>, to: &BusResult<Destination>) -> Encoded {
@@ -152,18 +163,6 @@ fn check_headers(own: &Headers, all: &Headers) -> BusResult<()> {
     let Some((name, _)) = own.iter().find(|(name, _)| taken(name)) else { return Ok(()) };
     let problem = format!("header `{}` is written by the bus itself", shown(name));
     Err(Error::new(ErrorKind::Refused, problem).help("give yours another name, or use the methods of `Outgoing`"))
-}
-
-/// A transport does not know the builder, which is what an application has.
-fn in_our_words(mut unsent: Unsent) -> Unsent {
-    let failed = std::mem::take(&mut unsent.failed).into_iter().map(|mut failed| {
-        if failed.error.kind() == ErrorKind::Missing {
-            let topic = &failed.message.topic;
-            failed.error = failed.error.help(format!("name it with `Bus::builder(..).topic(\"{topic}\", |t| t)`"));
-        }
-        failed
-    });
-    Unsent { failed: failed.collect() }
 }
 
 /// A message, and why it cannot be sent.

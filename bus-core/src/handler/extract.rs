@@ -162,22 +162,30 @@ pub struct Requirement {
 
 /// States by their type: a few, so that to go through them is faster than to hash.
 #[derive(Default)]
-pub(crate) struct StateMap(Vec<(TypeId, Box<dyn Any + Send + Sync>)>);
+pub(crate) struct StateMap(Vec<Kept>);
+
+/// A state, its type, and what that is called.
+type Kept = (TypeId, &'static str, Box<dyn Any + Send + Sync>);
 
 impl StateMap {
     /// The last one of a type counts.
     pub(crate) fn insert<S: Send + Sync + 'static>(&mut self, state: S) {
-        self.0.retain(|(id, _)| *id != TypeId::of::<S>());
-        self.0.push((TypeId::of::<S>(), Box::new(state)));
+        self.0.retain(|(id, ..)| *id != TypeId::of::<S>());
+        self.0.push((TypeId::of::<S>(), type_name::<S>(), Box::new(state)));
     }
 
     fn get<S: 'static>(&self) -> Option<&S> {
-        let (_, state) = self.0.iter().find(|(id, _)| *id == TypeId::of::<S>())?;
+        let (_, _, state) = self.0.iter().find(|(id, ..)| *id == TypeId::of::<S>())?;
         state.downcast_ref()
     }
 
     pub(crate) fn has(&self, requirement: Requirement) -> bool {
-        self.0.iter().any(|(id, _)| *id == requirement.id)
+        self.0.iter().any(|(id, ..)| *id == requirement.id)
+    }
+
+    /// What the types are called of those there are.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|(_, name, _)| *name)
     }
 }
 

@@ -15,7 +15,8 @@ use super::{Context, FromContext, HandlerResult, IntoHandlerResult, Requirement}
     label = "not an async function of extractors",
     note = "it is `async fn(Payload, ..)` or `async fn(Message, ..)`: up to five of `Payload`, `Message`, `Meta`, `Attempt`, \
             `Publish`, `State<S>`, `Headers` and `Origin`; it returns what any handler returns",
-    note = "`#[gulo::handler(raw)]` above the function names what is wrong with it"
+    note = "`#[gulo::handler(raw)]` above the function names what is wrong with it; where it is there, see its own error. A function is \
+            given, not called: `h`, not `h()`"
 )]
 pub trait RawHandler<Args>: Send + Sync + 'static {
     /// Handles the message of `cx`, of which it has taken what it needs before this returns.

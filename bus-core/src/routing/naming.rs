@@ -88,6 +88,11 @@ impl TopicNaming {
         }
     }
 
+    /// What the topic called `on_broker` there is called in the program; `None` where a function names topics.
+    pub(crate) fn in_program<'a>(&self, on_broker: &'a str) -> Option<&'a str> {
+        if self.by.is_some() { None } else { on_broker.strip_prefix(&*self.before) }
+    }
+
     /// The topic of `E`.
     ///
     /// # Errors

@@ -101,8 +101,9 @@ pub(crate) struct Pattern(Regex);
 
 impl Pattern {
     pub(crate) fn new(pattern: &str) -> Result<Self> {
-        let bad =
-            |error| Error::new(ErrorKind::Config, format!("topic pattern `{pattern}` is not valid")).source(error);
+        let bad = |error: regex_lite::Error| {
+            Error::new(ErrorKind::Config, format!("topic pattern `{pattern}` is not valid: {error}")).source(error)
+        };
         // By itself too: `a)|(b` would break out of the group.
         Regex::new(pattern).map_err(bad)?;
         Regex::new(&format!(r"\A(?:{pattern})\z")).map(Self).map_err(bad)

@@ -14,6 +14,7 @@ use super::group::{Group, GroupId, Member};
 use super::log::{self, Partition};
 use super::queue::Item;
 use crate::config::{MemoryConfig, Shape};
+use crate::topology::check_name;
 
 /// A topic: its partitions in the log shape, next to nothing in the queue shape.
 #[derive(Debug, Default)]
@@ -71,10 +72,13 @@ impl State {
     pub(crate) fn admit(&mut self, config: &MemoryConfig, message: &Message) -> Result<()> {
         let name = &message.topic;
         if config.create_on_publish && !self.topics.contains_key(name) {
+            check_name(config.shape, name)?;
             self.create(config, name.clone(), None);
             self.rebalance_all();
         }
-        let Some(topic) = self.topics.get(name) else { return Err(no_topic(name)) };
+        let Some(topic) = self.topics.get(name) else {
+            return Err(check_name(config.shape, name).err().unwrap_or_else(|| no_topic(name)));
+        };
         let bound =
             || topic.keep || config.keeps(name) || self.groups.values().any(|group| group.queues.contains_key(name));
         match config.shape {

@@ -12,6 +12,16 @@ use crate::error::{Result, shown};
 use crate::handler::{StateMap, Taken};
 use crate::transport::{Capability, Position, Transport};
 
+/// The source of its events is a URI reference, as CloudEvents has it, and not empty.
+pub(super) fn service(name: &str) -> Result<()> {
+    let fits = |c: char| c.is_ascii_graphic() && !"<>\"{}|\\^`".contains(c);
+    if !name.is_empty() && name.chars().all(fits) {
+        return Ok(());
+    }
+    let help = "it is the source of its events, a URI reference: letters, digits and signs, no spaces";
+    Err(config(format!("a service cannot be called `{}`", shown(name))).help(help))
+}
+
 pub(super) fn transport(transport: Option<&Arc<dyn Transport>>) -> Result<Arc<dyn Transport>> {
     let missing =
         || config("the bus has no transport".into()).help("add `.transport(MemoryTransport::new())` or another");
@@ -44,8 +54,10 @@ fn states_of(group: &str, handlers: &[Registered], states: &StateMap) -> Result<
     for Registered { handler, place, .. } in handlers {
         if let Some(missing) = handler.requirements().into_iter().find(|requirement| !states.has(*requirement)) {
             let (name, state) = (handler.name(), missing.name);
+            let names: Vec<_> = states.names().map(|name| format!("`{name}`")).collect();
+            let others = if names.is_empty() { String::new() } else { format!(", only {}", names.join(", ")) };
             let problem =
-                format!("{name} in group {group} at {place} takes State<{state}>, and there is no such state");
+                format!("{name} in group {group} at {place} takes State<{state}>, and there is no such state{others}");
             return Err(config(problem).help("give it to the bus with `.state(..)`"));
         }
     }
