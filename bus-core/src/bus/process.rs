@@ -11,6 +11,7 @@ mod routes;
 mod several;
 
 use std::any::Any;
+use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -33,7 +34,7 @@ use crate::settle::Token;
 use crate::transport::{Delivery, Publisher, Transport};
 
 pub(crate) use attempt::Attempt;
-use attempt::This;
+use attempt::{Ended, This};
 use burial::Burial;
 pub(crate) use routes::{Recipients, Routes};
 use routes::{Route, no_topic};
@@ -137,12 +138,13 @@ impl Processor {
     pub(crate) fn poll(&self, work: &mut Work, attempt: &mut Attempt, cx: &mut Context<'_>) -> Poll<Turn> {
         let this = This { processor: self, received: &work.received, attempt: work.attempts + 1 };
         let polled = handling(&work.received, || attempt.poll(this, cx));
-        polled.map(|(handler, result)| {
-            if let Some(parts) = attempt.parts() {
-                work.failing().parts = Some(parts);
-            }
-            let ended = catch_unwind(AssertUnwindSafe(|| self.conclude(work, handler, result)));
-            ended.unwrap_or_else(|panic| self.condemn_panicked(work, panic))
+        polled.map(|ended| {
+            let conclude = || match ended {
+                Ended::One(handler, result) => self.conclude(work, handler, result),
+                Ended::All(handlers, parts) => self.conclude_all(work, parts, &handlers),
+            };
+            let concluded = catch_unwind(AssertUnwindSafe(conclude));
+            concluded.unwrap_or_else(|panic| self.condemn_panicked(work, panic))
         })
     }
 
@@ -202,8 +204,7 @@ impl Processor {
             self.gauge.handled();
             return Turn::End { dead: false };
         };
-        let (attempts, elapsed) = (work.attempts, work.failing().since.elapsed());
-        let decision = self.retry.decide(&failure.failure(attempts, elapsed));
+        let decision = self.judge(work, &failure);
         self.log_failure(handler, work, &failure, decision);
         match decision {
             Decision::RetryAfter(delay) => {
@@ -217,6 +218,12 @@ impl Processor {
         }
     }
 
+    /// What the policy says of a failure.
+    fn judge(&self, work: &mut Work, failure: &HandlerError) -> Decision {
+        let (attempts, elapsed) = (work.attempts, work.failing().since.elapsed());
+        self.retry.decide(&failure.failure(attempts, elapsed))
+    }
+
     /// Something panicked that is not the handler itself: an error's `Display`, say. Trying again would do it again.
     fn condemn_panicked(&self, work: &mut Work, panic: Box<dyn Any + Send>) -> Turn {
         let error = Error::new(ErrorKind::Other, attempt::panicked(panic).to_string());
@@ -224,7 +231,7 @@ impl Processor {
         self.condemn(work, Reason::Permanent, error)
     }
 
-    fn log_failure(&self, handler: &str, work: &Work, failure: &HandlerError, decision: Decision) {
+    fn log_failure(&self, handler: &str, work: &Work, failure: &dyn Display, decision: Decision) {
         let next = match decision {
             Decision::RetryAfter(delay) => format!("again in {delay:?}"),
             Decision::DeadLetter => "to be dead-lettered".to_owned(),

@@ -33,8 +33,6 @@ struct Failed {
     cause: Box<dyn StdError + Send + Sync>,
     permanent: bool,
     retry_after: Option<Duration>,
-    /// What else failed with it, in words.
-    beside: Option<Box<str>>,
 }
 
 impl HandlerError {
@@ -44,7 +42,7 @@ impl HandlerError {
     }
 
     fn of(cause: Box<dyn StdError + Send + Sync>) -> Self {
-        Self(Box::new(Failed { cause, permanent: false, retry_after: None, beside: None }))
+        Self(Box::new(Failed { cause, permanent: false, retry_after: None }))
     }
 
     /// No other try can help: the message becomes a dead letter at once.
@@ -58,12 +56,6 @@ impl HandlerError {
     #[must_use]
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.0.retry_after = Some(delay);
-        self
-    }
-
-    /// With what other handlers of the same message said.
-    pub(crate) fn beside(mut self, others: String) -> Self {
-        self.0.beside = Some(others.into());
         self
     }
 
@@ -93,7 +85,7 @@ impl fmt::Display for HandlerError {
             write!(f, ": {error}")?;
             cause = error.source();
         }
-        self.0.beside.iter().try_for_each(|others| write!(f, "; {others}"))
+        Ok(())
     }
 }
 

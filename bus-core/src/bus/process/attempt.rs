@@ -30,8 +30,13 @@ struct Rest {
     index: usize,
 }
 
-/// What an attempt came to, and whose doing that is.
-pub(super) type Ended = (&'static str, HandlerResult);
+/// What an attempt came to.
+pub(super) enum Ended {
+    /// Of the one handler that there is.
+    One(&'static str, HandlerResult),
+    /// Of all of several; how far each is.
+    All(Recipients, Parts),
+}
 
 /// A message, and which attempt at it this is.
 #[derive(Clone, Copy)]
@@ -70,11 +75,12 @@ impl Attempt {
             let future = Pin::new(&mut self.future);
             let polled = catch_unwind(AssertUnwindSafe(|| future.poll(cx)));
             let result = ready!(polled.unwrap_or_else(|panic| Poll::Ready(Err(panicked(panic)))));
-            let Some(rest) = &mut self.rest else { return Poll::Ready((self.handler, result)) };
+            let Some(rest) = &mut self.rest else { return Poll::Ready(Ended::One(self.handler, result)) };
             rest.parts.note(rest.index, result);
             let next = rest.parts.first_open(rest.index + 1);
             let Some((index, handler)) = next.and_then(|index| Some((index, rest.handlers.get(index)?))) else {
-                return Poll::Ready(rest.parts.come_to(&rest.handlers));
+                let parts = std::mem::replace(&mut rest.parts, Parts::of(0));
+                return Poll::Ready(Ended::All(Arc::clone(&rest.handlers), parts));
             };
             rest.index = index;
             self.handler = handler.name();
@@ -83,11 +89,6 @@ impl Attempt {
                 Guarded::new(Box::pin(std::future::ready(Err(error))))
             });
         }
-    }
-
-    /// How far each handler is, where there are several: for the next attempt.
-    pub(super) fn parts(&mut self) -> Option<Parts> {
-        self.rest.take().map(|rest| rest.parts)
     }
 }
 

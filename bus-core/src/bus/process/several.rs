@@ -1,8 +1,14 @@
-//! Several handlers of one message, each with its own outcome: one that failed is tried again alone.
+//! Several handlers of one message, each with its own outcome: one that failed is tried again alone, by what the policy says of
+//! its own error.
 
-use super::Recipients;
-use super::attempt::Ended;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use super::{Processor, Recipients, Turn, Work};
+use crate::dead_letter::Reason;
+use crate::error::{Error, ErrorKind, shown};
 use crate::handler::{HandlerError, HandlerResult};
+use crate::retry::Decision;
 
 /// How far each handler of a message is, over all attempts.
 #[derive(Debug)]
@@ -10,11 +16,11 @@ pub(crate) struct Parts(Vec<Part>);
 
 #[derive(Debug)]
 enum Part {
-    /// To be called, for the first time or again; what it said last.
+    /// To be called, for the first time or again; what it said, where nobody has judged that yet.
     Open(Option<HandlerError>),
     Done,
-    /// It failed for good; it is not called again.
-    Dead(HandlerError),
+    /// It is not called again: why, and what it said.
+    Dead(Reason, String),
 }
 
 impl Parts {
@@ -32,46 +38,75 @@ impl Parts {
         let Some(part) = self.0.get_mut(index) else { return };
         *part = match result {
             Ok(()) => Part::Done,
-            Err(error) if error.is_permanent() => Part::Dead(error),
             Err(error) => Part::Open(Some(error)),
         };
     }
 
-    /// Success where all are done. Else the first failure that is worth another try, or the first one; its text names all.
-    pub(super) fn come_to(&mut self, handlers: &Recipients) -> Ended {
-        let failed = |part: &Part| !matches!(part, Part::Done);
-        let first_open = self.0.iter().position(|part| matches!(part, Part::Open(Some(_))));
-        let Some(first) = first_open.or_else(|| self.0.iter().position(failed)) else {
-            return (handlers.first().map_or("", |handler| handler.name()), Ok(()));
+    /// What is written on the dead letter: each handler that failed for good, by its name where there is more than one.
+    fn epitaph(&self, handlers: &Recipients) -> Option<(Reason, String)> {
+        let dead: Vec<(&str, Reason, &str)> = self
+            .0
+            .iter()
+            .zip(handlers.iter())
+            .filter_map(|(part, handler)| match part {
+                Part::Dead(reason, text) => Some((handler.name(), *reason, &**text)),
+                Part::Open(_) | Part::Done => None,
+            })
+            .collect();
+        let reason = match dead.first()? {
+            (_, first, _) if dead.iter().all(|(_, reason, _)| reason == first) => *first,
+            _ => Reason::AttemptsExhausted,
         };
-        let name = |index: usize| handlers.get(index).map_or("", |handler| handler.name());
-        let others = self.0.iter().enumerate().filter(|(index, part)| *index != first && failed(part));
-        let others: Vec<_> =
-            others.filter_map(|(index, part)| Some(format!("{}: {}", name(index), part.error()?))).collect();
-        let error = self.0.get_mut(first).and_then(Part::take).unwrap_or_else(|| HandlerError::new("not handled"));
-        let error = if others.is_empty() { error } else { error.beside(others.join("; ")) };
-        (name(first), Err(error))
+        let text = match &dead[..] {
+            [(_, _, text)] => (*text).to_owned(),
+            several => several.iter().map(|(name, _, text)| format!("{name}: {text}")).collect::<Vec<_>>().join("; "),
+        };
+        Some((reason, text))
     }
 }
 
-impl Part {
-    fn error(&self) -> Option<&HandlerError> {
-        match self {
-            Self::Done => None,
-            Self::Open(error) => error.as_ref(),
-            Self::Dead(error) => Some(error),
+impl Processor {
+    /// What follows from an attempt that is over. The longest wait of those that are tried again counts.
+    pub(super) fn conclude_all(&self, work: &mut Work, mut parts: Parts, handlers: &Recipients) -> Turn {
+        work.attempts += 1;
+        if work.attempts > 1 {
+            self.gauge.retried();
         }
+        let mut again: Option<(Duration, String)> = None;
+        for (part, handler) in parts.0.iter_mut().zip(handlers.iter()) {
+            let Part::Open(Some(error)) = part else { continue };
+            let (text, decision) = (text_of(error), self.judge(work, error));
+            self.log_failure(handler.name(), work, &text, decision);
+            *part = match decision {
+                Decision::RetryAfter(wait) => {
+                    let (longest, said) = again.get_or_insert_with(|| (wait, shown(&text)));
+                    if wait > *longest {
+                        (*longest, *said) = (wait, shown(&text));
+                    }
+                    Part::Open(None)
+                }
+                Decision::DeadLetter if error.is_permanent() => Part::Dead(Reason::Permanent, text),
+                Decision::DeadLetter => Part::Dead(Reason::AttemptsExhausted, text),
+            };
+        }
+        if let Some((wait, reason)) = again {
+            let failing = work.failing();
+            (failing.reason, failing.parts) = (reason, Some(parts));
+            return Turn::Retry(wait);
+        }
+        let Some((reason, text)) = parts.epitaph(handlers) else {
+            self.gauge.handled();
+            return Turn::End { dead: false };
+        };
+        self.condemn(work, reason, Error::new(ErrorKind::Other, text))
     }
+}
 
-    /// Its error; what is dead leaves its text.
-    fn take(&mut self) -> Option<HandlerError> {
-        match self {
-            Self::Done => None,
-            Self::Open(error) => error.take(),
-            Self::Dead(error) => {
-                let text = HandlerError::new(error.to_string()).permanent();
-                Some(std::mem::replace(error, text))
-            }
-        }
-    }
+/// An error of the user's own may panic when it is shown, and what the others did must not be lost with it.
+fn text_of(error: &HandlerError) -> String {
+    let text = catch_unwind(AssertUnwindSafe(|| error.to_string()));
+    text.unwrap_or_else(|panic| {
+        drop(super::attempt::panicked(panic));
+        "an error that panics when it is shown".to_owned()
+    })
 }
