@@ -230,3 +230,16 @@ async fn a_naming_that_gives_the_topic_itself_makes_no_circle() {
     assert_eq!((counts().dead_lettered, counts().skipped), (1, 0));
     assert_eq!(gated.read("orders.g.dlq", 1).await.len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_dead_letter_of_a_tombstone_that_a_pattern_matches_is_passed_over_too() {
+    let gated = Gated::new();
+    let group = Subscription::group("g").on_raw(TopicSelector::pattern("orders.*"), fails);
+    let bus = shop(&gated, &Seen::default()).subscribe(group).topic("orders.eu", |topic| topic).start().await;
+    let bus = bus.expect("starts");
+    bus.send(vec![Message::tombstone("orders.eu").key("1")]).await.expect("confirmed");
+    let counts = || bus.health().subscriptions[0].counts;
+    eventually("passed over", || counts().skipped == 1).await;
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert_eq!((counts().dead_lettered, counts().skipped), (1, 1));
+}

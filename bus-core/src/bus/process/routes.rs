@@ -152,11 +152,12 @@ impl Handlers {
         if replayed_for.is_some_and(|other| other != group.as_bytes()) {
             return Route::Skip;
         }
-        if message.payload.is_none() {
-            return self.raw.as_ref().map_or(Route::Skip, Route::To);
-        }
+        // Before all else: the letter of a tombstone is one too.
         if self.by_pattern && message.headers.get(dead_letter::REASON).is_some() {
             return Route::Skip;
+        }
+        if message.payload.is_none() {
+            return self.raw.as_ref().map_or(Route::Skip, Route::To);
         }
         if let Some(opened) = received.opened() {
             return self.by_type(&opened.meta.event_type);
