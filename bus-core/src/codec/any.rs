@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 #[cfg(feature = "msgpack")]
 use super::MessagePack;
-use super::problem::capped;
+use super::problem::{capped, without_values};
 use super::{Codec, CodecError, Json, Raw};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -125,14 +125,17 @@ impl AnyCodec {
 }
 
 fn decode_by<T: DeserializeOwned>(codec: &dyn Codec, payload: &[u8]) -> Result<T> {
-    let mut event = None;
+    let (mut event, mut said) = (None, None);
     let decoded = codec.decode(payload, &mut |reader| {
-        event = Some(erased_serde::deserialize(reader)?);
+        let read = erased_serde::deserialize(reader);
+        // An event's own words for what is wrong name the value mostly: what reading says is told without, whatever the codec
+        // makes of it.
+        event = Some(read.inspect_err(|error| said = Some(without_values(&error.to_string())))?);
         Ok(())
     });
     let problem = |cause: CodecError| {
-        let text = format!("payload is not {}: {}", codec.content_type(), capped(&cause.to_string()));
-        Error::new(ErrorKind::Decode, text)
+        let said = said.unwrap_or_else(|| capped(&cause.to_string()));
+        Error::new(ErrorKind::Decode, format!("payload is not {}: {said}", codec.content_type()))
     };
     decoded.map_err(problem)?;
     let unread = || Error::new(ErrorKind::Decode, format!("the codec of {} read nothing", codec.content_type()));

@@ -8,6 +8,12 @@ pub(super) fn without_values(text: &str) -> String {
     if text.starts_with("missing field") || text.starts_with("duplicate field") {
         return text.to_owned();
     }
+    // Where nothing is expected, a `, expected ` is the input's own.
+    for (nothing, problem) in [("unknown field", "there are no fields"), ("unknown variant", "there are no variants")] {
+        if text.starts_with(nothing) && text.contains(problem) {
+            return format!("{nothing}, {problem}");
+        }
+    }
     let Some((found, expected)) = text.rsplit_once(", expected ") else { return "does not fit the event".to_owned() };
     let problem = match found.split_once(": ") {
         Some((problem @ ("invalid type" | "invalid value" | "invalid length"), rest)) => {
@@ -20,9 +26,11 @@ pub(super) fn without_values(text: &str) -> String {
     format!("{problem}, expected {expected}")
 }
 
-/// What serde says in so many words, through a codec of somebody else's: without values where it is serde's, and short.
+/// What a codec of somebody else's says: where it is in serde's words, only these and without values. Many put the place
+/// before them, or a name around them.
 pub(super) fn capped(text: &str) -> String {
     let serde = ["invalid type", "invalid value", "invalid length", "unknown variant", "unknown field"];
-    let text = if serde.iter().any(|known| text.starts_with(known)) { without_values(text) } else { text.to_owned() };
-    crate::error::shown(&text)
+    // The first one: what the input has of these words comes behind it.
+    let said = serde.iter().filter_map(|known| text.find(known)).min().and_then(|start| text.get(start..));
+    crate::error::shown(&said.map_or_else(|| text.to_owned(), without_values))
 }

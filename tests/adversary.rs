@@ -1,0 +1,95 @@
+//! Codecs of somebody else's, payload that would be quoted, headers that would be another event's: what hostile messages and
+//! clumsy code must not bring about.
+
+#![allow(clippy::unwrap_used)]
+
+use bytes::{BufMut, BytesMut};
+use gulo::codec::{AnyCodec, Codec, CodecError, ReadEvent, erased_serde};
+use gulo::message::Message;
+use gulo::prelude::*;
+use gulo::testing::TestBus;
+use serde::{Deserialize, Serialize};
+
+const SECRET: &str = "4111-1111";
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Placed {}
+
+impl IntegrationEvent for Placed {
+    const TYPE: &'static str = "order.placed";
+    const TOPIC: Option<&'static str> = Some("orders");
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Paid {
+    cents: u64,
+}
+
+impl IntegrationEvent for Paid {
+    const TYPE: &'static str = "order.paid";
+    const TOPIC: Option<&'static str> = Some("orders");
+}
+
+async fn placed(Event(_): Event<Placed>) {}
+
+async fn paid(Event(_): Event<Paid>) {}
+
+/// JSON, by somebody who tells more than what is wrong, and as it is usual: the place first.
+struct Telling;
+
+impl Codec for Telling {
+    fn content_type(&self) -> &str {
+        "application/vnd.telling"
+    }
+
+    fn encode(&self, event: &dyn erased_serde::Serialize, buffer: &mut BytesMut) -> Result<(), CodecError> {
+        Ok(serde_json::to_writer(buffer.writer(), event)?)
+    }
+
+    fn decode(&self, payload: &[u8], read: ReadEvent<'_>) -> Result<(), CodecError> {
+        let mut json = serde_json::Deserializer::from_slice(payload);
+        read(&mut <dyn erased_serde::Deserializer<'_>>::erase(&mut json))
+            .map_err(|error| format!("at .cents: {error}"))?;
+        Ok(())
+    }
+}
+
+/// What the group says of a message that it could not read.
+async fn letter(bus: TestBus, message: Message) -> String {
+    bus.send(vec![message]).await.unwrap();
+    bus.settle().await.unwrap();
+    bus.dead_lettered("g")[0].error.clone()
+}
+
+#[tokio::test]
+async fn a_field_of_an_event_without_fields_is_not_quoted() {
+    let group = Subscription::group("g").on(placed);
+    let bus = TestBus::start(Bus::builder("shop").subscribe(group)).await.unwrap();
+    let body = format!("{{\"x, expected {SECRET}\":1}}");
+    let text = letter(bus, Message::new("orders", body).header("ce_type", "order.placed")).await;
+    assert!(text.contains("unknown field") && !text.contains(SECRET), "{text}");
+}
+
+#[tokio::test]
+async fn a_codec_that_puts_the_place_before_serdes_words_quotes_no_value() {
+    let group = Subscription::group("g").on(paid);
+    let app = Bus::builder("shop").topic("orders", |t| t.codec(Telling)).subscribe(group);
+    let text =
+        letter(TestBus::start(app).await.unwrap(), Message::new("orders", format!("{{\"cents\":\"{SECRET}\"}}"))).await;
+    assert!(text.contains("invalid type: string, expected u64") && !text.contains(SECRET), "{text}");
+}
+
+/// An event's own words for what is wrong with it, which name the value as many do.
+#[tokio::test]
+async fn what_an_event_says_of_its_own_value_is_not_told_through_another_codec() {
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Checked(#[serde(deserialize_with = "checked")] String);
+    fn checked<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Err(serde::de::Error::custom(format!("`{text}` is no card")))
+    }
+    let codec = AnyCodec::from(Telling);
+    let text = codec.decode::<Checked>(format!("\"{SECRET}\"").as_bytes()).unwrap_err().to_string();
+    assert!(!text.contains(SECRET), "{text}");
+}
