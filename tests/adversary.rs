@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use bytes::{BufMut, BytesMut};
-use gulo::codec::{AnyCodec, Codec, CodecError, ReadEvent, erased_serde};
+use gulo::codec::{AnyCodec, Codec, CodecError, MessagePack, ReadEvent, erased_serde};
 use gulo::message::Message;
 use gulo::prelude::*;
 use gulo::testing::TestBus;
@@ -78,6 +78,27 @@ async fn a_codec_that_puts_the_place_before_serdes_words_quotes_no_value() {
     let text =
         letter(TestBus::start(app).await.unwrap(), Message::new("orders", format!("{{\"cents\":\"{SECRET}\"}}"))).await;
     assert!(text.contains("invalid type: string, expected u64") && !text.contains(SECRET), "{text}");
+}
+
+/// MessagePack by way of a codec of one's own, as one that encrypts would.
+#[tokio::test]
+async fn bytes_behind_a_value_are_an_error_through_another_codec_too() {
+    struct Wrapped;
+    impl Codec for Wrapped {
+        fn content_type(&self) -> &str {
+            "application/vnd.wrapped"
+        }
+        fn encode(&self, event: &dyn erased_serde::Serialize, buffer: &mut BytesMut) -> Result<(), CodecError> {
+            MessagePack.encode(event, buffer)
+        }
+        fn decode(&self, payload: &[u8], read: ReadEvent<'_>) -> Result<(), CodecError> {
+            MessagePack.decode(payload, read)
+        }
+    }
+    let codec = AnyCodec::from(Wrapped);
+    let whole = codec.encode(&Paid { cents: 7 }, &mut BytesMut::new()).unwrap();
+    assert_eq!(codec.decode::<Paid>(&whole).unwrap(), Paid { cents: 7 });
+    assert!(codec.decode::<Paid>(&[&whole[..], b"\x01"].concat()).is_err());
 }
 
 /// An event's own words for what is wrong with it, which name the value as many do.

@@ -1,7 +1,7 @@
 //! MessagePack.
 
 use bytes::{BufMut, BytesMut};
-use rmp_serde::decode::Error as DecodeError;
+use rmp_serde::decode::{Error as DecodeError, ReadRefReader};
 use rmp_serde::{Deserializer, Serializer};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
@@ -26,12 +26,19 @@ impl MessagePack {
         let mut reader = Deserializer::from_read_ref(payload);
         reader.set_max_depth(DEPTH);
         let event = T::deserialize(&mut reader).map_err(|cause| problem(&cause))?;
-        match IgnoredAny::deserialize(&mut reader) {
-            // There is no marker of a next value: that was all.
-            Err(DecodeError::InvalidMarkerRead(_)) => Ok(event),
-            _ => Err(Error::new(ErrorKind::Decode, "payload goes on behind its MessagePack value")),
+        if is_at_end(&mut reader) {
+            Ok(event)
+        } else {
+            Err(Error::new(ErrorKind::Decode, format!("payload {GOES_ON}")))
         }
     }
+}
+
+const GOES_ON: &str = "goes on behind its MessagePack value";
+
+/// Whether there is no marker of a next value.
+fn is_at_end<'de>(reader: &mut Deserializer<ReadRefReader<'de, [u8]>>) -> bool {
+    matches!(IgnoredAny::deserialize(reader), Err(DecodeError::InvalidMarkerRead(_)))
 }
 
 fn problem(cause: &DecodeError) -> Error {
@@ -66,7 +73,8 @@ impl Codec for MessagePack {
     fn decode(&self, payload: &[u8], read: ReadEvent<'_>) -> Result<(), CodecError> {
         let mut reader = Deserializer::from_read_ref(payload);
         reader.set_max_depth(DEPTH);
-        Ok(read(&mut <dyn erased_serde::Deserializer<'_>>::erase(&mut reader))?)
+        read(&mut <dyn erased_serde::Deserializer<'_>>::erase(&mut reader))?;
+        if is_at_end(&mut reader) { Ok(()) } else { Err(GOES_ON.into()) }
     }
 }
 
