@@ -101,6 +101,22 @@ async fn bytes_behind_a_value_are_an_error_through_another_codec_too() {
     assert!(codec.decode::<Paid>(&[&whole[..], b"\x01"].concat()).is_err());
 }
 
+/// Those that this event has no value for are the envelope's too.
+#[tokio::test]
+async fn a_header_of_the_envelope_is_refused_though_the_event_does_not_say_it() {
+    for envelope in [Envelope::CloudEvents, Envelope::CloudEventsStructured, Envelope::BuildingBlocks] {
+        let app = Bus::builder("shop").topic("orders", |t| t.envelope(envelope));
+        let bus = TestBus::start(app).await.unwrap();
+        for name in ["ce_id", "ce_type", "ce_subject", "ce_correlationid", "ce_causationid", "content-type"] {
+            let sent = bus.publish(Outgoing::new(Paid { cents: 7 }).header(name, "x")).await;
+            let refused = sent.map_err(|unsent| unsent.failed[0].error.kind());
+            let taken = envelope == Envelope::BuildingBlocks && name == "content-type";
+            assert_eq!(refused.is_ok(), taken, "{envelope:?} {name}");
+        }
+        bus.publish(Outgoing::new(Paid { cents: 7 }).header("ce_tenant", "7")).await.unwrap();
+    }
+}
+
 /// An event's own words for what is wrong with it, which name the value as many do.
 #[tokio::test]
 async fn what_an_event_says_of_its_own_value_is_not_told_through_another_codec() {

@@ -71,6 +71,12 @@ pub fn write(meta: &EventMeta, content_type: &str) -> Headers {
 }
 
 impl Envelope {
+    /// Whether only the envelope itself may write a header of this name: any that is read as an attribute of CloudEvents,
+    /// which every topic takes, though this event may have no value for it.
+    pub(crate) fn reserves(self, name: &str) -> bool {
+        self != Self::Raw && cloud_events::is_own(name)
+    }
+
     /// The body and the headers of an event, `more` headers behind its own. `buffer` is the memory that they share.
     pub(crate) fn seal(
         self,

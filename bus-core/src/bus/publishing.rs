@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use crate::bus::destinations::{Destination, Destinations};
 use crate::bus::limits::Limits;
 use crate::dead_letter;
+use crate::envelope::Envelope;
 use crate::error::{Error, ErrorKind, Result as BusResult, shown};
 use crate::event::{EventMeta, IntegrationEvent, Outgoing, Publishable};
 use crate::handler::handled;
@@ -148,7 +149,7 @@ impl Publishing {
         let payload = format.codec.encode(&outgoing.event, &mut buffer)?;
         let (content_type, more) = (format.codec.content_type(), outgoing.headers());
         let (payload, headers) = format.envelope.seal(&meta, content_type, payload, more, &mut buffer)?;
-        check_headers(more, &headers)?;
+        check_headers(format.envelope, more, &headers)?;
         let key = outgoing.key_or(|| self.destinations.key(&meta, key)).map(Bytes::from);
         let send = outgoing.wishes();
         let message = Message { topic: Arc::clone(topic), key, payload: Some(payload), headers, timestamp: None, send };
@@ -157,9 +158,9 @@ impl Publishing {
 }
 
 /// Headers of the publisher's own: what the envelope says goes by other ways.
-fn check_headers(own: &Headers, all: &Headers) -> BusResult<()> {
-    let taken =
-        |name: &str| name.starts_with(dead_letter::PREFIX) || all.get_all(name).count() > own.get_all(name).count();
+fn check_headers(envelope: Envelope, own: &Headers, all: &Headers) -> BusResult<()> {
+    let written = |name: &str| all.get_all(name).count() > own.get_all(name).count();
+    let taken = |name: &str| name.starts_with(dead_letter::PREFIX) || envelope.reserves(name) || written(name);
     let Some((name, _)) = own.iter().find(|(name, _)| taken(name)) else { return Ok(()) };
     let problem = format!("header `{}` is written by the bus itself", shown(name));
     Err(Error::new(ErrorKind::Refused, problem).help("give yours another name, or use the methods of `Outgoing`"))

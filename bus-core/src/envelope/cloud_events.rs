@@ -32,6 +32,11 @@ pub const DATA_VERSION: &str = "ce_dataversion";
 const CORRELATION_ID: &str = "ce_correlationid";
 const CAUSATION_ID: &str = "ce_causationid";
 
+/// Whether a header says something of the event itself, in one that has it or in one that has not.
+pub(super) fn is_own(name: &str) -> bool {
+    [SPEC_VERSION, ID, TYPE, SOURCE, TIME, SUBJECT, DATA_VERSION, CORRELATION_ID, CAUSATION_ID].contains(&name)
+}
+
 /// The headers that say `meta`, for a payload of `content_type`, and `more` behind them; written to the end of `buffer`, whose
 /// memory they share.
 pub(super) fn write(buffer: &mut BytesMut, meta: &EventMeta, content_type: &str, more: &Headers) -> Headers {
