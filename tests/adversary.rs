@@ -130,3 +130,64 @@ async fn what_an_event_says_of_its_own_value_is_not_told_through_another_codec()
     let text = codec.decode::<Checked>(format!("\"{SECRET}\"").as_bytes()).unwrap_err().to_string();
     assert!(!text.contains(SECRET), "{text}");
 }
+
+/// A codec that calls back as often as it should not.
+#[tokio::test]
+async fn a_codec_that_reads_never_or_twice_or_panics_harms_its_own_message_only() {
+    struct Odd;
+    impl Codec for Odd {
+        fn content_type(&self) -> &str {
+            "application/vnd.odd"
+        }
+        fn encode(&self, event: &dyn erased_serde::Serialize, buffer: &mut BytesMut) -> Result<(), CodecError> {
+            Telling.encode(event, buffer)
+        }
+        fn decode(&self, payload: &[u8], read: ReadEvent<'_>) -> Result<(), CodecError> {
+            match payload.first() {
+                Some(b'n') => Ok(()),
+                Some(b'p') => panic!("odd"),
+                Some(b's') => read(&mut <dyn erased_serde::Deserializer<'_>>::erase(
+                    &mut serde_json::Deserializer::from_slice(b"[]"),
+                ))
+                .or(Ok(())),
+                _ => {
+                    Telling.decode(payload, read)?;
+                    Telling.decode(payload, read)
+                }
+            }
+        }
+    }
+    let group = Subscription::group("g").on(paid).retry(Retry::never());
+    let app = Bus::builder("shop").topic("orders", |t| t.codec(Odd)).subscribe(group);
+    let bus = TestBus::start(app).await.unwrap();
+    let message = |body: &'static str| Message::new("orders", body).key("1");
+    bus.send(["n", "p", "s", r#"{"cents":7}"#].map(message).into()).await.unwrap();
+    bus.settle().await.unwrap();
+    let letters: Vec<_> = bus.dead_lettered("g").into_iter().map(|letter| letter.error).collect();
+    assert_eq!(letters.len(), 3, "{letters:?}");
+    assert!(
+        letters[0].contains("read nothing")
+            && letters[1].contains("panicked: odd")
+            && letters[2].contains("read nothing"),
+        "{letters:?}"
+    );
+    assert_eq!(bus.handled::<Paid>("g"), [Paid { cents: 7 }]);
+}
+
+#[tokio::test]
+async fn settling_waits_for_tasks_that_a_handler_left_behind() {
+    let spawns = async |Event(Paid { cents }): Event<Paid>, bus: Publish| {
+        tokio::spawn(async move {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            if cents > 0 {
+                bus.publish(Paid { cents: cents - 1 }).await.unwrap();
+            }
+        });
+    };
+    let bus = TestBus::start(Bus::builder("shop").subscribe(Subscription::group("g").on(spawns))).await.unwrap();
+    bus.publish(Paid { cents: 5 }).await.unwrap();
+    bus.settle().await.unwrap();
+    assert_eq!(bus.handled::<Paid>("g").len(), 6);
+}
