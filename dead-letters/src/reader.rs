@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the broker may take to tell what partitions there are.
 const OPENING: Duration = Duration::from_secs(30);
 
+/// After so long without news of another partition all are known.
+const QUIET: Duration = Duration::from_millis(300);
+
 /// How long a source may take to leave.
 const PARTING: Duration = Duration::from_secs(5);
 
@@ -97,11 +100,14 @@ impl DeadLetters {
         let deadline = Instant::now() + OPENING;
         let mut source = self.transport.subscribe(self.spec(topic, Position::Latest)).await?;
         let (mut inbox, mut ends, mut trouble) = (Inbox::default(), Ends::default(), None);
-        while ends.is_empty() {
-            let Ok(received) = timeout_at(deadline, source.recv(&mut inbox, 0)).await else {
-                return Err(no_answer(trouble));
-            };
-            received?;
+        loop {
+            // A broker may tell of its partitions one after the other.
+            let until = if ends.is_empty() { deadline } else { deadline.min(Instant::now() + QUIET) };
+            match timeout_at(until, source.recv(&mut inbox, 0)).await {
+                Ok(received) => received?,
+                Err(_) if ends.is_empty() => return Err(no_answer(trouble)),
+                Err(_) => break,
+            }
             for event in inbox.events.drain(..) {
                 match event {
                     LaneEvent::Opened { origin, .. } => ends.mark(&origin),
