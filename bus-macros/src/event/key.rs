@@ -90,7 +90,7 @@ impl Part {
         // Where the part is written, for that is what may not be `Display`; `self` is the method's all the same.
         let span = Span::call_site().located_at(self.written.span());
         let path = &self.path;
-        quote_spanned!(span=> __GuloPart(&self.#path).text())
+        quote_spanned!(span=> __GuloPart(&self.#path).__gulo_text())
     }
 }
 
@@ -193,14 +193,14 @@ pub(super) fn method(key: &Key) -> TokenStream {
 }
 
 /// A part as text. What is an `Option` has its own method, which goes before that of the trait for all others: a macro
-/// sees no types, and a method of the event may give either.
+/// sees no types, and a method of the event may give either. The names are nobody else's, and lints do not ask whether
+/// they are used.
 pub(super) fn helper() -> TokenStream {
     quote! {
         struct __GuloPart<'part, T: ?::core::marker::Sized>(&'part T);
 
-        #[allow(dead_code)]
         impl<T> __GuloPart<'_, ::core::option::Option<T>> {
-            fn text(&self) -> ::core::option::Option<::std::string::String>
+            fn __gulo_text(&self) -> ::core::option::Option<::std::string::String>
             where
                 T: ::core::fmt::Display,
             {
@@ -208,15 +208,14 @@ pub(super) fn helper() -> TokenStream {
             }
         }
 
-        #[allow(dead_code)]
         trait __GuloPlain<T: ?::core::marker::Sized> {
-            fn text(&self) -> ::core::option::Option<::std::string::String>
+            fn __gulo_text(&self) -> ::core::option::Option<::std::string::String>
             where
                 T: ::core::fmt::Display;
         }
 
         impl<T: ?::core::marker::Sized> __GuloPlain<T> for __GuloPart<'_, T> {
-            fn text(&self) -> ::core::option::Option<::std::string::String>
+            fn __gulo_text(&self) -> ::core::option::Option<::std::string::String>
             where
                 T: ::core::fmt::Display,
             {

@@ -1,6 +1,6 @@
 //! `version`, `accepts` and `upcast`: which shapes an event is read from.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::meta::ParseNestedMeta;
 use syn::parse::{Parse, ParseStream};
@@ -132,19 +132,21 @@ impl Versions {
     }
 
     pub(super) fn upcast(&self, krate: &Path) -> Option<TokenStream> {
+        // Names of the method's own: a function of the application's may have them too.
+        let [version, older] = ["version", "older"].map(|name| Ident::new(name, Span::mixed_site()));
         let arms = self.upcasts.iter().map(|Upcast { from: Version(from, _), function }| {
             // Where the function is written, for that is where its types do not fit.
             let upcast =
-                quote_spanned!(function.span()=> #krate::event::Upcast::<Self>::upcast(#function(older.decode()?)));
+                quote_spanned!(function.span()=> #krate::event::Upcast::<Self>::upcast(#function(#older.decode()?)));
             quote!(#from => #upcast)
         });
         let arms = arms.collect::<Vec<_>>();
         (!arms.is_empty()).then(|| {
             quote! {
-                fn upcast(version: ::core::primitive::u32, older: #krate::codec::Encoded<'_>) -> #krate::Result<Self> {
-                    match version {
+                fn upcast(#version: ::core::primitive::u32, #older: #krate::codec::Encoded<'_>) -> #krate::Result<Self> {
+                    match #version {
                         #(#arms,)*
-                        _ => older.decode(),
+                        _ => #older.decode(),
                     }
                 }
             }
