@@ -5,7 +5,7 @@
 //! | [`CloudEvents`](Envelope::CloudEvents), the default | [CloudEvents 1.0] in binary mode: headers `ce_*`, `content-type`; the payload is the event | always |
 //! | [`CloudEventsStructured`](Envelope::CloudEventsStructured) | CloudEvents in structured mode: all of it in one JSON object, the event in `data` or `data_base64` | always, by its content type; on topics of this envelope also without, as Python's SDK wrote it until 2.0 |
 //! | [`BuildingBlocks`](Envelope::BuildingBlocks) | the JSON envelope of Python's `building_blocks`: metadata beside `payload`, repeated in headers | on topics that say so |
-//! | [`Raw`](Envelope::Raw) | the event and nothing else | always: a message without a type is taken for what its handler takes |
+//! | [`Raw`](Envelope::Raw) | the event and nothing else | always, but on topics of building blocks: a message without a type is taken for what its handler takes |
 //!
 //! Extensions of ours to CloudEvents: `dataversion`, `correlationid`, `causationid`. An aggregate is the `subject`, as
 //! `kind/id`.
