@@ -15,6 +15,7 @@ pub mod handler;
 pub mod headers;
 pub mod layer;
 pub mod message;
+mod panic;
 pub mod retry;
 pub mod routing;
 pub mod settle;

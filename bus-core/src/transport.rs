@@ -239,7 +239,12 @@ impl fmt::Display for Unsent {
         let Some(first) = self.failed.first() else {
             return f.write_str("0 messages not confirmed");
         };
-        write!(f, "{} to {}: {}", first.outcome.name(), first.message.topic, first.error)?;
+        f.write_str(first.outcome.name())?;
+        // There is none where naming it failed.
+        if !first.message.topic.is_empty() {
+            write!(f, " to {}", first.message.topic)?;
+        }
+        write!(f, ": {}", first.error)?;
         match self.failed.len() - 1 {
             0 => Ok(()),
             more => write!(f, "; and {more} more not confirmed"),

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::bus::format::{Formats, TopicFormat};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::event::{EventMeta, IntegrationEvent};
+use crate::panic::caught;
 use crate::routing::{PartitionKey, TopicNaming};
 
 /// A topic by its name on the broker, and the format of what lies in it.
@@ -36,14 +37,15 @@ impl Destinations {
         if let Some(known) = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
             return Ok(known.clone());
         }
-        let new = self.on_broker(self.naming.of::<E>()?);
+        let name = named(E::TYPE, || self.naming.of::<E>())??;
+        let new = self.on_broker(name);
         self.known.write().unwrap_or_else(PoisonError::into_inner).insert(id, new.clone());
         Ok(new)
     }
 
-    /// The topic that is called `name` in the program.
-    pub(crate) fn called(&self, name: &str) -> Destination {
-        self.on_broker(self.naming.name(name))
+    /// The topic that is called `name` in the program, for an event of type `E`.
+    pub(crate) fn called<E: IntegrationEvent>(&self, name: &str) -> Result<Destination> {
+        named(E::TYPE, || self.naming.name(name)).map(|topic| self.on_broker(topic))
     }
 
     /// What to say in the program for a topic that the broker calls `topic`.
@@ -67,4 +69,9 @@ impl Destinations {
     pub(crate) fn key(&self, meta: &EventMeta, own: Option<String>) -> Option<String> {
         self.keys.of(meta, own)
     }
+}
+
+/// A naming may be a function of the user's own, and so may an event's topic.
+fn named<T>(event_type: &str, name: impl FnOnce() -> T) -> Result<T> {
+    caught(ErrorKind::Encode, format_args!("naming the topic of `{event_type}`"), name)
 }

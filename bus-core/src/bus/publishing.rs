@@ -14,6 +14,7 @@ use crate::event::{EventMeta, IntegrationEvent, Outgoing, Publishable};
 use crate::handler::handled;
 use crate::headers::Headers;
 use crate::message::Message;
+use crate::panic::caught;
 use crate::transport::{Failed, Outcome, Publisher, Unsent};
 
 /// Room for one event, as it is guessed.
@@ -119,16 +120,18 @@ impl Publishing {
     }
 
     pub(crate) fn encode<E: IntegrationEvent>(&self, outgoing: &Outgoing<E>, to: &BusResult<Destination>) -> Encoded {
-        let other = outgoing.other_topic().map(|topic| Ok(self.destinations.called(topic)));
-        match (other.as_ref().unwrap_or(to), outgoing.event.key()) {
-            (Err(error), _) => (Message::tombstone(""), Some(error.copy())),
-            (Ok(to), key) => match self.message(outgoing, to, key) {
-                Err(error) => (Message::tombstone(Arc::clone(&to.topic)), Some(error)),
-                Ok((message, meta)) => {
-                    let refused = self.limits.check(&message).and_then(|()| self.limits.check_meta(&meta)).err();
-                    (message, refused)
-                }
-            },
+        let other = outgoing.other_topic().map(|topic| self.destinations.called::<E>(topic));
+        let to = match other.as_ref().unwrap_or(to) {
+            Ok(to) => to,
+            Err(error) => return (Message::tombstone(""), Some(error.copy())),
+        };
+        let what = format_args!("encoding `{}`", E::TYPE);
+        match caught(ErrorKind::Encode, what, || self.message(outgoing, to)).flatten() {
+            Err(error) => (Message::tombstone(Arc::clone(&to.topic)), Some(error)),
+            Ok((message, meta)) => {
+                let refused = self.limits.check(&message).and_then(|()| self.limits.check_meta(&meta)).err();
+                (message, refused)
+            }
         }
     }
 
@@ -136,7 +139,6 @@ impl Publishing {
         &self,
         outgoing: &Outgoing<E>,
         to: &Destination,
-        key: Option<String>,
     ) -> BusResult<(Message, EventMeta)> {
         // One allocation for all of an event. Not for many: who handles them on another core would contend for its count.
         let mut buffer = BytesMut::with_capacity(EVENT_BYTES);
@@ -150,7 +152,7 @@ impl Publishing {
         let (content_type, more) = (format.codec.content_type(), outgoing.headers());
         let (payload, headers) = format.envelope.seal(&meta, content_type, payload, more, &mut buffer)?;
         check_headers(format.envelope, more, &headers)?;
-        let key = outgoing.key_or(|| self.destinations.key(&meta, key)).map(Bytes::from);
+        let key = outgoing.key_or(|| self.destinations.key(&meta, outgoing.event.key())).map(Bytes::from);
         let send = outgoing.wishes();
         let message = Message { topic: Arc::clone(topic), key, payload: Some(payload), headers, timestamp: None, send };
         Ok((message, meta))

@@ -12,6 +12,7 @@ use crate::bus::format::TopicFormat;
 use crate::bus::guarded::Guarded;
 use crate::handler::{Context, ErasedHandler, HandlerError, HandlerResult, Received, Undecodable};
 use crate::layer::{HandlerFuture, Invocation};
+use crate::panic::said;
 
 /// Handlers at work, and whose turn it is.
 #[derive(Debug)]
@@ -123,12 +124,7 @@ impl This<'_> {
     }
 }
 
-/// A panic in words. What it carries may panic in turn when it is dropped.
+/// A panic in words.
 pub(super) fn panicked(panic: Box<dyn Any + Send>) -> HandlerError {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    let error = HandlerError::new(format!("handler panicked: {}", text.unwrap_or("without a text")));
-    if catch_unwind(AssertUnwindSafe(|| drop(panic))).is_err() {
-        tracing::error!("what a panic carried panicked when it was dropped");
-    }
-    error
+    HandlerError::new(format!("handler panicked: {}", said(panic)))
 }

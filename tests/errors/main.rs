@@ -1,0 +1,7 @@
+//! What a user can do wrong, and what is said of it: what happened, where, and what to do.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod publishing;
+mod said;
