@@ -43,7 +43,10 @@ async fn what_contradicts_itself_is_an_error_that_names_both_places() {
     let cases = [
         (Bus::builder("shop"), "the bus has no transport (add `.transport(MemoryTransport::new())` or another)"),
         (on_memory().subscribe(group("b")), "group b at tests/start.rs has no handler (add one with `.on(handler)`)"),
-        (on_memory().subscribe(group("").on(bill)), "the subscription at tests/start.rs has an empty group name"),
+        (
+            on_memory().subscribe(group("").on(bill)),
+            "the subscription at tests/start.rs is of a group called `` (a group's name is 1 to 255 bytes without control characters)",
+        ),
         (
             on_memory().subscribe(group("b").on(bill)).subscribe(group("b").on(bill)),
             "group b is subscribed twice: at tests/start.rs and at tests/start.rs (put all its handlers into one)",

@@ -5,3 +5,4 @@ mod support;
 
 mod publishing;
 mod said;
+mod start;

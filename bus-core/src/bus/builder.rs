@@ -2,6 +2,7 @@
 
 mod check;
 mod groups;
+mod letters;
 mod topic;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -173,8 +174,10 @@ impl BusBuilder {
         let groups =
             subscriptions.map(|subscription| Group::resolve(subscription, &self.naming)).collect::<Result<Vec<_>>>()?;
         check::handlers(&groups)?;
+        letters::check(&groups)?;
         check::capabilities(&*transport, &self.required, &groups)?;
-        let topics = self.topics_on_broker();
+        check::formats(&self.topics)?;
+        let topics = topic::on_broker(&self.topics, &self.naming)?;
         transport.ensure(&self.needed(&topics, &groups)).await.map_err(|error| match error.kind() {
             ErrorKind::Missing => error.help("make them, or let the bus do it with `.topology(TopologyMode::Create)`"),
             _ => error,
@@ -208,17 +211,13 @@ impl BusBuilder {
         Ok(Bus { publishing, stop, subscriptions, monitor, _watchdog: watchdog, shut_down: false })
     }
 
-    fn topics_on_broker(&self) -> BTreeMap<Arc<str>, TopicSettings> {
-        self.topics.iter().map(|(name, settings)| (self.naming.name(name), settings.clone())).collect()
-    }
-
     fn needed(&self, topics: &BTreeMap<Arc<str>, TopicSettings>, groups: &[Group]) -> Topology {
         let read = groups.iter().flat_map(|group| group.names.iter().cloned());
         let names: BTreeSet<Arc<str>> = topics.keys().cloned().chain(read).collect();
         let spec = |name: Arc<str>| topics.get(&name).cloned().unwrap_or_default().spec(name);
         // Each kept: nobody reads them until somebody looks.
-        let letters =
-            groups.iter().flat_map(Group::dead_letter_topics).map(|name| TopicSpec { keep: true, ..spec(name) });
+        let letters = groups.iter().flat_map(|group| &group.letters).map(|letters| Arc::clone(&letters.to));
+        let letters = letters.map(|name| TopicSpec { keep: true, ..spec(name) });
         let topics = names.into_iter().map(spec).chain(letters).collect();
         let of_group =
             |group: &Group| GroupSpec { group: Arc::clone(&group.subscription.group), topics: group.topics() };

@@ -1,15 +1,16 @@
 //! What can be known to be wrong before anything connects.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::config;
 use super::groups::Group;
+use super::{TopicSettings, config};
 use crate::bus::limits::{TYPE_RULE, is_event_type};
 use crate::bus::registered::{Registered, Routed};
 use crate::bus::subscription::Subscription;
-use crate::error::{Result, shown};
+use crate::error::{ErrorKind, Result, shown};
 use crate::handler::{StateMap, Taken};
+use crate::panic::caught;
 use crate::transport::{Capability, Position, Transport};
 
 /// The source of its events is a URI reference, as CloudEvents has it, and not empty.
@@ -31,9 +32,6 @@ pub(super) fn transport(transport: Option<&Arc<dyn Transport>>) -> Result<Arc<dy
 pub(super) fn subscriptions(subscriptions: &[Subscription], states: &StateMap) -> Result<()> {
     let mut groups = HashMap::new();
     for Subscription { group, handlers, place, .. } in subscriptions {
-        if group.is_empty() {
-            return Err(config(format!("the subscription at {place} has an empty group name")));
-        }
         if !is_name(group, GROUP_BYTES) {
             let problem = format!("the subscription at {place} is of a group called `{}`", shown(group));
             return Err(config(problem).help("a group's name is 1 to 255 bytes without control characters"));
@@ -67,6 +65,8 @@ fn states_of(group: &str, handlers: &[Registered], states: &StateMap) -> Result<
 /// What brokers take.
 const GROUP_BYTES: usize = 255;
 
+const CONTENT_TYPE_BYTES: usize = 256;
+
 /// Text that may be a name.
 fn is_name(text: &str, bytes: usize) -> bool {
     (1..=bytes).contains(&text.len()) && !text.contains(char::is_control)
@@ -96,15 +96,19 @@ fn handler(group: &str, Routed { handler, topics, place }: &Routed) -> Result<()
     Ok(())
 }
 
-/// A letter in a topic that its own group reads would come again, for ever.
-fn letters(group: &Group) -> Result<()> {
-    let Subscription { group: called, dead_letter, .. } = &group.subscription;
-    let own = |topic: &&Arc<str>| dead_letter.topic_for(topic, called).is_some_and(|letters| letters == **topic);
-    let Some(topic) = group.names.iter().find(own) else { return Ok(()) };
-    let problem = format!(
-        "group {called} has its dead letters of `{topic}` in a topic that it reads, `{topic}`: each would come again"
-    );
-    Err(config(problem).help("give them another name"))
+/// A payload is read by its content type, so one that is written says what it is.
+pub(super) fn formats(topics: &BTreeMap<Arc<str>, TopicSettings>) -> Result<()> {
+    for (topic, settings) in topics {
+        let what = format_args!("asking the codec of topic `{topic}` for its content type");
+        let named =
+            caught(ErrorKind::Config, what, || is_name(settings.format.codec.content_type(), CONTENT_TYPE_BYTES))?;
+        if !named {
+            let problem = format!("the codec of topic `{topic}` has no content type");
+            let rule = "`Codec::content_type` is 1 to 256 bytes without control characters, as `application/avro`";
+            return Err(config(problem).help(rule));
+        }
+    }
+    Ok(())
 }
 
 /// Any number of handlers may take one event, but not one of them twice, and not as different Rust types.
@@ -112,7 +116,6 @@ pub(super) fn handlers(groups: &[Group]) -> Result<()> {
     for group in groups {
         let Group { subscription, routed, .. } = group;
         routed.iter().try_for_each(|routed| handler(&subscription.group, routed))?;
-        letters(group)?;
         for (index, second) in routed.iter().enumerate() {
             let earlier = routed[..index].iter().filter(|first| first.topics.may_meet(&second.topics));
             earlier.into_iter().try_for_each(|first| pair(&subscription.group, first, second))?;

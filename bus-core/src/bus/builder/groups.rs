@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::letters::{self, Letters};
 use crate::bus::registered::{Registered, Routed};
 use crate::bus::subscription::Subscription;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::panic::caught;
 use crate::routing::{TopicNaming, all_of};
 use crate::transport::{SubscribeSpec, Topics};
 
@@ -14,6 +16,8 @@ pub(super) struct Group {
     pub(super) routed: Vec<Routed>,
     /// Topics that are known by name, each once.
     pub(super) names: Vec<Arc<str>>,
+    /// The topic of the dead letters of each of them, where letters go to topics.
+    pub(super) letters: Vec<Letters>,
 }
 
 impl Group {
@@ -21,13 +25,15 @@ impl Group {
         let resolve = |registered: &Registered| {
             let place =
                 |error: Error| error.context(format_args!("group {}, at {}", subscription.group, registered.place));
-            registered.resolve(naming).map_err(place)
+            let resolved = caught(ErrorKind::Config, "naming its topic", || registered.resolve(naming));
+            resolved.flatten().map_err(place)
         };
         let routed = subscription.handlers.iter().map(resolve).collect::<Result<Vec<_>>>()?;
         let mut names: Vec<Arc<str>> = routed.iter().flat_map(|routed| routed.topics.names()).cloned().collect();
         names.sort();
         names.dedup();
-        Ok(Self { subscription, routed, names })
+        let letters = letters::named(&subscription, &names)?;
+        Ok(Self { subscription, routed, names, letters })
     }
 
     pub(super) fn topics(&self) -> Topics {
@@ -36,12 +42,6 @@ impl Group {
 
     pub(super) fn patterns(&self) -> Vec<&str> {
         self.routed.iter().filter_map(|routed| routed.topics.pattern()).collect()
-    }
-
-    /// The topics of its dead letters, as far as the topics that it reads are known by name.
-    pub(super) fn dead_letter_topics(&self) -> impl Iterator<Item = Arc<str>> {
-        let Subscription { group, dead_letter, .. } = &self.subscription;
-        self.names.iter().filter_map(|topic| dead_letter.topic_for(topic, group))
     }
 
     pub(super) fn spec(&self) -> SubscribeSpec {

@@ -1,10 +1,15 @@
 //! What an application says about one topic.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::config;
 use crate::bus::format::TopicFormat;
 use crate::codec::AnyCodec;
 use crate::envelope::Envelope;
+use crate::error::{ErrorKind, Result, shown};
+use crate::panic::caught;
+use crate::routing::TopicNaming;
 use crate::transport::TopicSpec;
 
 /// How a topic is made where it does not exist (one that exists is left as it is), and how events lie in it.
@@ -93,4 +98,22 @@ impl TopicSettings {
         let Self { partitions, replication, settings, .. } = self;
         TopicSpec { name, partitions, replication, keep: false, settings }
     }
+}
+
+/// The topics that a program describes, by their names on the broker. What is said of one must not be lost to another.
+pub(super) fn on_broker(
+    topics: &BTreeMap<Arc<str>, TopicSettings>,
+    naming: &TopicNaming,
+) -> Result<BTreeMap<Arc<str>, TopicSettings>> {
+    let mut named: BTreeMap<Arc<str>, (&Arc<str>, &TopicSettings)> = BTreeMap::new();
+    for (name, settings) in topics {
+        let what = format_args!("naming the topic `{}`", shown(name));
+        let topic = caught(ErrorKind::Config, what, || naming.name(name))?;
+        let (first, said) = named.entry(Arc::clone(&topic)).or_insert((name, settings));
+        if *said != settings {
+            let problem = format!("`{first}` and `{name}` are both the topic `{topic}`, and are described differently");
+            return Err(config(problem).help("describe it once, or let the naming tell them apart"));
+        }
+    }
+    Ok(named.into_iter().map(|(topic, (_, settings))| (topic, settings.clone())).collect())
 }
