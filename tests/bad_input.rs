@@ -217,8 +217,11 @@ impl Codec for Wrong {
 async fn a_codec_that_does_everything_wrong_loses_nothing() {
     let cases = [
         ("panics", Some("handler panicked: in a codec")),
-        ("reads nothing", Some("the codec of application/wrong read nothing")),
-        ("fails", Some("payload is not application/wrong: it is Tuesday")),
+        ("reads nothing", Some("the codec of application/wrong read nothing (`Codec::decode` has to call `read`)")),
+        (
+            "fails",
+            Some("payload is not application/wrong: it is Tuesday (let the event read it, or mend what wrote it)"),
+        ),
         ("reads twice", None),
     ];
     for (what, expected) in cases {

@@ -104,7 +104,8 @@ async fn a_pattern_is_refused_by_name_where_the_transport_has_none() {
     let group = Subscription::group("g").on_from(TopicSelector::pattern("orders.*"), sees_paid);
     let bus = Bus::builder("shop").transport(queue).state(Seen::default()).subscribe(group);
     let error = bus.start().await.map(drop).expect_err("refused");
-    let text = "pattern `orders.*` of group g: transport `memory` does not offer `patterns`";
+    let text = "pattern `orders.*` of group g: transport `memory` does not offer `patterns` (do without it, or take a \
+                transport that has it)";
     assert_eq!((error.kind(), error.to_string()), (ErrorKind::Unsupported, text.to_owned()));
 }
 

@@ -77,7 +77,8 @@ async fn what_contradicts_itself_is_an_error_that_names_both_places() {
         ),
         (
             on_memory().subscribe(group("b").on_raw(TopicSelector::pattern("a)|(b"), anything)),
-            "group b, at tests/start.rs: topic pattern `a)|(b` is not valid: found closing ')' without matching '('",
+            "group b, at tests/start.rs: topic pattern `a)|(b` is not valid: found closing ')' without matching '(' \
+             (a pattern is a regular expression of whole names, as `users[.][a-z]+`)",
         ),
     ];
     for (bus, text) in cases {
@@ -125,7 +126,12 @@ async fn every_capability_that_the_transport_lacks_is_refused_by_name() {
             }
             let error = refused(Bus::builder("shop").transport(transport()).require(*capability)).await;
             assert_eq!(error.kind(), ErrorKind::Unsupported);
-            assert_eq!(error.to_string(), format!("transport `memory` does not offer `{capability}`"));
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "transport `memory` does not offer `{capability}` (do without it, or take a transport that has it)"
+                )
+            );
             lacked += 1;
         }
     }

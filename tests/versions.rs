@@ -105,25 +105,32 @@ async fn older_versions_are_read_as_they_are_or_by_the_function_that_is_given() 
 async fn a_version_that_is_not_accepted_is_a_permanent_failure_that_names_both() {
     let (gated, seen) = (Gated::new(), Seen::default());
     let _bus = bus(&gated, &seen).await;
+    let accept = " (let the event accept it: `ACCEPTS`, and `upcast` where its fields differ)";
+    let read = " (let the event read it, or mend what wrote it)";
     let cases = [
-        (message(Some("4"), "{}"), "version 4 of `user.registered` is not supported, the handler takes 1 to 3"),
-        (structured("4", "{}"), "version 4 of `user.registered` is not supported, the handler takes 1 to 3"),
-        (message(Some("0"), "{}"), "version 0 of `user.registered` is not supported, the handler takes 1 to 3"),
-        (message(Some("new"), "{}"), "header `ce_dataversion` is not a whole number from 1"),
-        (message(Some("1"), "{}"), "payload missing field `name`, at line 1 column 2"),
+        (message(Some("4"), "{}"), "version 4 of `user.registered` is not supported, the handler takes 1 to 3", accept),
+        (structured("4", "{}"), "version 4 of `user.registered` is not supported, the handler takes 1 to 3", accept),
+        (message(Some("0"), "{}"), "version 0 of `user.registered` is not supported, the handler takes 1 to 3", accept),
+        (
+            message(Some("new"), "{}"),
+            "header `ce_dataversion` is not a whole number from 1",
+            " (who sends it has to mend it)",
+        ),
+        (message(Some("1"), "{}"), "payload missing field `name`, at line 1 column 2", read),
         (
             message(Some("1"), r#"{"name":"Ann"}"#),
             "an older `user.registered` does not become one of today: a name of one word",
+            " (let `upcast` take it, or mend what wrote it)",
         ),
     ];
-    for (message, _) in &cases {
+    for (message, ..) in &cases {
         gated.publish_raw(message.clone()).await;
     }
     let letters = gated.read("users.g.dlq", cases.len()).await;
-    for (letter, (message, error)) in letters.iter().zip(&cases) {
+    for (letter, (message, error, help)) in letters.iter().zip(&cases) {
         assert_eq!(letter.payload, message.payload);
         let said = [dlq::REASON, dlq::ATTEMPTS, dlq::ERROR].map(|name| letter.headers.get_str(name));
-        assert_eq!(said, [Some("undecodable"), Some("0"), Some(*error)]);
+        assert_eq!(said, [Some("undecodable"), Some("0"), Some(&*format!("{error}{help}"))]);
     }
     assert!(seen.lock().expect("whole").is_empty());
 }

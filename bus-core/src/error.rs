@@ -92,6 +92,11 @@ impl Error {
         self
     }
 
+    /// [`help`](Self::help), where nothing nearer to the cause has said what to do.
+    pub(crate) fn help_at_least(self, help: &str) -> Self {
+        if self.0.help.is_some() { self } else { self.help(help) }
+    }
+
     /// Adds the error underneath.
     #[must_use]
     pub fn source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {

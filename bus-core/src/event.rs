@@ -129,7 +129,7 @@ impl<E: IntegrationEvent, P: fmt::Display> Upcast<E> for std::result::Result<E, 
     fn upcast(self) -> Result<E> {
         self.map_err(|problem| {
             let text = format!("an older `{}` does not become one of today: {}", E::TYPE, shown(&problem.to_string()));
-            Error::new(ErrorKind::Decode, text)
+            Error::new(ErrorKind::Decode, text).help("let `upcast` take it, or mend what wrote it")
         })
     }
 }

@@ -122,11 +122,13 @@ impl Layer for Log {
 #[derive(Debug, Clone, Copy)]
 pub struct TimeOut(pub Duration);
 
+const LATE: &str = "give it a longer deadline, or less to do";
+
 impl Layer for TimeOut {
     fn wrap(&self, _: &Invocation, inner: HandlerFuture) -> HandlerFuture {
         let deadline = self.0;
         Box::pin(async move {
-            let late = |_| Err(HandlerError::new(format!("handler did not end within {deadline:?}")));
+            let late = |_| Err(HandlerError::new(format!("handler did not end within {deadline:?} ({LATE})")));
             tokio::time::timeout(deadline, inner).await.unwrap_or_else(late)
         })
     }

@@ -205,7 +205,9 @@ impl Letter {
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         let at = |error: Error| error.context(format_args!("dead letter {}", self.stands));
         let payload = self.payload.as_deref();
-        let payload = payload.ok_or_else(|| at(Error::new(ErrorKind::Decode, "a tombstone has no payload")))?;
+        let tombstone =
+            || Error::new(ErrorKind::Decode, "a tombstone has no payload").help("its key says what is gone");
+        let payload = payload.ok_or_else(|| at(tombstone()))?;
         Encoded::new(&Json.into(), payload).decode().map_err(at)
     }
 }

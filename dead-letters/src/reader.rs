@@ -142,6 +142,6 @@ fn no_answer(trouble: Option<Error>) -> Error {
     let error = Error::new(ErrorKind::TimedOut, format!("the broker has told of no partition in {OPENING:?}"));
     match trouble {
         Some(trouble) => error.help(trouble.to_string()),
-        None => error,
+        None => error.help("has the topic partitions, and does its broker answer?"),
     }
 }

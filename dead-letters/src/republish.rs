@@ -193,7 +193,7 @@ async fn publish(publisher: &dyn Publisher, batch: Vec<(Letter, plan::Course)>, 
 }
 
 fn not_tried() -> Error {
-    Error::new(ErrorKind::Other, "not tried, for one before it was not confirmed")
+    Error::new(ErrorKind::Other, "not tried, for one before it was not confirmed").help("send it again")
 }
 
 impl fmt::Debug for Republish {

@@ -243,7 +243,7 @@ async fn a_dry_run_says_what_would_be_done_and_does_nothing() {
         "dry run: 2 would be sent, 1 refused\
          \n  orders.billing.dlq[0]@0 -> orders, for group billing\
          \n  orders.billing.dlq[0]@1 -> orders, for group billing, time 3\
-         \n  orders.billing.dlq[0]@2 refused: there is no topic `secrets`"
+         \n  orders.billing.dlq[0]@2 refused: there is no topic `secrets` (make it, or name another with `to_topic`)"
     );
     let all = noted.republish().to_all_groups().dry_run(&letters[..1]).await.unwrap();
     assert!(all.to_string().ends_with("-> orders, for all groups"), "{all}");

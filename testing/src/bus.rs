@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gulo_bus_core::bus::{Bus, BusBuilder, Health, Publish, ShutdownReport};
+use gulo_bus_core::bus::{Bus, BusBuilder, Health, Publish, ShutdownError, ShutdownReport};
 use gulo_bus_core::event::Publishable;
 use gulo_bus_core::event_publisher::{AnyEvent, EventPublisher};
 use gulo_bus_core::message::Message;
@@ -194,7 +194,11 @@ impl TestBus {
     pub async fn restart(self) -> Result<Self> {
         let Self { bus, factory, memory, record, _printed, .. } = self;
         let factory = factory.ok_or_else(no_factory)?;
-        let unclean = |error| Error::new(ErrorKind::Other, "the bus did not shut down in order").source(error);
+        let unclean = |error: ShutdownError| {
+            Error::new(ErrorKind::Other, format!("the bus did not shut down in order: {error}"))
+                .help("settle it before, or crash it where that is what is tested")
+                .source(error)
+        };
         bus.shutdown(SHUTDOWN).await.map_err(unclean)?;
         record.restarted(false);
         Self::launch(memory, record, factory(), Some(factory)).await

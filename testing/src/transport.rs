@@ -79,7 +79,9 @@ impl RecordedPublisher {
 impl Publisher for RecordedPublisher {
     async fn publish(&self, batch: Vec<Message>) -> Result<(), Unsent> {
         if !self.alive.load(Relaxed) {
-            return Err(Unsent::all(batch, Outcome::NotSent, |_| Error::new(ErrorKind::Closed, "the bus has crashed")));
+            return Err(Unsent::all(batch, Outcome::NotSent, |_| {
+                Error::new(ErrorKind::Closed, "the bus has crashed").help("publish on the one that `crash` gave back")
+            }));
         }
         let _under_way = Counted::new(&self.record, Count::Publishing);
         let copies = batch.clone();

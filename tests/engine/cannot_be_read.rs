@@ -70,6 +70,7 @@ pub async fn a_type_without_a_handler_is_a_dead_letter_where_the_group_says_so(b
     assert_eq!(letters.len(), 1);
     assert_eq!((&letters[0].key, &letters[0].payload), (&foreign.key, &foreign.payload));
     let said = [dlq::REASON, dlq::ERROR, dlq::ATTEMPTS, envelope::TYPE].map(|name| header(&letters[0], name));
-    assert_eq!(said, ["undecodable", "no handler for events of type `engine.other`", "0", "engine.other"]);
+    let text = "no handler for events of type `engine.other` (add one with `.on(handler)`, or pass such over: `Unhandled::Skip`)";
+    assert_eq!(said, ["undecodable", text, "0", "engine.other"]);
     assert_stops_with(bus, (1, 0, 1, 0, 0)).await;
 }

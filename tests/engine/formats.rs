@@ -77,7 +77,9 @@ pub async fn a_codec_that_is_not_read_is_a_dead_letter_that_names_what_is(bench:
     bench.until_done([step(1, 2)]).await;
     let letters = bench.letters().await;
     let error = letters[0].headers.get_str(gulo::dead_letter::ERROR);
-    assert_eq!(error, Some("content type is `application/json`, expected `application/vnd.engine.marked`"));
+    let text = "content type is `application/json`, expected `application/vnd.engine.marked` (let the topic read it: \
+                `.topic(.., |t| t.reads(codec))`)";
+    assert_eq!(error, Some(text));
     assert_stops_with(bus, (1, 0, 1, 0, 0)).await;
 }
 

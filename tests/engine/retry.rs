@@ -123,6 +123,9 @@ pub async fn a_handler_that_passes_its_deadline_is_dropped_and_tried_again(bench
     let letters = bench.letters().await;
     assert_eq!(letters.len(), 1);
     let said = [dlq::REASON, dlq::ERROR, dlq::ATTEMPTS].map(|name| header(&letters[0], name));
-    assert_eq!(said, ["attempts-exhausted", "handler did not end within 200ms", "2"]);
+    assert_eq!(
+        said,
+        ["attempts-exhausted", "handler did not end within 200ms (give it a longer deadline, or less to do)", "2"]
+    );
     assert_stops_with(bus, (2, 2, 1, 0, 0)).await;
 }

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod formats;
 mod publishing;
 mod said;
 mod start;

@@ -227,4 +227,5 @@ pub(crate) fn later(now: Instant, wait: Duration) -> Instant {
 /// The error of a broker that is away.
 pub(crate) fn away() -> Error {
     Error::new(ErrorKind::Unavailable, "the memory broker is away: a fault switched it off")
+        .help("`Faults::up` brings it back")
 }

@@ -92,6 +92,7 @@ impl MemoryPublisher {
             return away().context(format_args!("not published within {timeout:?}"));
         }
         Error::new(ErrorKind::TimedOut, format!("the memory broker took nothing within {timeout:?}"))
+            .help("a fault holds publishes or delays them; `MemoryConfig::publish_timeout` says how long they wait")
     }
 
     /// Appends in order, under one lock, each message by its fate.
@@ -160,7 +161,8 @@ impl Publisher for MemoryPublisher {
         if finished {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::TimedOut, "the memory publisher closed with publishes not confirmed"))
+        Err(Error::new(ErrorKind::TimedOut, "the memory publisher closed with publishes not confirmed")
+            .help("each of them says which; give closing more time"))
     }
 }
 
@@ -198,7 +200,8 @@ fn check(can: Capabilities, message: &Message) -> Result<()> {
         Some(limit) if size > limit => Err(Error::new(
             ErrorKind::TooLarge,
             format!("a message of {size} bytes for topic `{}` is over the limit of {limit} bytes", message.topic),
-        )),
+        )
+        .help("`MemoryConfig::max_message_bytes` sets it")),
         _ => Ok(()),
     }
 }
@@ -213,5 +216,5 @@ fn scripted(outcome: Outcome, message: &Message) -> Error {
 }
 
 fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "the memory publisher is closed")
+    Error::new(ErrorKind::Closed, "the memory publisher is closed").help("publish before the bus shuts down")
 }

@@ -23,7 +23,11 @@ impl MemorySource {
     }
 
     fn require_open(&self) -> Result<()> {
-        if self.closed { Err(Error::new(ErrorKind::Closed, "the memory source is closed")) } else { Ok(()) }
+        if self.closed {
+            Err(Error::new(ErrorKind::Closed, "the memory source is closed").help("subscribe anew"))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -36,7 +40,11 @@ impl Source for MemorySource {
         loop {
             match self.broker.look(&self.joined.group, self.joined.number, inbox, room) {
                 Look::Found => return Ok(()),
-                Look::Gone => return Err(Error::new(ErrorKind::Unavailable, "the member was crashed by a fault")),
+                Look::Gone => {
+                    return Err(
+                        Error::new(ErrorKind::Unavailable, "the member was crashed by a fault").help("subscribe anew")
+                    );
+                }
                 // A wake-up that comes before this is kept by the `Notify`.
                 Look::Wait(until) => tokio::select! {
                     () = self.joined.wake.notified() => {}
@@ -78,7 +86,8 @@ impl Source for MemorySource {
         Err(Error::new(
             ErrorKind::TimedOut,
             "the memory broker is away: verdicts may be lost, what they settled comes again",
-        ))
+        )
+        .help("`Faults::up` brings it back"))
     }
 }
 

@@ -27,7 +27,10 @@ fn check_topic(broker: &Broker, topic: &TopicSpec) -> Result<()> {
     let name = &topic.name;
     check_name(broker.config.shape, name)?;
     match topic.partitions {
-        Some(0) => return Err(Error::new(ErrorKind::Config, format!("topic `{name}` cannot have 0 partitions"))),
+        Some(0) => {
+            let problem = format!("topic `{name}` cannot have 0 partitions");
+            return Err(Error::new(ErrorKind::Config, problem).help("give it at least 1, or say nothing of them"));
+        }
         Some(2..) => {
             let can = broker.config.capabilities().require(NAME, Capability::Partitions);
             can.map_err(|error| error.context(format_args!("topic `{name}`")))?;
@@ -55,10 +58,17 @@ pub(crate) fn check_name(shape: Shape, name: &str) -> Result<()> {
     if legal && !name.is_empty() {
         return Ok(());
     }
-    let start: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
-    let dots = if start.len() < name.len() { ".." } else { "" };
-    let problem = format!("there can be no topic called `{start}{dots}`");
+    let problem = format!("there can be no topic called `{}`", shown(name));
     Err(Error::new(ErrorKind::Config, problem).help(format!("a name is {rule}")))
+}
+
+/// So much of it that one knows it: the end says whose dead letters it was to take.
+fn shown(name: &str) -> String {
+    let chars: Vec<char> = name.chars().filter(|c| !c.is_control()).collect();
+    match (chars.get(..60), chars.get(chars.len().saturating_sub(20)..)) {
+        (Some(start), Some(end)) if chars.len() > 80 => start.iter().chain(&['.', '.']).chain(end).collect(),
+        _ => chars.into_iter().collect(),
+    }
 }
 
 fn check_group(broker: &Broker, group: &GroupSpec) -> Result<()> {
@@ -66,6 +76,7 @@ fn check_group(broker: &Broker, group: &GroupSpec) -> Result<()> {
         let can = broker.config.capabilities().require(NAME, Capability::Patterns);
         can.map_err(|error| error.context(format_args!("group `{}`", group.group)))?;
     }
+    named(group).iter().try_for_each(|name| check_name(broker.config.shape, name))?;
     Matcher::new(&group.topics).map(drop)
 }
 
@@ -110,5 +121,6 @@ fn check(broker: &Broker, state: &State, topology: &Topology) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Missing, format!("the memory broker lacks {}", missing.join(", "))))
+    let problem = format!("the memory broker lacks {}", missing.join(", "));
+    Err(Error::new(ErrorKind::Missing, problem).help("make it first, or let `ensure` do so: `TopologyMode::Create`"))
 }

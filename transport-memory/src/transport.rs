@@ -55,7 +55,8 @@ impl MemoryTransport {
     fn check(&self, spec: &SubscribeSpec) -> Result<()> {
         let can = self.capabilities();
         if spec.window == 0 {
-            return Err(Error::new(ErrorKind::Config, "a window of 0 deliveries would let nothing through"));
+            let text = "a window of 0 deliveries would let nothing through";
+            return Err(Error::new(ErrorKind::Config, text).help("give it at least 1"));
         }
         if let Topics::Pattern(_) = spec.topics {
             can.require(NAME, Capability::Patterns)?;
@@ -121,6 +122,7 @@ impl Transport for MemoryTransport {
     async fn subscribe(&self, spec: SubscribeSpec) -> Result<Box<dyn Source>> {
         self.check(&spec)?;
         let matcher = Matcher::new(&spec.topics)?;
+        matcher.names().iter().try_for_each(|name| topology::check_name(self.broker.config.shape, name))?;
         self.check_topics(&matcher)?;
         let group = match &spec.member {
             Member::Group(group) => Some(group.clone()),

@@ -59,6 +59,7 @@ impl TopicFormat {
         known.retain(|content_type| seen.insert(*content_type));
         let known = known.iter().map(|content_type| format!("`{content_type}`")).collect::<Vec<_>>().join(" or ");
         Error::new(ErrorKind::Decode, format!("content type is `{}`, expected {known}", shown(given)))
+            .help("let the topic read it: `.topic(.., |t| t.reads(codec))`")
     }
 }
 
@@ -113,6 +114,8 @@ mod tests {
     fn a_foreign_content_type_is_named_and_so_is_what_is_read() {
         let format = TopicFormat { reads: vec![Raw.into()], reads_usual: false, ..TopicFormat::default() };
         let error = format.codec_for(Some("text/xml")).expect_err("foreign").to_string();
-        assert_eq!(error, "content type is `text/xml`, expected `application/json` or `application/octet-stream`");
+        let text = "content type is `text/xml`, expected `application/json` or `application/octet-stream` (let the topic read \
+                    it: `.topic(.., |t| t.reads(codec))`)";
+        assert_eq!(error, text);
     }
 }

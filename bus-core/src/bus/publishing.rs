@@ -176,7 +176,8 @@ fn withheld(encoded: Vec<Encoded>) -> Unsent {
     let failed = encoded.into_iter().enumerate().map(|(index, (message, refused))| match refused {
         Some(error) => Failed { index, message, outcome: Outcome::Refused, error },
         None => {
-            let error = Error::new(ErrorKind::Refused, "another event of the batch was refused");
+            let error = Error::new(ErrorKind::Refused, "another event of the batch was refused")
+                .help("publish it again without that one");
             Failed { index, message, outcome: Outcome::NotSent, error }
         }
     });

@@ -18,13 +18,17 @@ impl Bus {
     ///
     /// [`Decode`](ErrorKind::Decode) where it is of another type or cannot be read; never quoting the payload.
     pub fn read<E: IntegrationEvent>(&self, message: &Message, origin: &Origin) -> Result<(E, EventMeta)> {
+        self.read_here(message, origin).map_err(|error| error.context(format_args!("message {origin}")))
+    }
+
+    fn read_here<E: IntegrationEvent>(&self, message: &Message, origin: &Origin) -> Result<(E, EventMeta)> {
         let format = self.publishing.destinations.format_of(&origin.topic);
         let opened = Envelope::open(message, || origin.clone(), format.also())?;
         let read = || envelope::read(message, origin, E::TYPE);
         let meta = opened.as_ref().map_or_else(read, |opened| opened.meta.clone());
         if meta.event_type != E::TYPE {
-            let problem = format!("the message is of type `{}`, not `{}`", shown(&meta.event_type), E::TYPE);
-            return Err(Error::new(ErrorKind::Decode, problem));
+            let problem = format!("it is of type `{}`, not `{}`", shown(&meta.event_type), E::TYPE);
+            return Err(Error::new(ErrorKind::Decode, problem).help("read it as an event of that type"));
         }
         let event = decode(&Content::of(message, opened.as_ref())?, &format)?;
         Ok((event, meta))

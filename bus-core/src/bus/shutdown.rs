@@ -85,11 +85,16 @@ impl Bus {
         match by(&mut deadlines, |deadlines| deadlines.end, self.publishing.publisher.close(end)).await {
             Some(Ok(())) => {}
             Some(Err(error)) => problems.push(error.context("closing the publisher")),
-            None => problems.push(Error::new(ErrorKind::TimedOut, "closing the publisher did not end by the deadline")),
+            None => problems.push(publisher_late()),
         }
         self.shut_down = true;
         if problems.is_empty() { Ok(report) } else { Err(ShutdownError { report, problems }) }
     }
+}
+
+fn publisher_late() -> Error {
+    Error::new(ErrorKind::TimedOut, "closing the publisher did not end by the deadline")
+        .help("was there too little time, or does the broker not answer?")
 }
 
 /// A shutdown's time, parted so that each step leaves some for the next.
@@ -143,7 +148,9 @@ impl Running {
     async fn join(mut self, deadlines: &mut watch::Receiver<Deadlines>) -> (SubscriptionReport, Option<Error>) {
         let problem = match by(deadlines, |deadlines| deadlines.sources_closed, &mut self.task).await {
             Some(Ok(report)) => return report,
-            Some(Err(failure)) => Error::new(ErrorKind::Other, format!("group {} failed", self.group)).source(failure),
+            Some(Err(failure)) => Error::new(ErrorKind::Other, format!("the task of group {} failed", self.group))
+                .help("what it had not settled comes again; the cause is `Error::source`")
+                .source(failure),
             None => Error::new(ErrorKind::TimedOut, format!("group {} did not stop by the deadline", self.group))
                 .help("was there too little time, or does a handler block its thread?"),
         };

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::MessagePack;
 use super::problem::{capped, without_values};
 use super::{Codec, CodecError, Json, Raw};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, shown};
 
 /// A codec of whatever kind, cheap to clone. Made `from` any of them.
 ///
@@ -103,7 +103,9 @@ impl AnyCodec {
             // Half of an event must not stand before the next one.
             buffer.clear();
             let (event, content_type) = (type_name::<T>(), self.content_type());
-            Error::new(ErrorKind::Encode, format!("{event} does not encode as {content_type}: {cause}"))
+            let problem = format!("{event} does not encode as {content_type}: {}", shown(&cause.to_string()));
+            Error::new(ErrorKind::Encode, problem)
+                .help("give it a value that its codec can write, or its topic another codec")
         })?;
         Ok(buffer.split().freeze())
     }
@@ -114,13 +116,14 @@ impl AnyCodec {
     ///
     /// [`Decode`](ErrorKind::Decode), which never quotes the payload.
     pub fn decode<T: DeserializeOwned>(&self, payload: &[u8]) -> Result<T> {
-        match &self.0 {
+        let read = match &self.0 {
             Kind::Json => Json::read(payload),
             #[cfg(feature = "msgpack")]
             Kind::MessagePack => MessagePack::read(payload),
             Kind::Raw => Raw::read(payload),
             Kind::Other(codec) => decode_by(&**codec, payload),
-        }
+        };
+        read.map_err(|error| error.help_at_least("let the event read it, or mend what wrote it"))
     }
 }
 
@@ -138,7 +141,10 @@ fn decode_by<T: DeserializeOwned>(codec: &dyn Codec, payload: &[u8]) -> Result<T
         Error::new(ErrorKind::Decode, format!("payload is not {}: {said}", codec.content_type()))
     };
     decoded.map_err(problem)?;
-    let unread = || Error::new(ErrorKind::Decode, format!("the codec of {} read nothing", codec.content_type()));
+    let unread = || {
+        Error::new(ErrorKind::Decode, format!("the codec of {} read nothing", codec.content_type()))
+            .help("`Codec::decode` has to call `read`")
+    };
     event.ok_or_else(unread)
 }
 

@@ -80,7 +80,8 @@ pub fn event_type(message: &Message) -> Option<&str> {
 ///
 /// [`Decode`](ErrorKind::Decode) for one that is no number: it cannot be known which shape the payload has.
 pub(crate) fn version(said: &[u8]) -> Result<u32> {
-    let unreadable = || Error::new(ErrorKind::Decode, format!("header `{DATA_VERSION}` is not a whole number from 1"));
+    let problem = || format!("header `{DATA_VERSION}` is not a whole number from 1");
+    let unreadable = || Error::new(ErrorKind::Decode, problem()).help("who sends it has to mend it");
     std::str::from_utf8(said).ok().and_then(|said| said.parse().ok()).ok_or_else(unreadable)
 }
 

@@ -14,7 +14,10 @@ pub(super) fn is_json(content_type: Option<&str>) -> bool {
 
 /// `payload` as a part of JSON to be written. A codec may be anybody's: what is not JSON would break the whole.
 pub(super) fn raw_json(payload: &[u8]) -> Result<&RawValue> {
-    let foreign = |cause| Error::new(ErrorKind::Encode, json_problem(&cause).to_string());
+    let foreign = |cause| {
+        let problem = format!("what the codec wrote is not JSON for the envelope: {}", json_problem(&cause));
+        Error::new(ErrorKind::Encode, problem).help("let the codec say another content type, or write JSON")
+    };
     serde_json::from_slice(payload).map_err(foreign)
 }
 
@@ -24,6 +27,7 @@ pub(super) fn encode<T: Serialize>(value: &T, buffer: &mut BytesMut) -> Result<B
         // Half of an event must not stand before the next one.
         buffer.clear();
         Error::new(ErrorKind::Encode, format!("the envelope does not encode as JSON: {cause}"))
+            .help("give the topic another envelope")
     })?;
     Ok(buffer.split().freeze())
 }
@@ -34,9 +38,12 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], what: &str) -> Resul
     if body.trim_ascii_start().starts_with(b"[") {
         return Err(decode(format!("{what}: payload is not a JSON object")));
     }
-    serde_json::from_slice(body).map_err(|cause| json_problem(&cause).context(what))
+    serde_json::from_slice(body).map_err(|cause| json_problem(&cause).context(what).help(WHO_SENDS))
 }
 
+/// A message that is not what it says, or not what its topic is described to have.
+const WHO_SENDS: &str = "who sends it has to mend it, or the topic is described with another envelope";
+
 pub(super) fn decode(problem: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Decode, problem)
+    Error::new(ErrorKind::Decode, problem).help(WHO_SENDS)
 }

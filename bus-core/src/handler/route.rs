@@ -125,6 +125,7 @@ fn unsupported<E: IntegrationEvent>(version: u32) -> Error {
     let known = if lowest == highest { lowest.to_string() } else { format!("{lowest} to {highest}") };
     let problem = format!("version {version} of `{}` is not supported, the handler takes {known}", E::TYPE);
     Error::new(ErrorKind::Decode, problem)
+        .help("let the event accept it: `ACCEPTS`, and `upcast` where its fields differ")
 }
 
 struct ErasedRaw<H, Args> {

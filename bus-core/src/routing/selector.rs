@@ -95,6 +95,8 @@ impl<T: Into<Arc<str>>> From<Vec<T>> for TopicSelector {
     }
 }
 
+const PATTERN_RULE: &str = "a pattern is a regular expression of whole names, as `users[.][a-z]+`";
+
 /// A pattern over whole names.
 #[derive(Debug, Clone)]
 pub(crate) struct Pattern(Regex);
@@ -102,7 +104,8 @@ pub(crate) struct Pattern(Regex);
 impl Pattern {
     pub(crate) fn new(pattern: &str) -> Result<Self> {
         let bad = |error: regex_lite::Error| {
-            Error::new(ErrorKind::Config, format!("topic pattern `{pattern}` is not valid: {error}")).source(error)
+            let problem = format!("topic pattern `{pattern}` is not valid: {error}");
+            Error::new(ErrorKind::Config, problem).help(PATTERN_RULE).source(error)
         };
         // By itself too: `a)|(b` would break out of the group.
         Regex::new(pattern).map_err(bad)?;

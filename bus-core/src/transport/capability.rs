@@ -94,6 +94,7 @@ impl Capabilities {
 
 fn unsupported(transport: &str, capability: Capability) -> Error {
     Error::new(ErrorKind::Unsupported, format!("transport `{transport}` does not offer `{capability}`"))
+        .help("do without it, or take a transport that has it")
 }
 
 impl fmt::Display for Capability {

@@ -65,7 +65,10 @@ impl Rules {
             return Err(Refusal::Itself);
         }
         if topic.is_empty() || topic.len() > LONGEST_NAME || topic.contains(char::is_control) {
-            return Err(Refusal::Unusable(Arc::clone(topic), "no topic has such a name".to_owned()));
+            return Err(Refusal::Unusable(
+                Arc::clone(topic),
+                "no topic has such a name (name one with `to_topic`)".to_owned(),
+            ));
         }
         let group = match &self.groups {
             Groups::All => None,

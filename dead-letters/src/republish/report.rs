@@ -38,10 +38,14 @@ impl fmt::Display for Refusal {
             Self::NoGroup => {
                 f.write_str("it does not say which group failed (say `for_group(..)` or `to_all_groups()`)")
             }
-            Self::NotAllowed(topic) => write!(f, "`{}` is not among the topics of `only_to`", Shown(topic)),
-            Self::NoSuchTopic(topic) => write!(f, "there is no topic `{}`", Shown(topic)),
+            Self::NotAllowed(topic) => {
+                write!(f, "`{}` is not among the topics of `only_to` (name it there)", Shown(topic))
+            }
+            Self::NoSuchTopic(topic) => {
+                write!(f, "there is no topic `{}` (make it, or name another with `to_topic`)", Shown(topic))
+            }
             Self::Unusable(topic, why) => write!(f, "`{}` cannot be sent to: {}", Shown(topic), Shown(why)),
-            Self::Itself => f.write_str("its origin is the topic that it stands in"),
+            Self::Itself => f.write_str("its origin is the topic that it stands in (name another with `to_topic`)"),
         }
     }
 }

@@ -144,7 +144,7 @@ impl Topic {
         match message.send.partition {
             Some(wish) if wish as usize >= count => {
                 let text = format!("topic `{}` has {count} partitions, and none of number {wish}", message.topic);
-                Err(Error::new(ErrorKind::Refused, text))
+                Err(Error::new(ErrorKind::Refused, text).help("they count from 0; or name none"))
             }
             _ => Ok(()),
         }

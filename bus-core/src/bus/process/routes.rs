@@ -202,15 +202,18 @@ fn matches(patterns: &[Option<Pattern>], index: usize, topic: &str) -> bool {
 /// A message of a topic that the group did not ask for.
 pub(super) fn no_topic(topic: &str) -> Error {
     Error::new(ErrorKind::Decode, format!("no handler for messages of topic `{}`", shown(topic)))
+        .help("add one with `.on_raw(topic, handler)`, or pass such over: `Unhandled::Skip`")
 }
 
 fn unknown_type(named: bool) -> Error {
     let problem = if named { "is not UTF-8" } else { "is missing, and the group handles several types" };
     Error::new(ErrorKind::Decode, format!("header `{}` {problem}: the type is unknown", envelope::TYPE))
+        .help("let who sends it say the type, or take it with `.on_raw(topic, handler)`")
 }
 
 fn no_handler(event_type: &str) -> Error {
     Error::new(ErrorKind::Decode, format!("no handler for events of type `{}`", shown(event_type)))
+        .help("add one with `.on(handler)`, or pass such over: `Unhandled::Skip`")
 }
 
 impl Routed {

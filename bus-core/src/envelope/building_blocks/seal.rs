@@ -53,6 +53,7 @@ pub(crate) fn seal(
 
 fn refused(problem: impl fmt::Display) -> Error {
     Error::new(ErrorKind::Encode, format!("the envelope of building blocks {problem}"))
+        .help("give it one, or the topic another envelope")
 }
 
 /// Its consumers refuse a message with any other id, and lose it after some tries: better that it is never sent.

@@ -151,7 +151,8 @@ fn what_is_not_the_envelope_is_named_and_never_quoted() {
         assert!(!problem(body).contains("hunter2"), "{}", problem(body));
     }
     let error = open(&Message::tombstone("users"), &origin()).expect_err("a tombstone");
-    assert_eq!(error.to_string(), "message has no body, expected an envelope");
+    let who = "(who sends it has to mend it, or the topic is described with another envelope)";
+    assert_eq!(error.to_string(), format!("message has no body, expected an envelope {who}"));
 }
 
 #[test]

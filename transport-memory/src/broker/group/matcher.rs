@@ -41,7 +41,9 @@ impl Matcher {
 /// The pattern over the whole name. It must stand by itself too: `a)|(b` would break out of the group.
 fn anchored(pattern: &str) -> Result<Regex> {
     let bad = |error: regex_lite::Error| {
-        Error::new(ErrorKind::Config, format!("topic pattern `{pattern}` is not valid: {error}")).source(error)
+        Error::new(ErrorKind::Config, format!("topic pattern `{pattern}` is not valid: {error}"))
+            .help("a pattern is a regular expression of whole names, as `users[.][a-z]+`")
+            .source(error)
     };
     Regex::new(pattern).map_err(bad)?;
     Regex::new(&format!(r"\A(?:{pattern})\z")).map_err(bad)
