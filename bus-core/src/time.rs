@@ -1,8 +1,17 @@
 //! Times as people and headers have them. What comes from outside may be any number.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, Datelike, Timelike, Utc};
+use tokio::time::Instant;
+
+/// As long as any wait need be: no clock counts to the end of time, and adding what is too long would panic.
+pub(crate) const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// `wait` after `at`, a year at most.
+pub(crate) fn later(at: Instant, wait: Duration) -> Instant {
+    at + wait.min(YEAR)
+}
 
 /// `None` for what no calendar of ours has: converting it would panic.
 pub(crate) fn utc(time: SystemTime) -> Option<DateTime<Utc>> {
@@ -40,8 +49,6 @@ pub(crate) const TIME_BYTES: usize = 27;
 mod tests {
     use chrono::SecondsFormat;
     use proptest::prelude::*;
-
-    use std::time::Duration;
 
     use super::*;
 

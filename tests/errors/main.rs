@@ -4,6 +4,7 @@
 mod support;
 
 mod formats;
+mod handling;
 mod publishing;
 mod said;
 mod start;

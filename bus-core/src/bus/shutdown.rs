@@ -11,6 +11,7 @@ use crate::bus::report::{ShutdownError, ShutdownReport, SubscriptionReport};
 use crate::bus::runner::Stop;
 use crate::bus::{Bus, Running};
 use crate::error::{Error, ErrorKind};
+use crate::time::YEAR;
 
 /// What a stop at once may still take to make durable what is finished.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -107,8 +108,7 @@ struct Deadlines {
 impl Deadlines {
     fn within(timeout: Duration) -> Self {
         let now = Instant::now();
-        // No clock counts to the end of time.
-        let timeout = timeout.min(Duration::from_secs(365 * 24 * 3600));
+        let timeout = timeout.min(YEAR);
         let reserve = (timeout / 4).min(Duration::from_secs(4));
         let stop = Stop { work_until: now + (timeout - reserve), close_by: now + (timeout - reserve / 2) };
         Self { stop, sources_closed: now + (timeout - reserve / 4), end: now + timeout }

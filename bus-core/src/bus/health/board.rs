@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::bus::health::{InFlight, LaneHealth, LaneState, ParkedKey, Stage};
 use crate::message::Origin;
 use crate::settle::Lane;
+use crate::time::later;
 
 const KEY_CHARACTERS: usize = 64;
 /// Parked messages of a lane that are named.
@@ -178,11 +179,6 @@ pub(crate) fn key_text(key: &Bytes) -> String {
         shown.push('…');
     }
     shown
-}
-
-/// No clock counts to the end of time.
-fn later(at: Instant, wait: Duration) -> Instant {
-    at + wait.min(Duration::from_secs(365 * 24 * 3600))
 }
 
 #[cfg(test)]

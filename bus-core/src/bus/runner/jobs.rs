@@ -18,9 +18,8 @@ use crate::bus::health::Stage;
 use crate::bus::process::{Attempt, Processor, Turn, Work};
 use crate::dispatch::Slot;
 use crate::settle::{Lane, Token};
+use crate::time::later;
 use crate::transport::Delivery;
-
-const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 type Slots<T> = HashMap<Slot, T, foldhash::fast::RandomState>;
 
@@ -170,9 +169,7 @@ impl Jobs {
     }
 
     pub(super) fn wait(&mut self, slot: Slot, work: Box<Work>, delay: Duration) {
-        let now = Instant::now();
-        // A wait that no clock can count is as good as one of a year.
-        let due = now.checked_add(delay.min(YEAR)).unwrap_or(now);
+        let due = later(Instant::now(), delay);
         self.waiting.insert(slot, (work, due));
         self.due.push(Reverse((due, slot)));
     }

@@ -9,6 +9,7 @@ use super::{MOMENT, Runner, STRIDE, UNTIMED};
 use crate::bus::process::{Turn, Work};
 use crate::dispatch::{Next, Slot};
 use crate::settle::{Lane, Settlement};
+use crate::time::later;
 use crate::transport::Delivery;
 
 impl Runner {
@@ -137,7 +138,7 @@ impl Runner {
             format!("too many dead letters, the lane of {} stands still for {:?}", work.origin(), guard.pause_time());
         tracing::error!(group = %self.processor.group, "{trouble}");
         self.processor.gauge.set_guard(token.lane.slot, Some(trouble));
-        self.lanes.stand_still(token.lane, Instant::now() + guard.pause_time());
+        self.lanes.stand_still(token.lane, later(Instant::now(), guard.pause_time()));
         let lanes = &self.lanes;
         self.inbox.deliveries.retain(|delivery| lanes.delivers(delivery.token.lane));
         self.dispatcher.forget_unbegun(|lane| !lanes.delivers(lane));
