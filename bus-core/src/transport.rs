@@ -16,7 +16,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::message::Message;
 use crate::settle::{Lane, Settlement};
 
@@ -242,7 +242,7 @@ impl fmt::Display for Unsent {
         f.write_str(first.outcome.name())?;
         // There is none where naming it failed.
         if !first.message.topic.is_empty() {
-            write!(f, " to {}", first.message.topic)?;
+            write!(f, " to {}", shown(&first.message.topic))?;
         }
         write!(f, ": {}", first.error)?;
         match self.failed.len() - 1 {
@@ -262,7 +262,7 @@ impl fmt::Debug for Unsent {
 impl fmt::Debug for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { index, message, outcome, error } = self;
-        write!(f, "#{index} {} to {}: {error:?}", outcome.name(), message.topic)
+        write!(f, "#{index} {} to {}: {error:?}", outcome.name(), shown(&message.topic))
     }
 }
 

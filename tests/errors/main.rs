@@ -5,6 +5,7 @@ mod support;
 
 mod formats;
 mod handling;
+mod names;
 mod publishing;
 mod said;
 mod start;

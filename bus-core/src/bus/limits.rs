@@ -1,6 +1,7 @@
 //! Limits on what is published, checked before it costs anything.
 
 use bytes::Bytes;
+use chrono::Datelike;
 
 use crate::envelope;
 use crate::error::{Error, ErrorKind, Result, shown};
@@ -39,6 +40,13 @@ pub(crate) fn is_event_type(event_type: &str) -> bool {
     (1..=TYPE_BYTES).contains(&event_type.len()) && !event_type.contains(char::is_control)
 }
 
+fn has_control(text: &str) -> bool {
+    match text.is_ascii() {
+        true => text.bytes().any(|byte| byte.is_ascii_control()),
+        false => text.contains(char::is_control),
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self { payload_bytes: 1 << 20, key_bytes: 4 << 10, headers: 64, header_bytes: 16 << 10, id_bytes: 256 }
@@ -68,9 +76,19 @@ impl Limits {
             let problem = format!("events cannot be of type `{}`", shown(&meta.event_type));
             return Err(Error::new(ErrorKind::Refused, problem).help(TYPE_RULE));
         }
+        let refused = |what: &str, problem: &str, help: &str| {
+            let problem = format!("{what} of `{}` {problem}", shown(&meta.event_type));
+            Err(Error::new(ErrorKind::Refused, problem).help(help))
+        };
         if meta.id.is_empty() {
-            let problem = format!("event id of `{}` is empty", shown(&meta.event_type));
-            return Err(Error::new(ErrorKind::Refused, problem).help("leave it out, and it gets one"));
+            return refused("event id", "is empty", "leave it out, and it gets one");
+        }
+        // As CloudEvents has it. What other events said, a correlation for one, is handed on as it came.
+        if has_control(&meta.id) {
+            return refused("event id", "has control characters", "give it plain text, or leave it out");
+        }
+        if !(0..=9999).contains(&meta.time.year()) {
+            return refused("time", "cannot be written as RFC 3339", "give it one of the years 0 to 9999");
         }
         let sizes = [
             ("event id", meta.id.len(), self.id_bytes, " bytes"),

@@ -162,6 +162,12 @@ impl Publishing {
 /// Headers of the publisher's own: what the envelope says goes by other ways.
 fn check_headers(envelope: Envelope, own: &Headers, all: &Headers) -> BusResult<()> {
     let written = |name: &str| all.get_all(name).count() > own.get_all(name).count();
+    if let Some((name, _)) = own.iter().find(|(name, _)| name.is_empty() || name.contains(char::is_control)) {
+        let problem = format!("there can be no header called `{}`", shown(name));
+        return Err(
+            Error::new(ErrorKind::Refused, problem).help("a name is text without control characters, and not empty")
+        );
+    }
     let taken = |name: &str| name.starts_with(dead_letter::PREFIX) || envelope.reserves(name) || written(name);
     let Some((name, _)) = own.iter().find(|(name, _)| taken(name)) else { return Ok(()) };
     let problem = format!("header `{}` is written by the bus itself", shown(name));
