@@ -5,6 +5,7 @@ mod support;
 
 mod formats;
 mod handling;
+mod limits;
 mod names;
 mod publishing;
 mod said;
