@@ -8,5 +8,8 @@ mod handling;
 mod limits;
 mod names;
 mod publishing;
+mod reading;
 mod said;
+mod secrets;
+mod shutdown;
 mod start;
