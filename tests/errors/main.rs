@@ -13,3 +13,5 @@ mod said;
 mod secrets;
 mod shutdown;
 mod start;
+#[cfg(feature = "testing")]
+mod testing;

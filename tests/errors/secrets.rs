@@ -40,12 +40,13 @@ struct Vault(String);
 
 async fn take(Event(card): Event<Card>, State(vault): State<Vault>) -> Result<(), HandlerError> {
     match card.number {
-        1 => Err(HandlerError::new("no")),
-        2 => Err(HandlerError::new("never").permanent()),
+        1 => return Err(HandlerError::new("no")),
+        2 => return Err(HandlerError::new("never").permanent()),
         3 => panic!("in a handler"),
-        4 => Ok(tokio::time::sleep(3600 * SECOND).await),
-        _ => Ok(drop(vault.0)),
+        4 => tokio::time::sleep(3600 * SECOND).await,
+        _ => drop(vault.0),
     }
+    Ok(())
 }
 
 fn of(body: String) -> Message {
