@@ -16,6 +16,8 @@ use tokio::time::{Instant, timeout_at};
 use ends::Ends;
 use letters::Reading;
 
+use crate::text::Shown;
+
 pub use letters::Letters;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -80,7 +82,7 @@ impl DeadLetters {
     /// says.
     pub async fn open(&self, topic: impl Into<Arc<str>>) -> Result<Letters> {
         let topic = topic.into();
-        self.look(&topic).await.map_err(|error| error.context(format_args!("dead letters in `{topic}`")))
+        self.look(&topic).await.map_err(|error| error.context(format_args!("dead letters in `{}`", Shown(&topic))))
     }
 
     async fn look(&self, topic: &Arc<str>) -> Result<Letters> {

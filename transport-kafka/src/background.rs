@@ -11,6 +11,10 @@ pub(crate) async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + 
     let (done, answer) = oneshot::channel();
     let work = move || drop(done.send(work()));
     let spawned = thread::Builder::new().name("gulo-kafka-asking".into()).spawn(work);
-    spawned.map_err(|error| Error::new(ErrorKind::Other, "no thread to ask Kafka").source(error))?;
+    spawned.map_err(|error| {
+        Error::new(ErrorKind::Other, "no thread to ask Kafka")
+            .help("the system gives this process no more threads")
+            .source(error)
+    })?;
     answer.await.map_err(|error| Error::new(ErrorKind::Other, "asking Kafka was broken off").source(error))
 }

@@ -85,23 +85,26 @@ pub(crate) fn to_native(headers: &Headers) -> Option<OwnedHeaders> {
 
 /// What Kafka's protocol cannot carry is refused, not changed.
 pub(crate) fn check(message: &Message) -> Result<()> {
-    let refuse = |what: &str| {
+    let refuse = |what: &str, help: &str| {
         let text = format!("a message for topic `{}` {what}", message.topic);
-        Err(Error::new(ErrorKind::Refused, text))
+        Err(Error::new(ErrorKind::Refused, text).help(help))
     };
     if message.topic.is_empty() || message.topic.contains('\0') {
-        return refuse("has no topic that Kafka could have");
+        return refuse("has no topic that Kafka could have", "give it another name");
     }
     // librdkafka's header names end at a NUL.
     if message.headers.iter().any(|(name, _)| name.contains('\0')) {
-        return refuse("has a header with a NUL in its name");
+        return refuse("has a header with a NUL in its name", "give it another name");
     }
     if message.send.partition.is_some_and(|number| i32::try_from(number).is_err()) {
-        return refuse("names a partition that Kafka cannot have");
+        return refuse("names a partition that Kafka cannot have", "they count from 0; or name none");
     }
     match message.timestamp.map(to_millis) {
         // 0 is librdkafka's word for "now".
-        Some(None | Some(0)) => refuse("has a timestamp that does not lie behind 1970-01-01"),
+        Some(None | Some(0)) => refuse(
+            "has a timestamp that does not lie behind 1970-01-01",
+            "give it a later one, or none: it is now then",
+        ),
         _ => Ok(()),
     }
 }

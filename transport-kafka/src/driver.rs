@@ -122,7 +122,11 @@ pub(crate) async fn start(plan: Plan) -> Result<Handle> {
             }
             Err(error) => drop(ready.send(Err(error))),
         });
-    spawned.map_err(|error| Error::new(ErrorKind::Other, "no thread for the Kafka source").source(error))?;
+    spawned.map_err(|error| {
+        Error::new(ErrorKind::Other, "no thread for the Kafka source")
+            .help("the system gives this process no more threads")
+            .source(error)
+    })?;
     started.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Other, "the thread of the Kafka source ended")))
 }
 
@@ -202,8 +206,10 @@ impl Driver {
                 self.consumer.subscribe(&[&format!("^({pattern})$")])
             }
         };
-        subscribed
-            .map_err(|error| Error::new(ErrorKind::Config, format!("Kafka did not take the subscription: {error}")))
+        subscribed.map_err(|error| {
+            Error::new(ErrorKind::Config, format!("Kafka did not take the subscription: {error}"))
+                .help("patterns on Kafka are POSIX extended regular expressions")
+        })
     }
 
     /// Fails where the group is not for us. librdkafka says so once, in passing, and then tries for ever. The group's

@@ -93,6 +93,19 @@ fn help_for(code: Code) -> Option<&'static str> {
         | Code::ClusterAuthorizationFailed
         | Code::TransactionalIdAuthorizationFailed => "the broker's ACLs do not allow it",
         Code::UnknownTopicOrPartition | Code::UnknownTopic => "create what is missing with `ensure`",
+        Code::InvalidReplicationFactor => "there are no more replicas than brokers: say fewer, or nothing of them",
+        Code::InvalidPartitions => "a topic has at least 1: say more, or nothing of them",
+        Code::InvalidConfig => "settings of topics are in the broker's words, as `retention.ms`",
+        Code::PolicyViolation => "the broker has a policy of its own: ask who runs it",
+        Code::InvalidGroupId => "give the group another name",
+        Code::GroupMaxSizeReached => "the group has as many members as the broker allows: group.max.size",
+        Code::FencedInstanceId => "another member has this group.instance.id: each needs its own",
+        Code::NotEnoughReplicas | Code::NotEnoughReplicasAfterAppend => {
+            "fewer replicas are in sync than min.insync.replicas of the topic asks for"
+        }
+        Code::MessageTimedOut | Code::OperationTimedOut | Code::RequestTimedOut | Code::TimedOutQueue => {
+            "the broker did not answer in time: is it busy, or cut off?"
+        }
         _ => return None,
     })
 }
@@ -136,7 +149,8 @@ pub(crate) fn of_call(what: &str, error: &KafkaError, secrets: &Secrets) -> Erro
             let said = secrets.scrub(said);
             Error::new(ErrorKind::Config, format!("Kafka's client was not made: {said}"))
         }
-        KafkaError::Nul(_) => Error::new(ErrorKind::Config, format!("{what}: a name contains a NUL")),
+        KafkaError::Nul(_) => Error::new(ErrorKind::Config, format!("{what}: a name contains a NUL"))
+            .help("take it out: no name on Kafka has one"),
         KafkaError::AdminOpCreation(said) => Error::new(ErrorKind::Config, format!("{what}: {}", secrets.scrub(said))),
         other => match other.rdkafka_error_code() {
             Some(code) => coded(what, code, None),

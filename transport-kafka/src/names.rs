@@ -24,10 +24,13 @@ fn is_legal(name: &str) -> bool {
     (1..=LONGEST).contains(&name.len()) && name != "." && name != ".." && name.chars().all(chars)
 }
 
-/// So much of it that one knows it.
+/// So much of it that one knows it: the end says whose dead letters it was to take.
 fn shown(name: &str) -> String {
-    let start: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
-    if start.len() < name.len() { format!("{start}..") } else { start }
+    let chars: Vec<char> = name.chars().filter(|c| !c.is_control()).collect();
+    match (chars.get(..60), chars.get(chars.len().saturating_sub(20)..)) {
+        (Some(start), Some(end)) if chars.len() > 80 => start.iter().chain(&['.', '.']).chain(end).collect(),
+        _ => chars.into_iter().collect(),
+    }
 }
 
 #[cfg(test)]
@@ -55,7 +58,10 @@ mod tests {
                 "{text}"
             );
         }
-        let text = text("two words").expect("refused");
-        assert!(text.starts_with("Kafka has no topics called `two words` ("), "{text}");
+        let two = text("two words").expect("refused");
+        assert!(two.starts_with("Kafka has no topics called `two words` ("), "{two}");
+        let long = text(&format!("{}tail", "x".repeat(996))).expect("refused");
+        let shown = format!("`{}..{}tail`", "x".repeat(60), "x".repeat(16));
+        assert!(long.starts_with(&format!("Kafka has no topics called {shown} (")), "{long}");
     }
 }

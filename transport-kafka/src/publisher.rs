@@ -149,7 +149,9 @@ impl KafkaPublisher {
         let text = format!("the local queue to Kafka stayed full for {:?}", self.config.publish_timeout);
         match self.desk.cause() {
             Some(cause) => outcome::timed_out_by(&text, &cause),
-            None => Error::new(ErrorKind::TimedOut, text),
+            None => {
+                Error::new(ErrorKind::TimedOut, text).help("publish less at a time, or see whether the broker is busy")
+            }
         }
     }
 
@@ -238,7 +240,8 @@ impl Publisher for KafkaPublisher {
         }
         match finished {
             true => Ok(()),
-            false => Err(Error::new(ErrorKind::TimedOut, "the Kafka publisher closed with publishes not confirmed")),
+            false => Err(Error::new(ErrorKind::TimedOut, "the Kafka publisher closed with publishes not confirmed")
+                .help("each of them says which; give closing more time")),
         }
     }
 }
@@ -259,7 +262,7 @@ fn none_or_unsent(batch: Vec<Message>, mut undone: Vec<Undone>) -> Result<(), Un
 }
 
 fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "the Kafka publisher is closed")
+    Error::new(ErrorKind::Closed, "the Kafka publisher is closed").help("publish before the bus shuts down")
 }
 
 impl Drop for KafkaPublisher {

@@ -39,14 +39,14 @@ impl KafkaSource {
         self.require_open()?;
         if self.solo {
             let text = "a solo reader settles nothing, and so not in a transaction either";
-            return Err(Error::new(ErrorKind::Config, text));
+            return Err(Error::new(ErrorKind::Config, text).help("subscribe as a group"));
         }
         Ok(Part::new(self.handle.shared.clone(), self.handle.consumer.clone()))
     }
 
     fn require_open(&self) -> Result<()> {
         match self.closed {
-            true => Err(Error::new(ErrorKind::Closed, "the Kafka source is closed")),
+            true => Err(Error::new(ErrorKind::Closed, "the Kafka source is closed").help("subscribe anew")),
             false => Ok(()),
         }
     }
@@ -134,7 +134,8 @@ impl Source for KafkaSource {
             Ok(Ok(result)) => result,
             // The thread goes on alone; it ends when librdkafka lets it.
             Err(_) => Err(too_late()),
-            Ok(Err(_)) => Err(Error::new(ErrorKind::Other, "the thread of the Kafka source had ended")),
+            Ok(Err(_)) => Err(Error::new(ErrorKind::Other, "the thread of the Kafka source had ended")
+                .help("what was not settled comes again")),
         }
     }
 }
@@ -154,6 +155,7 @@ pub(crate) fn too_late() -> Error {
         ErrorKind::TimedOut,
         "the Kafka source could not be closed in time: verdicts may be lost, what they settled comes again",
     )
+    .help("was there too little time, or does the broker not answer?")
 }
 
 pub(crate) fn nothing_committed() -> Error {

@@ -35,6 +35,9 @@ pub(crate) type Found = BTreeMap<String, i32>;
 /// How long the broker may take to say what we may do; a consumer learns it later in any case.
 const RIGHTS_ANSWER: Duration = Duration::from_secs(2);
 
+/// librdkafka takes no longer ones.
+const LONGEST_REQUEST: Duration = Duration::from_secs(3600);
+
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// How long the other brokers may take to let us in, once one of them never will.
@@ -220,7 +223,11 @@ fn serve(client: Arc<Client>, over: Arc<AtomicBool>, mut login: Login) -> Result
         }
     };
     let spawned = thread::Builder::new().name("gulo-kafka-inquiry".into()).spawn(serve);
-    spawned.map(drop).map_err(|error| Error::new(ErrorKind::Other, "no thread to ask Kafka").source(error))
+    spawned.map(drop).map_err(|error| {
+        Error::new(ErrorKind::Other, "no thread to ask Kafka")
+            .help("the system gives this process no more threads")
+            .source(error)
+    })
 }
 
 fn found(metadata: &Metadata) -> Found {
@@ -247,6 +254,10 @@ pub(crate) fn listed(names: &[impl std::fmt::Display]) -> String {
 /// Makes what is missing of `topology`, or names it.
 pub(crate) async fn ensure(config: &Arc<KafkaConfig>, health: &Arc<Health>, topology: &Topology) -> Result<()> {
     names::check(topology.topics.iter().map(|topic| &topic.name))?;
+    if let Some(topic) = topology.topics.iter().find(|topic| topic.partitions == Some(0)) {
+        let problem = format!("topic `{}` cannot have 0 partitions", topic.name);
+        return Err(Error::new(ErrorKind::Config, problem).help("give it at least 1, or say nothing of them"));
+    }
     let inquiry = Inquiry::open(config, health).await?;
     let found = inquiry.topics().await?;
     let mut absent: Vec<TopicSpec> = Vec::new();
@@ -280,9 +291,8 @@ async fn create(config: &Arc<KafkaConfig>, health: &Arc<Health>, topics: Vec<Top
             .map_err(|error| of_call("a Kafka client", &error, &secrets))?;
         login.renew(admin.inner());
         let new: Vec<NewTopic<'_>> = topics.iter().map(new_topic).collect::<Result<_>>()?;
-        let options = AdminOptions::new()
-            .request_timeout(Some(config.connect_timeout))
-            .operation_timeout(Some(config.connect_timeout));
+        let timeout = Some(config.connect_timeout.min(LONGEST_REQUEST));
+        let options = AdminOptions::new().request_timeout(timeout).operation_timeout(timeout);
         let answer = runtime.block_on(admin.create_topics(&new, &options));
         let results = answer.map_err(|error| of_call("creating topics", &error, &secrets))?;
         refused(results)
@@ -291,7 +301,10 @@ async fn create(config: &Arc<KafkaConfig>, health: &Arc<Health>, topics: Vec<Top
 }
 
 fn new_topic(topic: &TopicSpec) -> Result<NewTopic<'_>> {
-    let too_many = || Error::new(ErrorKind::Config, format!("topic `{}` has too many partitions", topic.name));
+    let too_many = || {
+        Error::new(ErrorKind::Config, format!("topic `{}` has too many partitions", topic.name))
+            .help("say fewer, or nothing of them")
+    };
     // -1 asks for the broker's default.
     let partitions = topic.partitions.map_or(Ok(-1), |count| i32::try_from(count).map_err(|_| too_many()))?;
     let replication = TopicReplication::Fixed(topic.replication.map_or(-1, i32::from));
@@ -320,7 +333,7 @@ async fn until_there(inquiry: &Inquiry, names: &[&str]) -> Result<()> {
         }
         if timeout_at(inquiry.deadline, sleep(LOOK_AGAIN)).await.is_err() {
             let text = format!("created, but not to be seen within {:?}", inquiry.config.connect_timeout);
-            return Err(missing(&absent).context(text));
+            return Err(missing(&absent).context(text).help("start again, or raise KafkaConfig::connect_timeout"));
         }
     }
 }

@@ -76,8 +76,11 @@ impl KafkaTransaction {
     async fn end<F: Future<Output = Result<()>> + Send + 'static>(self, end: impl FnOnce(Self) -> F) -> Result<()> {
         let id = Arc::clone(&self.id);
         let ended = tokio::spawn(end(self)).await;
-        let ended =
-            ended.unwrap_or_else(|error| Err(Error::new(ErrorKind::Other, "its end was broken off").source(error)));
+        let ended = ended.unwrap_or_else(|error| {
+            Err(Error::new(ErrorKind::Other, "its end was broken off")
+                .help("the broker takes it back after transaction.timeout.ms; see `Error::source`")
+                .source(error))
+        });
         ended.map_err(|error| error.context(format_args!("transaction `{id}`")))
     }
 
@@ -240,5 +243,5 @@ impl fmt::Debug for KafkaTransaction {
 }
 
 fn ended() -> Error {
-    Error::new(ErrorKind::Closed, "the transaction has ended")
+    Error::new(ErrorKind::Closed, "the transaction has ended").help("open another one")
 }

@@ -112,7 +112,7 @@ impl KafkaTransport {
         self.config.check()?;
         let refuse = |text: &str, help: String| Err(Error::new(ErrorKind::Config, text).help(help));
         if spec.window == 0 {
-            return refuse("a window of 0 deliveries would let nothing through", "1 or more".into());
+            return refuse("a window of 0 deliveries would let nothing through", "give it at least 1".into());
         }
         if spec.member == Member::Solo && spec.start == Position::Committed {
             return Err(nothing_committed());
@@ -195,9 +195,13 @@ impl Transport for KafkaTransport {
     }
 
     async fn transaction(&self, id: &str) -> Result<Box<dyn Transaction>> {
-        let context = |error: Error| error.context(format_args!("transaction `{id}`"));
+        let shown: String = id.chars().filter(|c| !c.is_control()).take(256).collect();
+        let context = |error: Error| error.context(format_args!("transaction `{shown}`"));
         if id.is_empty() || id.contains('\0') {
-            return Err(context(Error::new(ErrorKind::Config, "an id is text, and not empty")));
+            return Err(context(
+                Error::new(ErrorKind::Config, "an id is text without a NUL, and not empty")
+                    .help("take one that is this process's own, and the same after a restart"),
+            ));
         }
         let opened = KafkaTransaction::open(&self.config, &self.health, &self.transactions, id).await;
         Ok(Box::new(opened.map_err(context)?))

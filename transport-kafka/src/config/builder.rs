@@ -7,6 +7,9 @@ use crate::token::{OauthToken, Tokens};
 
 use super::{Compression, FRAMING, GroupProtocol, KafkaConfig, SaslMechanism, SecurityProtocol, millis};
 
+/// As long as librdkafka counts, 24 days: no clock counts to the end of time.
+const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
+
 impl KafkaConfig {
     /// How to talk to brokers. [`Plaintext`](SecurityProtocol::Plaintext) unless said.
     #[must_use]
@@ -72,17 +75,18 @@ impl KafkaConfig {
         self.property("client.id", id)
     }
 
-    /// How long a publish may take, waiting for a broker and for room in the local queue included. 30 s unless said.
+    /// How long a publish may take, waiting for a broker and for room in the local queue included. 30 s unless said, 24
+    /// days at most.
     #[must_use]
     pub fn publish_timeout(mut self, timeout: Duration) -> Self {
-        self.publish_timeout = timeout;
+        self.publish_timeout = timeout.min(LONGEST);
         self
     }
 
-    /// How long `ensure` and `subscribe` wait for a broker. 10 s unless said.
+    /// How long `ensure` and `subscribe` wait for a broker. 10 s unless said, 24 days at most.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+        self.connect_timeout = timeout.min(LONGEST);
         self
     }
 

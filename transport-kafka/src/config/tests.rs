@@ -90,3 +90,13 @@ fn what_is_insecure_is_warned_of() {
     assert!(config().warnings().is_empty());
     assert!(plain.sasl(SaslMechanism::ScramSha512, "me", "hunter2").warnings().is_empty());
 }
+
+/// Waiting for that long must not make the clock overflow.
+#[test]
+fn times_without_an_end_are_as_long_as_librdkafka_counts() {
+    let config = KafkaConfig::new("b:1").publish_timeout(Duration::MAX).connect_timeout(Duration::MAX);
+    for time in [config.publish_timeout, config.connect_timeout] {
+        assert!(std::time::Instant::now().checked_add(time).is_some() && time > Duration::from_secs(24 * 24 * 3600));
+    }
+    assert!(config.check().is_ok());
+}

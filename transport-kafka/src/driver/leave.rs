@@ -46,7 +46,8 @@ impl Driver {
             Err(Error::new(
                 ErrorKind::Unavailable,
                 "the group had taken the lanes away: verdicts may be lost, what they settled comes again",
-            ))
+            )
+            .help("was the process asleep, or cut off, for longer than session.timeout.ms?"))
         } else if Instant::now() >= commit_until {
             Err(too_late())
         } else {

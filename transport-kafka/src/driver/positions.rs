@@ -146,6 +146,9 @@ impl Driver {
     pub(super) fn resolve_one(&self, place: &Place, to: Position) -> Result<i64> {
         let offsets = self.resolve(std::slice::from_ref(place), to)?;
         let offset = offsets.get(place).copied();
-        offset.ok_or_else(|| Error::new(ErrorKind::Unavailable, format!("{place} has no such position")))
+        offset.ok_or_else(|| {
+            Error::new(ErrorKind::Unavailable, format!("{place} has no such position"))
+                .help("take `Position::Earliest` or `Position::Latest`")
+        })
     }
 }

@@ -82,6 +82,7 @@ pub(super) fn error(message: &Message, code: Code, limit: usize, cause: Option<(
         Code::UnknownPartition if message.send.partition.is_some() => {
             let partition = message.send.partition.unwrap_or_default();
             Error::new(ErrorKind::Missing, format!("{what}: there is no partition {partition}"))
+                .help("they count from 0; or name none")
         }
         Code::MessageTimedOut => {
             let error = coded(&what, code, None);

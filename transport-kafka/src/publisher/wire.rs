@@ -167,7 +167,11 @@ impl Wire {
             let _ = ended.send(());
         };
         let spawned = thread::Builder::new().name("gulo-kafka-publisher".into()).spawn(serve);
-        spawned.map_err(|error| Error::new(ErrorKind::Other, "no thread for the Kafka publisher").source(error))?;
+        spawned.map_err(|error| {
+            Error::new(ErrorKind::Other, "no thread for the Kafka publisher")
+                .help("the system gives this process no more threads")
+                .source(error)
+        })?;
         Ok((wire, wait))
     }
 

@@ -47,7 +47,7 @@ impl Failure {
                     Some(cause) => format!("{what}: {said}: {cause}"),
                     None => format!("{what}: {said}"),
                 };
-                Error::new(ErrorKind::TimedOut, text)
+                Error::new(ErrorKind::TimedOut, text).help("the broker did not answer in time: is it busy, or cut off?")
             }
             code => coded(what, code, Some(&said)),
         }

@@ -80,7 +80,7 @@ impl Part {
                     true => "another transaction that settles messages of the same lanes has not ended",
                     false => "the group's last commit has not been answered",
                 };
-                return Err(Error::new(ErrorKind::TimedOut, text));
+                return Err(Error::new(ErrorKind::TimedOut, text).help("abort, and begin anew"));
             }
             match is_taken {
                 true => turn = None,

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod errors;
 mod faults;
 mod groups;
 mod lanes;
@@ -32,6 +33,10 @@ macro_rules! cases {
 }
 
 cases! {
+    errors::topics_that_cannot_be_made_are_told_with_what_to_do;
+    errors::messages_that_cannot_be_sent_are_told_with_what_to_do;
+    errors::subscriptions_and_transactions_that_cannot_be_are_told_with_what_to_do;
+    errors::times_without_an_end_are_taken;
     faults::close_returns_by_its_deadline_with_the_broker_gone;
     faults::a_reader_says_that_the_broker_is_gone_and_goes_on_by_itself;
     faults::a_publish_that_is_cut_off_in_flight_is_unknown;
