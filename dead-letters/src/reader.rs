@@ -13,10 +13,10 @@ use gulo_bus_core::transport::{
 use gulo_bus_core::{Error, ErrorKind, Result};
 use tokio::time::{Instant, timeout_at};
 
+use crate::text::Shown;
+
 use ends::Ends;
 use letters::Reading;
-
-use crate::text::Shown;
 
 pub use letters::Letters;
 

@@ -14,10 +14,13 @@ fn said(error: &Error) -> (ErrorKind, String) {
     (error.kind(), error.to_string())
 }
 
+/// What is wrong with a topic.
+type Change = fn(&mut TopicSpec);
+
 pub(crate) async fn topics_that_cannot_be_made_are_told_with_what_to_do() {
     let Some(place) = broker().await else { return };
     let transport = transport(&place);
-    let cases: [(fn(&mut TopicSpec), ErrorKind, &str); 4] = [
+    let cases: [(Change, ErrorKind, &str); 4] = [
         (
             |topic| topic.replication = Some(9),
             ErrorKind::Refused,
