@@ -111,3 +111,22 @@ async fn code_that_panics_before_the_handler_runs_ends_in_a_dead_letter() {
     }
     bus.shutdown(SECOND).await.expect("clean");
 }
+
+/// Topics that a pattern finds have no names at `start()`, where this would be told.
+#[tokio::test(start_paused = true)]
+async fn letters_of_a_topic_found_by_pattern_that_are_given_no_name_go_where_they_usually_do() {
+    for named in [
+        |_: &str, _: &str| String::new(),
+        |topic: &str, _: &str| topic.to_owned(),
+        |_: &str, _: &str| panic!("in a naming"),
+    ] {
+        let gated = Gated::new();
+        let group = Subscription::group("g").retry(Retry::never()).dead_letter(DeadLetter::topic_named(named));
+        let group = group.on_raw(TopicSelector::pattern("ord.*s"), fails);
+        let bus = on(&gated).subscribe(group).start().await.expect("starts");
+        gated.publish_raw(Message::new("orders", "x")).await;
+        eventually("a letter", || bus.health().subscriptions[0].counts.dead_lettered == 1).await;
+        assert_eq!(gated.read("orders.g.dlq", 1).await[0].payload.as_deref(), Some(&b"x"[..]));
+        bus.shutdown(SECOND).await.expect("clean");
+    }
+}

@@ -81,6 +81,10 @@ fn cases() -> Vec<(BusBuilder, String)> {
             format!("asking the codec of topic `orders` for its content type panicked: in content_type() {panics}"),
         ),
         (
+            on_memory().subscribe(Subscription::group("g").on_raw(TopicSelector::pattern(""), anything)),
+            "errors::start::anything in group g at HERE reads no topic (name one, or a pattern)".into(),
+        ),
+        (
             on_memory().subscribe(lettered("g", "a", "a")),
             "group g has its dead letters of `a` in a topic that it reads, `a`: each would come again (give them another name)"
                 .into(),

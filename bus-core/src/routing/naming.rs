@@ -58,10 +58,11 @@ impl TopicNaming {
         self.prefix(name)
     }
 
-    /// What stands before the type of an event that names no topic, in place of `integration-events`.
+    /// What stands, with a dot, before the type of an event that names no topic, in place of `integration-events`. An empty one
+    /// is none.
     #[must_use]
     pub fn default_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.of_events = Some(prefix.into());
+        self.of_events = Some(prefix.into().trim_end_matches('.').to_owned());
         self
     }
 
@@ -102,6 +103,7 @@ impl TopicNaming {
         let name = match (E::topic(), &self.of_events) {
             (Some(topic), _) if topic.is_empty() => return Err(no_topic(E::TYPE)),
             (Some(topic), _) => self.name(&topic),
+            (None, Some(prefix)) if prefix.is_empty() => self.name(&snake_case(E::TYPE)),
             (None, Some(prefix)) => self.name(&format!("{prefix}.{}", snake_case(E::TYPE))),
             (None, None) => return Err(no_topic(E::TYPE)),
         };
@@ -154,6 +156,14 @@ mod tests {
         assert_eq!(&*naming.of::<Unnamed>().unwrap(), "staging.acme.facts.user_registered");
         let naming = naming.by(|name| name.to_uppercase());
         assert_eq!(&*naming.of::<Named>().unwrap(), "staging.acme.USERS");
+    }
+
+    #[test]
+    fn a_prefix_of_nothing_leaves_no_dot() {
+        for nothing in ["", ".", ".."] {
+            let naming = TopicNaming::new().default_prefix(nothing).prefix(nothing);
+            assert_eq!(&*naming.of::<Unnamed>().unwrap(), "user_registered");
+        }
     }
 
     #[test]

@@ -74,7 +74,7 @@ fn is_name(text: &str, bytes: usize) -> bool {
 
 /// What a handler takes, and whether it reads anything at all.
 fn handler(group: &str, Routed { handler, topics, place }: &Routed) -> Result<()> {
-    if topics.pattern().is_none() && topics.names().is_empty() {
+    if topics.pattern().map_or_else(|| topics.names().is_empty(), str::is_empty) {
         let problem = format!("{} in group {group} at {place} reads no topic", handler.name());
         return Err(config(problem).help("name one, or a pattern"));
     }

@@ -56,8 +56,9 @@ impl Processor {
             Some(topic_name(topic, &self.group))
         });
         match named {
-            // Of a topic that a pattern found nobody could say so at `start()`; there it would come again, for ever.
-            Some(named) if named == *topic => topic_name(topic, &self.group),
+            // Of a topic that a pattern found nobody could say so at `start()`; there it would come again, for ever, or never
+            // be taken.
+            Some(named) if named == *topic || named.is_empty() => topic_name(topic, &self.group),
             named => named.unwrap_or_default(),
         }
     }
