@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::BytesMut;
 use chrono::{DateTime, Utc};
 use gulo::ErrorKind;
+use gulo::codec::{Codec, CodecError, ReadEvent, erased_serde};
 use gulo::dead_letter as dlq;
 use gulo::message::Message;
 use gulo::prelude::*;
@@ -222,4 +224,43 @@ async fn what_consumers_of_building_blocks_could_not_read_is_refused_and_not_sen
         assert!(error.to_string().contains(problem), "{error}");
     }
     assert_eq!(gated.steps(), [], "nothing was sent");
+}
+
+/// JSON in capitals: no envelope of JSON is written so.
+struct Upper;
+
+impl Codec for Upper {
+    fn content_type(&self) -> &str {
+        "text/upper"
+    }
+
+    fn encode(&self, event: &dyn erased_serde::Serialize, buffer: &mut BytesMut) -> Result<(), CodecError> {
+        buffer.extend_from_slice(serde_json::to_string(event)?.to_uppercase().as_bytes());
+        Ok(())
+    }
+
+    fn decode(&self, payload: &[u8], read: ReadEvent<'_>) -> Result<(), CodecError> {
+        Json.decode(&payload.to_ascii_lowercase(), read)
+    }
+}
+
+/// A topic that changes its envelope carries both for a while.
+#[tokio::test(start_paused = true)]
+async fn bare_messages_are_read_on_a_topic_of_any_envelope() {
+    let only = async |Event(Registered(event)): Event<Registered>, Meta(meta): Meta, State(seen): State<Seen>| {
+        seen.lock().expect("whole").push((Registered::TYPE, meta, event));
+    };
+    for envelope in [Envelope::CloudEvents, Envelope::CloudEventsStructured, Envelope::BuildingBlocks, Envelope::Raw] {
+        let (gated, seen) = (Gated::new(), Seen::default());
+        let bus = Bus::builder("service").transport(gated.clone()).state(seen.clone());
+        let bus = bus.subscribe(Subscription::group("g").on(only));
+        let _bus = bus.topic("users", |topic| topic.reads(Upper).envelope(envelope)).start().await.expect("starts");
+        gated.publish_raw(Message::new("users", r#"{"user_id":42}"#).key("k")).await;
+        gated
+            .publish_raw(Message::new("users", r#"{"USER_ID":42}"#).header("content-type", "text/upper").key("k"))
+            .await;
+        eventually("handled", || seen.lock().expect("whole").len() == 2).await;
+        let events: Vec<_> = seen.lock().expect("whole").iter().map(|(_, _, event)| event.clone()).collect();
+        assert_eq!(events, [json!({"user_id": 42}), json!({"user_id": 42})], "{envelope:?}");
+    }
 }

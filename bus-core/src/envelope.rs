@@ -118,7 +118,9 @@ impl Envelope {
             return structured::open(message, &origin()).map(Some);
         }
         match also {
-            Some(Self::BuildingBlocks) if !headed => building_blocks::open(message, &origin()).map(Some),
+            Some(Self::BuildingBlocks) if !headed && json::may_be(content_type) => {
+                building_blocks::open(message, &origin())
+            }
             Some(Self::CloudEventsStructured) if !headed && structured::is_unsaid(message) => {
                 structured::open(message, &origin()).map(Some)
             }

@@ -13,6 +13,7 @@
 
 mod seal;
 
+use bytes::Bytes;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -36,15 +37,22 @@ const SOURCE_SERVICE: &str = "source_service";
 const AGGREGATE_ID: &str = "aggregate_id";
 const AGGREGATE_TYPE: &str = "aggregate_type";
 
-/// The event in the body of `message`. The body counts, as for the consumer in Python; what it lacks is taken from the headers,
-/// or filled from the broker's own knowledge.
+/// The event in the body of `message`; `None` where nothing says that it is this envelope, and it is an event by itself, as on
+/// any topic.
 ///
 /// # Errors
 ///
-/// [`Decode`](crate::ErrorKind::Decode) for a body that is not this envelope, or one without a type or an event.
-pub(super) fn open(message: &Message, origin: &Origin) -> Result<Opened> {
+/// [`Decode`](crate::ErrorKind::Decode) for a body that is not JSON, or an envelope without a type or an event.
+pub(super) fn open(message: &Message, origin: &Origin) -> Result<Option<Opened>> {
     let body = message.payload.as_ref().ok_or_else(|| decode("message has no body, expected an envelope"))?;
     let said: Envelope<'_> = parse(body, "envelope")?;
+    let is_one = said.payload.is_some() || said.event_type.is_some() || message.headers.get(EVENT_TYPE).is_some();
+    if is_one { opened(said, body, message, origin).map(Some) } else { Ok(None) }
+}
+
+/// The body counts, as for the consumer in Python; what it lacks is taken from the headers, or filled from the broker's own
+/// knowledge.
+fn opened(said: Envelope<'_>, body: &Bytes, message: &Message, origin: &Origin) -> Result<Opened> {
     let payload = said.payload.ok_or_else(|| decode("the envelope has no `payload`"))?.get();
     let or_header = |value: Option<String>, header: &str| {
         let header = || message.headers.get_str(header).map(str::to_owned);

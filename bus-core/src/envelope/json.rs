@@ -12,6 +12,11 @@ pub(super) fn is_json(content_type: Option<&str>) -> bool {
     content_type.is_none_or(|content_type| Json.reads(essence(content_type)))
 }
 
+/// Whether a header says that a message is JSON, or nothing.
+pub(super) fn may_be(content_type: Option<&[u8]>) -> bool {
+    content_type.is_none_or(|said| std::str::from_utf8(said).is_ok_and(|said| is_json(Some(said))))
+}
+
 /// `payload` as a part of JSON to be written. A codec may be anybody's: what is not JSON would break the whole.
 pub(super) fn raw_json(payload: &[u8]) -> Result<&RawValue> {
     let foreign = |cause| {
