@@ -264,3 +264,38 @@ async fn bare_messages_are_read_on_a_topic_of_any_envelope() {
         assert_eq!(events, [json!({"user_id": 42}), json!({"user_id": 42})], "{envelope:?}");
     }
 }
+
+/// What is empty is not said: an id that all messages share would make each look like the one before.
+#[tokio::test(start_paused = true)]
+async fn an_empty_id_is_none_and_so_is_an_empty_conversation() {
+    let (gated, seen) = (Gated::new(), Seen::default());
+    let _bus = bus(&gated, &seen, Envelope::CloudEvents).await;
+    let binary = Message::new("users", "{}").header("ce_type", "user.registered").header("ce_id", "");
+    let binary = binary.header("ce_correlationid", "").header("ce_causationid", "").key("k");
+    let body = r#"{"specversion":"1.0","type":"user.registered","id":"","source":"s","correlationid":"",
+        "causationid":"","data":{}}"#;
+    let structured = Message::new("users", body).header("content-type", " Application/CloudEvents+JSON").key("k");
+    for message in [binary, structured] {
+        gated.publish_raw(message).await;
+        eventually("handled", || !seen.lock().expect("whole").is_empty()).await;
+        let (_, meta, event) = seen.lock().expect("whole").pop().expect("one");
+        assert_eq!(event, json!({}));
+        assert!(meta.id.starts_with("users["), "{}", meta.id);
+        assert_eq!((&meta.correlation_id, &meta.causation_id), (&None, &None));
+    }
+}
+
+/// Passed over like a type of somebody else's, it would be lost without a word.
+#[tokio::test(start_paused = true)]
+async fn an_empty_type_is_no_type_of_somebody_elses() {
+    let (gated, seen) = (Gated::new(), Seen::default());
+    let _bus = bus(&gated, &seen, Envelope::CloudEvents).await;
+    let structured = r#"{"specversion":"1.0","type":"","id":"1","source":"s","data":{}}"#;
+    gated.publish_raw(Message::new("users", "{}").header("ce_type", "").key("k")).await;
+    gated.publish_raw(Message::new("users", structured).header("content-type", "application/cloudevents+json")).await;
+    let letters = gated.read("users.g.dlq", 2).await;
+    let mut said: Vec<_> = letters.iter().map(|letter| letter.headers.get_str(dlq::ERROR).expect("text")).collect();
+    said.sort_unstable();
+    let expected = ["a CloudEvent in structured mode has no `type`", "header `ce_type` is empty: the type is unknown"];
+    assert_eq!(said, expected);
+}

@@ -88,7 +88,8 @@ pub(crate) fn version(said: &[u8]) -> Result<u32> {
 /// What `message` says about itself. Headers are data from outside: what is missing or unreadable is filled from the
 /// broker's own knowledge, and `expected_type` stands in where the type is not given.
 pub fn read(message: &Message, origin: &Origin, expected_type: &str) -> EventMeta {
-    let text = |name: &str| message.headers.get_str(name);
+    // What is empty is not said: CloudEvents has no empty attributes.
+    let text = |name: &str| message.headers.get_str(name).filter(|text| !text.is_empty());
     let owned = |name: &str| text(name).map(str::to_owned);
     EventMeta {
         id: owned(ID).unwrap_or_else(|| origin.to_string()),

@@ -73,8 +73,10 @@ pub(super) fn meta() -> EventMeta {
 /// Anything that an event may be known by.
 pub(super) fn any_meta() -> impl Strategy<Value = EventMeta> {
     let aggregate = option::of(("[^/]*", any::<String>()).prop_map(|(kind, id)| Aggregate::new(kind, id)));
-    let names = (any::<String>(), any::<String>(), any::<String>());
-    (names, any_time(), any::<u32>(), aggregate, any::<[Option<String>; 2]>()).prop_map(
+    // What is empty is not told from what is not there; only a source may be.
+    let said = "(?s).+";
+    let names = (said, said, any::<String>());
+    (names, any_time(), any::<u32>(), aggregate, [option::of(said), option::of(said)]).prop_map(
         |((id, event_type, source), time, version, aggregate, [correlation_id, causation_id])| EventMeta {
             id,
             time,

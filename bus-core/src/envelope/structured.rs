@@ -33,6 +33,7 @@ const WRITTEN: &str = "application/cloudevents+json; charset=UTF-8";
 
 /// Whether this content type is that of structured mode.
 pub(super) fn is(content_type: &[u8]) -> bool {
+    let content_type = content_type.trim_ascii_start();
     content_type.get(..CLOUD_EVENTS.len()).is_some_and(|start| start.eq_ignore_ascii_case(CLOUD_EVENTS.as_bytes()))
 }
 
@@ -52,7 +53,7 @@ fn content_type(message: &Message) -> Option<&str> {
 }
 
 fn is_cloud_events(content_type: &str) -> bool {
-    content_type.get(..CLOUD_EVENTS.len()).is_some_and(|start| start.eq_ignore_ascii_case(CLOUD_EVENTS))
+    is(content_type.as_bytes())
 }
 
 /// The body and the header of an event whose codec wrote `payload`, of `content_type`.

@@ -178,12 +178,14 @@ impl Handlers {
     }
 
     fn by_header(&self, given: Option<&[u8]>) -> Route<'_> {
-        match (given.and_then(|name| std::str::from_utf8(name).ok()), &self.raw, &*self.typed) {
+        // An empty one is no type, and none of somebody else's that may be passed over.
+        let said = given.filter(|name| !name.is_empty()).and_then(|name| std::str::from_utf8(name).ok());
+        match (said, &self.raw, &*self.typed) {
             (Some(event_type), ..) => self.by_type(event_type),
             (None, Some(raw), _) => Route::To(raw),
             // A message of other software, on a topic with one type: the subscription says what it is.
             (None, None, [(_, handlers)]) if given.is_none() => Route::To(handlers),
-            (None, None, _) => Route::Unknown(unknown_type(given.is_some())),
+            (None, None, _) => Route::Unknown(unknown_type(given)),
         }
     }
 
@@ -205,8 +207,12 @@ pub(super) fn no_topic(topic: &str) -> Error {
         .help("add one with `.on_raw(topic, handler)`, or pass such over: `Unhandled::Skip`")
 }
 
-fn unknown_type(named: bool) -> Error {
-    let problem = if named { "is not UTF-8" } else { "is missing, and the group handles several types" };
+fn unknown_type(given: Option<&[u8]>) -> Error {
+    let problem = match given {
+        None => "is missing, and the group handles several types",
+        Some([]) => "is empty",
+        Some(_) => "is not UTF-8",
+    };
     Error::new(ErrorKind::Decode, format!("header `{}` {problem}: the type is unknown", envelope::TYPE))
         .help("let who sends it say the type, or take it with `.on_raw(topic, handler)`")
 }

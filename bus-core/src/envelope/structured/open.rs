@@ -35,16 +35,22 @@ pub(crate) fn open(message: &Message, origin: &Origin) -> Result<Opened> {
     // The SDK for Python wrote the content type of the data into the header until 2.0, and not into the event.
     let outer = || outer.filter(|outer| !is_cloud_events(outer)).map(str::to_owned);
     let content_type = event.datacontenttype.or_else(outer);
+    // CloudEvents has no empty attributes.
+    let said = |text: &String| !text.is_empty();
     let data = data(body, event.data, event.data_base64, content_type.as_deref())?;
     let meta = EventMeta {
-        id: event.id.unwrap_or_else(|| origin.to_string()),
+        id: event.id.filter(said).unwrap_or_else(|| origin.to_string()),
         time: event.time.and_then(|time| time.parse().ok()).unwrap_or_else(|| arrival_time(message)),
-        event_type: event.r#type.ok_or_else(|| decode("a CloudEvent in structured mode has no `type`"))?.into(),
+        event_type: event
+            .r#type
+            .filter(said)
+            .ok_or_else(|| decode("a CloudEvent in structured mode has no `type`"))?
+            .into(),
         version: version_given.unwrap_or(1),
         source: event.source.unwrap_or_default().into(),
         aggregate: event.subject.as_deref().and_then(Aggregate::parse),
-        correlation_id: event.correlationid.0,
-        causation_id: event.causationid.0,
+        correlation_id: event.correlationid.0.filter(said),
+        causation_id: event.causationid.0.filter(said),
     };
     Ok(Opened { meta, version_given, content_type, data })
 }
