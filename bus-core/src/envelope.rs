@@ -72,9 +72,10 @@ pub fn write(meta: &EventMeta, content_type: &str) -> Headers {
 
 impl Envelope {
     /// Whether only the envelope itself may write a header of this name: any that is read as an attribute of CloudEvents,
-    /// which every topic takes, though this event may have no value for it.
+    /// which every topic takes, though this event may have no value for it; and the content type, by which envelopes in the
+    /// body are told from each other.
     pub(crate) fn reserves(self, name: &str) -> bool {
-        self != Self::Raw && cloud_events::is_own(name)
+        self != Self::Raw && (name == CONTENT_TYPE || cloud_events::is_own(name))
     }
 
     /// The body and the headers of an event, `more` headers behind its own. `buffer` is the memory that they share.
