@@ -226,6 +226,31 @@ async fn what_consumers_of_building_blocks_could_not_read_is_refused_and_not_sen
     assert_eq!(gated.steps(), [], "nothing was sent");
 }
 
+/// It gets the bytes as they are, and knows of the event what any handler knows.
+#[tokio::test(start_paused = true)]
+async fn a_raw_handler_is_told_what_stands_in_the_envelope_of_the_body() {
+    let raw = async |message: Message, Meta(meta): Meta, State(seen): State<Seen>| {
+        seen.lock().expect("whole").push(("raw", meta, json!(message.payload.as_deref().unwrap_or_default())));
+    };
+    for envelope in [Envelope::CloudEvents, Envelope::CloudEventsStructured, Envelope::BuildingBlocks] {
+        let (gated, seen) = (Gated::new(), Seen::default());
+        let bus = Bus::builder("service").transport(gated.clone()).state(seen.clone());
+        let bus = bus.subscribe(Subscription::group("g").on_raw("users", raw));
+        let bus = bus.topic("users", |topic| topic.envelope(envelope)).start().await.expect("starts");
+        let [id, correlation, _] = ids();
+        let event = Outgoing::new(Registered(json!({"user_id": 42}))).id(&id).correlation_id(&correlation);
+        bus.publish(event).await.expect("confirmed");
+        bus.send(vec![Message::tombstone("users").key("k")]).await.expect("confirmed");
+        eventually("both", || seen.lock().expect("whole").len() == 2).await;
+        let sent = gated.read("users", 2).await;
+        let payload = sent.iter().find_map(|message| message.payload.as_deref()).expect("a payload");
+        let seen = seen.lock().expect("whole");
+        let (_, meta, _) = seen.iter().find(|(_, _, bytes)| *bytes == json!(payload)).expect("as it came");
+        assert_eq!((&meta.id, &*meta.event_type, &*meta.source), (&id, "user.registered", "service"), "{envelope:?}");
+        assert_eq!(meta.correlation_id, Some(correlation), "{envelope:?}");
+    }
+}
+
 /// JSON in capitals: no envelope of JSON is written so.
 struct Upper;
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::envelope::{self, Opened};
+use crate::envelope::{self, Envelope, Opened};
 use crate::error::Result;
 use crate::event::EventMeta;
 use crate::message::Message;
@@ -13,6 +13,8 @@ use crate::transport::Delivery;
 pub(crate) struct Received {
     pub(crate) delivery: Delivery,
     body: Body,
+    /// What its topic reads beside CloudEvents, where nobody has looked yet whether the body is an envelope.
+    unopened: Option<Envelope>,
     meta: OnceLock<Arc<EventMeta>>,
 }
 
@@ -36,7 +38,7 @@ pub(crate) struct Content<'a> {
 
 impl Received {
     pub(crate) const fn new(delivery: Delivery) -> Self {
-        Self { delivery, body: Body::Event(""), meta: OnceLock::new() }
+        Self { delivery, body: Body::Event(""), unopened: None, meta: OnceLock::new() }
     }
 
     /// Its handler takes it for an event of this type.
@@ -44,6 +46,11 @@ impl Received {
         if let Body::Event(taken) = &mut self.body {
             *taken = event_type;
         }
+    }
+
+    /// Its handlers take it as it is: its body is opened only for who asks what is known of it.
+    pub(crate) const fn is_taken_unopened(&mut self, also: Option<Envelope>) {
+        self.unopened = also;
     }
 
     /// Its body is an envelope, and this is in it.
@@ -61,9 +68,15 @@ impl Received {
     }
 
     pub(crate) fn meta(&self) -> &Arc<EventMeta> {
+        self.meta.get_or_init(|| Arc::new(self.read_meta()))
+    }
+
+    fn read_meta(&self) -> EventMeta {
+        let (message, origin) = (&self.delivery.message, self.delivery.origin());
         let taken = if let Body::Event(taken) = self.body { taken } else { "" };
-        let read = || envelope::read(&self.delivery.message, &self.delivery.origin(), taken);
-        self.meta.get_or_init(|| Arc::new(read()))
+        let open = |also| Envelope::open(message, || origin.clone(), Some(also)).ok().flatten();
+        let opened = self.unopened.and_then(open);
+        opened.map_or_else(|| envelope::read(message, &origin, taken), |opened| opened.meta)
     }
 
     pub(crate) fn content(&self) -> Result<Content<'_>> {

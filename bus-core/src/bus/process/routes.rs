@@ -163,7 +163,9 @@ impl Handlers {
             return self.by_type(&opened.meta.event_type);
         }
         if self.typed.is_empty() {
-            return self.by_header(event_type);
+            let route = self.by_header(event_type);
+            received.is_taken_unopened(self.format.also());
+            return route;
         }
         let said = (content_type, event_type.is_some());
         match Envelope::open_said(message, said, || received.delivery.origin(), self.format.also()) {
