@@ -121,8 +121,9 @@ impl Subscription {
     /// Several handlers of one type each get every event, one after the other as they were added, and each has its own outcome:
     /// where one fails the others still run, and only those that failed are tried again, each by what the policy says of its own
     /// error. The message is settled when all have
-    /// done their part, or becomes one dead letter that names what each of those that failed said. (After a crash, and when a
-    /// dead letter is published again, all run again. What must not share that fate belongs into a group of its own.)
+    /// done their part, or becomes one dead letter that names what each of those that failed said. (After a crash, in
+    /// the next process or member that gets a message which waited for its next attempt, and when a dead letter is published
+    /// again, all run again. What must not share that fate belongs into a group of its own.)
     #[track_caller]
     pub fn on<Args: 'static, H: Handler<Args>>(self, handler: H) -> Self {
         self.with(None, handler::erase(handler), Location::caller())
