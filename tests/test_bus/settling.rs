@@ -74,6 +74,25 @@ async fn what_a_spawned_task_publishes_at_once_is_waited_for() {
     assert_eq!(bus.handled::<Billed>("archive").len(), 1);
 }
 
+/// The message is settled before its task begins, and the broker takes its time.
+#[tokio::test]
+async fn what_a_spawned_task_is_still_publishing_is_waited_for() {
+    async fn spawns(Event(placed): Event<Placed>, bus: Publish) {
+        tokio::spawn(async move {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            bus.publish(Billed { order: placed.order }).await
+        });
+    }
+    let archive = Subscription::group("archive").on(note_bill);
+    let bus = start(one_group(spawns).subscribe(archive)).await;
+    bus.faults().delay_publishes(5 * SECOND);
+    bus.publish(Placed { order: 1 }).await.unwrap();
+    bus.settle().await.unwrap();
+    assert_eq!(bus.handled::<Billed>("archive").len(), 1);
+}
+
 #[tokio::test]
 async fn time_stands_still_while_a_thread_works_for_a_handler() {
     async fn computes(Event(_): Event<Placed>) -> Result<(), HandlerError> {

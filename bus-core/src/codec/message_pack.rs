@@ -159,5 +159,7 @@ mod tests {
         deep.push(0xc0);
         let text = MessagePack::read::<IgnoredAny>(&deep).map(drop).expect_err("too deep").to_string();
         assert_eq!(text, "payload is more than 128 levels deep");
+        let read = MessagePack.decode(&deep, &mut |reader| erased_serde::deserialize::<IgnoredAny>(reader).map(drop));
+        assert_eq!(read.expect_err("too deep").to_string(), "depth limit exceeded");
     }
 }
