@@ -4,8 +4,8 @@
 //! |---|---|---|
 //! | [`CloudEvents`](Envelope::CloudEvents), the default | [CloudEvents 1.0] in binary mode: headers `ce_*`, `content-type`; the payload is the event | always |
 //! | [`CloudEventsStructured`](Envelope::CloudEventsStructured) | CloudEvents in structured mode: all of it in one JSON object, the event in `data` or `data_base64` | always, by its content type; on topics of this envelope also without, as Python's SDK wrote it until 2.0 |
-//! | [`BuildingBlocks`](Envelope::BuildingBlocks) | the JSON envelope of Python's `building_blocks`: metadata beside `payload`, repeated in headers | on topics that say so |
-//! | [`Raw`](Envelope::Raw) | the event and nothing else | always, but on topics of building blocks: a message without a type is taken for what its handler takes |
+//! | [`BuildingBlocks`](Envelope::BuildingBlocks) | the JSON envelope of Python's `building_blocks`: metadata beside `payload`, repeated in headers | on topics that write it or say that they read it |
+//! | [`Raw`](Envelope::Raw) | the event and nothing else | always: a message without a type is taken for what its handler takes |
 //!
 //! Extensions of ours to CloudEvents: `dataversion`, `correlationid`, `causationid`. An aggregate is the `subject`, as
 //! `kind/id`.
@@ -53,6 +53,24 @@ pub enum Envelope {
     Raw,
 }
 
+/// Envelopes in the body that a topic reads though no header says that they are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Unsaid {
+    structured: bool,
+    building_blocks: bool,
+}
+
+impl Unsaid {
+    pub(crate) const fn and(mut self, envelope: Envelope) -> Self {
+        match envelope {
+            Envelope::CloudEventsStructured => self.structured = true,
+            Envelope::BuildingBlocks => self.building_blocks = true,
+            Envelope::CloudEvents | Envelope::Raw => {}
+        }
+        self
+    }
+}
+
 /// What a message carries, where that lies in an envelope in its body.
 #[derive(Debug)]
 pub(crate) struct Opened {
@@ -97,15 +115,11 @@ impl Envelope {
         Ok((body, headers))
     }
 
-    /// What lies in the body of `message`, where it is an envelope; `None` where the body is the event itself. `also` is what
-    /// the topic reads beside CloudEvents.
-    pub(crate) fn open(
-        message: &Message,
-        origin: impl FnOnce() -> Origin,
-        also: Option<Self>,
-    ) -> Result<Option<Opened>> {
+    /// What lies in the body of `message`, where it is an envelope; `None` where the body is the event itself. `unsaid`
+    /// is what the topic reads beside what says what it is.
+    pub(crate) fn open(message: &Message, origin: impl FnOnce() -> Origin, unsaid: Unsaid) -> Result<Option<Opened>> {
         let [content_type, event_type] = message.headers.get_each([CONTENT_TYPE, TYPE]);
-        Self::open_said(message, (content_type, event_type.is_some()), origin, also)
+        Self::open_said(message, (content_type, event_type.is_some()), origin, unsaid)
     }
 
     /// [`open`](Self::open), for who knows the content type already, and whether headers say a type.
@@ -113,19 +127,17 @@ impl Envelope {
         message: &Message,
         (content_type, headed): (Option<&[u8]>, bool),
         origin: impl FnOnce() -> Origin,
-        also: Option<Self>,
+        unsaid: Unsaid,
     ) -> Result<Option<Opened>> {
         if content_type.is_some_and(structured::is) {
             return structured::open(message, &origin()).map(Some);
         }
-        match also {
-            Some(Self::BuildingBlocks) if !headed && json::may_be(content_type) => {
-                building_blocks::open(message, &origin())
-            }
-            Some(Self::CloudEventsStructured) if !headed && structured::is_unsaid(message) => {
-                structured::open(message, &origin()).map(Some)
-            }
-            _ => Ok(None),
+        if unsaid.structured && !headed && structured::is_unsaid(message) {
+            return structured::open(message, &origin()).map(Some);
         }
+        if unsaid.building_blocks && !headed && json::may_be(content_type) {
+            return building_blocks::open(message, &origin());
+        }
+        Ok(None)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::codec::{AnyCodec, Json, essence};
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Unsaid};
 use crate::error::{Error, ErrorKind, Result, shown};
 
 /// The codec and the envelope of a topic: what is written, and what else is read.
@@ -17,20 +17,21 @@ pub(crate) struct TopicFormat {
     /// Whether codecs are read too that nobody named.
     pub(crate) reads_usual: bool,
     pub(crate) envelope: Envelope,
-    /// Read too, beside CloudEvents.
-    pub(crate) also: Option<Envelope>,
+    /// Read too, beside that one and CloudEvents.
+    pub(crate) also: Unsaid,
 }
 
 impl Default for TopicFormat {
     fn default() -> Self {
-        Self { codec: Json.into(), reads: Vec::new(), reads_usual: true, envelope: Envelope::default(), also: None }
+        let (envelope, also) = (Envelope::default(), Unsaid::default());
+        Self { codec: Json.into(), reads: Vec::new(), reads_usual: true, envelope, also }
     }
 }
 
 impl TopicFormat {
-    /// The envelope that is read where a message has no attributes of CloudEvents.
-    pub(crate) fn also(&self) -> Option<Envelope> {
-        self.also.or(Some(self.envelope))
+    /// The envelopes that are read where a message has no attributes of CloudEvents.
+    pub(crate) const fn unsaid(&self) -> Unsaid {
+        self.also.and(self.envelope)
     }
 
     /// What reads a payload of `content_type`: parameters (`; charset=utf-8`) and case do not count.

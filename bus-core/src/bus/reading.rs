@@ -23,7 +23,7 @@ impl Bus {
 
     fn read_here<E: IntegrationEvent>(&self, message: &Message, origin: &Origin) -> Result<(E, EventMeta)> {
         let format = self.publishing.destinations.format_of(&origin.topic);
-        let opened = Envelope::open(message, || origin.clone(), format.also())?;
+        let opened = Envelope::open(message, || origin.clone(), format.unsaid())?;
         let read = || envelope::read(message, origin, E::TYPE);
         let meta = opened.as_ref().map_or_else(read, |opened| opened.meta.clone());
         if meta.event_type != E::TYPE {
@@ -50,7 +50,7 @@ impl Publish {
     pub fn event_type_of(&self, message: &Message) -> Option<String> {
         let format = self.0.destinations.format_of(&message.topic);
         let origin = || Origin { topic: Arc::clone(&message.topic), partition: None, offset: None };
-        match Envelope::open(message, origin, format.also()) {
+        match Envelope::open(message, origin, format.unsaid()) {
             Ok(Some(opened)) => Some(opened.meta.event_type.into_owned()),
             _ => envelope::event_type(message).map(str::to_owned),
         }

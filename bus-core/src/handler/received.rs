@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::envelope::{self, Envelope, Opened};
+use crate::envelope::{self, Envelope, Opened, Unsaid};
 use crate::error::Result;
 use crate::event::EventMeta;
 use crate::message::Message;
@@ -14,7 +14,7 @@ pub(crate) struct Received {
     pub(crate) delivery: Delivery,
     body: Body,
     /// What its topic reads beside CloudEvents, where nobody has looked yet whether the body is an envelope.
-    unopened: Option<Envelope>,
+    unopened: Option<Unsaid>,
     meta: OnceLock<Arc<EventMeta>>,
 }
 
@@ -49,8 +49,8 @@ impl Received {
     }
 
     /// Its handlers take it as it is: its body is opened only for who asks what is known of it.
-    pub(crate) const fn is_taken_unopened(&mut self, also: Option<Envelope>) {
-        self.unopened = also;
+    pub(crate) const fn is_taken_unopened(&mut self, unsaid: Unsaid) {
+        self.unopened = Some(unsaid);
     }
 
     /// Its body is an envelope, and this is in it.
@@ -74,7 +74,7 @@ impl Received {
     fn read_meta(&self) -> EventMeta {
         let (message, origin) = (&self.delivery.message, self.delivery.origin());
         let taken = if let Body::Event(taken) = self.body { taken } else { "" };
-        let open = |also| Envelope::open(message, || origin.clone(), Some(also)).ok().flatten();
+        let open = |unsaid| Envelope::open(message, || origin.clone(), unsaid).ok().flatten();
         let opened = self.unopened.and_then(open);
         opened.map_or_else(|| envelope::read(message, &origin, taken), |opened| opened.meta)
     }

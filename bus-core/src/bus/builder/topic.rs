@@ -87,10 +87,11 @@ impl TopicSettings {
         self
     }
 
-    /// Messages in this envelope are read too. Those of CloudEvents and bare ones need not be named.
+    /// Messages in this envelope are read too; any number may be named. The one that is written, those of CloudEvents that say
+    /// so, and bare messages need not be.
     #[must_use]
     pub const fn reads_envelope(mut self, envelope: Envelope) -> Self {
-        self.format.also = Some(envelope);
+        self.format.also = self.format.also.and(envelope);
         self
     }
 

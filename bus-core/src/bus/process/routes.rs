@@ -164,11 +164,11 @@ impl Handlers {
         }
         if self.typed.is_empty() {
             let route = self.by_header(event_type);
-            received.is_taken_unopened(self.format.also());
+            received.is_taken_unopened(self.format.unsaid());
             return route;
         }
         let said = (content_type, event_type.is_some());
-        match Envelope::open_said(message, said, || received.delivery.origin(), self.format.also()) {
+        match Envelope::open_said(message, said, || received.delivery.origin(), self.format.unsaid()) {
             Ok(None) => self.by_header(event_type),
             Ok(Some(opened)) => {
                 let route = self.by_type(&opened.meta.event_type);
