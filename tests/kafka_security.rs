@@ -163,12 +163,12 @@ async fn a_secret_that_librdkafka_would_quote() {
 async fn certificates_that_cannot_be_trusted() {
     let place = place();
     let foreign = place.sasl_ssl().sasl(SaslMechanism::Plain, "bob", SECRET).ssl_ca(place.pki("otherca.pem"));
-    for (config, listener, says) in [
-        (foreign, "SASL_SSL", "is of no CA in"),
-        (place.ssl("EXPIRED"), "EXPIRED", "has expired"),
-        (place.ssl("WRONG_HOST"), "WRONG_HOST", "is for elsewhere.test, not for 127.0.0.1"),
+    for (config, listener, says, help) in [
+        (foreign, "SASL_SSL", "is of no CA in", "KAFKA_SSL_CAFILE"),
+        (place.ssl("EXPIRED"), "EXPIRED", "has expired", "renewed on the broker"),
+        (place.ssl("WRONG_HOST"), "WRONG_HOST", "is for elsewhere.test, not for 127.0.0.1", "KAFKA_BOOTSTRAP_SERVERS"),
     ] {
-        let says = [&*place.listener(listener), "cannot be trusted", says, "KAFKA_SSL_CAFILE"];
+        let says = [&*place.listener(listener), "cannot be trusted", says, help];
         refused(bus(config).subscribe(group("it.security").on(on_allowed)), AT_ONCE, ErrorKind::Unavailable, &says)
             .await;
     }

@@ -2,17 +2,16 @@
 //! another host's. So once it has said them, the broker is asked for its certificate once more, by ourselves, and nothing else is
 //! said to it.
 
-use std::io::{Read, Write};
-use std::net::{IpAddr, TcpStream, ToSocketAddrs};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use openssl::error::ErrorStack;
 use openssl::ssl::{SslConnector, SslConnectorBuilder, SslMethod, SslVerifyMode};
 use openssl::x509::{X509, X509Ref, X509StoreContextRef};
 
 use crate::context::lock;
+use crate::listener;
 
 /// In librdkafka's words, which are OpenSSL's.
 const REFUSED: &str = "certificate verify failed";
@@ -20,15 +19,18 @@ const REFUSED: &str = "certificate verify failed";
 /// In ours.
 pub(crate) const PLAIN: &str = "the listener answers without TLS";
 
-/// For each step. Whoever waits has waited already.
-const PATIENCE: Duration = Duration::from_secs(1);
-
 // OpenSSL's numbers, X509_V_ERR_..
 const NOT_YET_VALID: i32 = 9;
 const HAS_EXPIRED: i32 = 10;
 const OF_NO_KNOWN_CA: [i32; 4] = [18, 19, 20, 21];
 const REVOKED: i32 = 23;
 const OF_ANOTHER_HOST: [i32; 2] = [62, 64];
+
+// What is said of a certificate, by which it is known what to do.
+pub(crate) const EXPIRED: &str = "has expired";
+pub(crate) const TOO_NEW: &str = "is not valid yet";
+pub(crate) const FOREIGN: &str = "is of no CA in";
+pub(crate) const ELSEWHERE: &str = "not for";
 
 /// Whose certificates are good.
 #[derive(Debug, Clone, Default)]
@@ -78,7 +80,7 @@ pub(crate) fn complaint(said: &str, trust: &Trust) -> Option<String> {
         }
         fine
     });
-    let stream = connect(&host, port)?;
+    let stream = listener::connect(&host, port)?;
     // That it fails is what we are here for; what counts is what the callback was told.
     let connection = builder.build().configure().ok()?.verify_hostname(!trust.any_host);
     drop(connection.connect(&host, stream));
@@ -94,44 +96,9 @@ pub(crate) fn explained(said: &str, trust: &Trust) -> Option<String> {
     }
 }
 
-/// Whether the first of these addresses that takes a connection speaks TLS. Blocks, for some seconds at most.
-pub(crate) fn is_asked_for_by(servers: &str) -> bool {
-    let addresses = servers.split(',').filter_map(|server| {
-        let (host, port) = server.trim().rsplit_once(':')?;
-        let host = host.rsplit("://").next()?.trim_start_matches('[').trim_end_matches(']');
-        Some((host.to_owned(), port.parse().ok()?))
-    });
-    let Some((host, stream)) = addresses
-        .filter_map(|(host, port)| Some((connect(&host, port)?, host)))
-        .map(|(stream, host)| (host, stream))
-        .next()
-    else {
-        return false;
-    };
-    let Ok(mut builder) = SslConnector::builder(SslMethod::tls_client()) else { return false };
-    // Nothing is said to it but hello, so who it is does not matter.
-    builder.set_verify(SslVerifyMode::NONE);
-    match builder.build().connect(&host, stream) {
-        Ok(_) => true,
-        // It has shown a certificate and wants ours.
-        Err(openssl::ssl::HandshakeError::Failure(half)) => half.ssl().peer_certificate().is_some(),
-        Err(_) => false,
-    }
-}
-
 /// Whether the listener that librdkafka complained of in `said` answers without TLS. Blocks, for some seconds at most.
 pub(crate) fn is_plain(said: &str) -> bool {
-    // ApiVersions 0 without a client's name, which a broker answers before any login: key, version, number of the request.
-    const REQUEST: [u8; 14] = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 255, 255];
-    let ask = || -> Option<[u8; 8]> {
-        let (host, port) = address(said)?;
-        let (mut stream, mut answer) = (connect(&host, port)?, [0; 8]);
-        stream.write_all(&REQUEST).ok()?;
-        stream.read_exact(&mut answer).ok()?;
-        Some(answer)
-    };
-    // Its length, and the number of the request again. One that speaks TLS sends an alert, or nothing.
-    ask().is_some_and(|answer| answer[..2] == [0, 0] && answer[4..] == REQUEST[8..12])
+    address(said).is_some_and(|(host, port)| listener::is_plain(&host, port))
 }
 
 /// Whether librdkafka complains of a certificate. It says so under more than one code.
@@ -140,19 +107,11 @@ pub(crate) fn is_refused(said: &str) -> bool {
 }
 
 /// `ssl://host:9093/bootstrap: SSL handshake failed: ..`
-fn address(said: &str) -> Option<(String, u16)> {
+pub(crate) fn address(said: &str) -> Option<(String, u16)> {
     let (_, rest) = said.split_once("ssl://")?;
     let (host, port) = rest.split_once('/')?.0.rsplit_once(':')?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
     Some((host.to_owned(), port.parse().ok()?))
-}
-
-fn connect(host: &str, port: u16) -> Option<TcpStream> {
-    let addresses = (host, port).to_socket_addrs().ok()?;
-    let stream = addresses.take(4).find_map(|address| TcpStream::connect_timeout(&address, PATIENCE).ok())?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    stream.set_write_timeout(Some(PATIENCE)).ok()?;
-    Some(stream)
 }
 
 fn in_words(context: &X509StoreContextRef, host: &str, trusted: &str) -> String {
@@ -160,14 +119,19 @@ fn in_words(context: &X509StoreContextRef, host: &str, trusted: &str) -> String 
     let certificate = context.current_cert();
     match error.as_raw() {
         HAS_EXPIRED => match certificate {
-            Some(certificate) => format!("its certificate has expired: {}", certificate.not_after()),
-            None => "its certificate has expired".into(),
+            Some(certificate) if context.error_depth() > 0 => {
+                format!("a CA of its certificate {EXPIRED}: {}", certificate.not_after())
+            }
+            Some(certificate) => format!("its certificate {EXPIRED}: {}", certificate.not_after()),
+            None => format!("its certificate {EXPIRED}"),
         },
-        NOT_YET_VALID => "its certificate is not valid yet: is the clock of this machine right?".into(),
-        code if OF_NO_KNOWN_CA.contains(&code) => format!("its certificate is of no CA in {trusted}"),
+        NOT_YET_VALID => format!("its certificate {TOO_NEW}"),
+        code if OF_NO_KNOWN_CA.contains(&code) => format!("its certificate {FOREIGN} {trusted}"),
         code if OF_ANOTHER_HOST.contains(&code) => match certificate.map(names) {
-            Some(names) if !names.is_empty() => format!("its certificate is for {}, not for {host}", names.join(", ")),
-            _ => format!("its certificate is not for {host}"),
+            Some(names) if !names.is_empty() => {
+                format!("its certificate is for {}, {ELSEWHERE} {host}", names.join(", "))
+            }
+            _ => format!("its certificate is {ELSEWHERE} {host}"),
         },
         REVOKED => "its certificate was revoked".into(),
         _ => error.error_string().to_owned(),

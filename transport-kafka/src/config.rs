@@ -218,9 +218,9 @@ impl KafkaConfig {
         self.properties.of(audience, name).map(|said| said.value.as_str())
     }
 
-    /// Whether clients speak TLS.
-    pub(crate) fn speaks_tls(&self) -> bool {
-        self.said(For::All, "security.protocol").is_some_and(|said| said.trim().to_ascii_lowercase().ends_with("ssl"))
+    /// How clients talk to brokers, in upper case.
+    pub(crate) fn protocol(&self) -> String {
+        self.said(For::All, "security.protocol").unwrap_or("PLAINTEXT").trim().to_ascii_uppercase()
     }
 
     /// Whose certificates are good.

@@ -27,6 +27,7 @@ mod diagnosis;
 mod driver;
 mod error;
 mod lane;
+mod listener;
 mod names;
 mod native;
 mod progress;

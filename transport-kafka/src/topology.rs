@@ -23,6 +23,7 @@ use crate::config::KafkaConfig;
 use crate::context::{Asking, Health, Observer};
 use crate::diagnosis;
 use crate::error::{IS_IT_RUNNING, coded, of_call};
+use crate::listener;
 use crate::names;
 use crate::native;
 use crate::token::Login;
@@ -43,7 +44,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How long the other brokers may take to let us in, once one of them never will.
 const OTHERS_ANSWER: Duration = Duration::from_secs(3);
 
-/// After so long without any cause but that "all brokers are down", the broker is asked whether it speaks TLS.
+/// After so long without any cause but that "all brokers are down", the broker is asked what it wants.
 const HANGS_UP: Duration = Duration::from_millis(500);
 
 /// A connection that only asks. librdkafka tells the cause of a failure to whoever polls, and only meanwhile, so a thread
@@ -87,15 +88,10 @@ impl Inquiry {
                     self.health.good();
                     Ok(found)
                 }
-                Err(error) => Err(self.unreachable(error.rdkafka_error_code())),
+                Err(error) => Err(self.unreachable_because(error.rdkafka_error_code()).await),
             },
             () = self.hopeless() => Err(self.hopeless_because().await),
-            error = self.is_tls_on_plain() => Err(error),
-            () = self.is_plain_on_tls() => {
-                let text = format!("Kafka at {} cannot be reached: the listener wants TLS", self.config.servers);
-                let help = "set security.protocol (KAFKA_SECURITY_PROTOCOL) to SSL or SASL_SSL";
-                Err(Error::new(ErrorKind::Config, text).help(help))
-            }
+            error = self.is_misunderstood() => Err(error),
         }
     }
 
@@ -154,44 +150,48 @@ impl Inquiry {
     }
 
     async fn hopeless_because(&self) -> Error {
-        let Some((code, said)) = self.client.context().cause() else { return self.unreachable(None) };
-        let (trust, asked) = (self.config.trust(), said.clone());
-        match in_background(move || certificate::complaint(&asked, &trust)).await {
+        let Some((_, said)) = self.client.context().cause() else { return self.unreachable(None) };
+        let trust = self.config.trust();
+        match in_background(move || certificate::complaint(&said, &trust)).await {
             Ok(Some(complaint)) => {
                 let what = format!("Kafka at {} cannot be trusted: {complaint}", self.config.servers);
-                diagnosis::of(code, &said).error(what)
+                diagnosis::of_certificate(&complaint).error(what)
             }
             _ => self.unreachable(None),
         }
     }
 
-    /// Resolves when a listener that hangs up in the handshake turns out to have no TLS.
-    async fn is_tls_on_plain(&self) -> Error {
-        let context = self.client.context();
+    /// Resolves when a listener that hangs up on us turns out to want what we do not do. In a handshake it is asked at once; else
+    /// only "all brokers are down" is said, so there is time for a cause first.
+    async fn is_misunderstood(&self) -> Error {
+        let mut next = Instant::now() + HANGS_UP;
         loop {
-            let guess = context.cause().filter(|(code, said)| diagnosis::of(*code, said).is_guess());
-            if let Some((_, said)) = guess {
-                let asked = said.clone();
-                if in_background(move || certificate::is_plain(&asked)).await.is_ok_and(|plain| plain) {
-                    let what = format!("Kafka at {} cannot be reached", self.config.servers);
-                    return diagnosis::NO_TLS_THERE.error(format!("{what}: {said}"));
+            let cause = self.client.context().cause();
+            let is_guess = cause.is_some_and(|(code, said)| diagnosis::of(code, &said).is_guess());
+            if is_guess || Instant::now() >= next {
+                if let Some(error) = self.wants_otherwise().await {
+                    return error;
                 }
+                next = Instant::now() + HANGS_UP;
             }
             sleep(LOOK_AGAIN).await;
         }
     }
 
-    /// Resolves when a broker that just hangs up turns out to speak TLS, and we do not. librdkafka names no cause then.
-    async fn is_plain_on_tls(&self) {
-        sleep(HANGS_UP).await;
-        let hung_up = self.client.context().cause().is_some_and(|(code, _)| code == Code::AllBrokersDown);
-        if hung_up && !self.config.speaks_tls() {
-            let servers = self.config.servers.clone();
-            if in_background(move || certificate::is_asked_for_by(&servers)).await.is_ok_and(|tls| tls) {
-                return;
-            }
+    /// What the listener wants, where it has hung up on us and speaks otherwise than we do.
+    async fn wants_otherwise(&self) -> Option<Error> {
+        let (_, said) = self.client.context().cause().filter(|(code, said)| diagnosis::is_hung_up(*code, said))?;
+        let asked = certificate::address(&said).map(|(host, port)| format!("{host}:{port}"));
+        let asked = asked.unwrap_or_else(|| self.config.servers.clone());
+        let listener = in_background(move || listener::ask(&asked)).await.ok()??;
+        listener.refuses(&self.config.protocol(), &format!("Kafka at {} cannot be reached", self.config.servers))
+    }
+
+    async fn unreachable_because(&self, code: Option<Code>) -> Error {
+        match self.wants_otherwise().await {
+            Some(error) => error,
+            None => self.unreachable(code),
         }
-        std::future::pending().await
     }
 
     fn unreachable(&self, code: Option<Code>) -> Error {

@@ -6,6 +6,7 @@
 mod certificates;
 mod enough;
 mod halves;
+mod hints;
 mod later;
 mod mechanisms;
 mod place;
@@ -68,6 +69,11 @@ cases! {
     enough::to_read_alone_read_on_the_topic;
     enough::to_make_a_topic_create_on_it;
     enough::for_a_transaction_write_on_its_id_too;
+    hints::a_token_that_is_refused;
+    hints::what_the_listener_wants_and_we_do_not_do;
+    hints::tls_where_there_is_none_with_a_login_and_without;
+    hints::a_login_where_none_is_wanted;
+    hints::each_fault_of_a_certificate;
     halves::a_topic_that_we_may_find_but_not_read_is_named;
     halves::a_group_that_we_may_find_but_not_join_is_named;
     halves::a_group_that_is_not_for_us_is_refused_to_a_pattern_too;
