@@ -69,6 +69,8 @@ pub struct KafkaConfig {
     pub(crate) max_poll_records: usize,
     service: ServiceConfig,
     pub(crate) tokens: Option<Tokens>,
+    /// Where that was said which is kept in a field of its own and becomes a property, by its name.
+    origins: BTreeMap<&'static str, By>,
     /// What was wrong with what was said, to be told at the first use.
     problems: Vec<String>,
 }
@@ -93,6 +95,7 @@ impl Default for KafkaConfig {
             max_poll_records: 500,
             service: service(),
             tokens: None,
+            origins: BTreeMap::new(),
             problems: Vec::new(),
         };
         config.set_max_request_size(1 << 20);
@@ -109,7 +112,8 @@ fn service() -> ServiceConfig {
 impl KafkaConfig {
     /// The brokers to begin with, as `host:port`, several separated by commas.
     pub fn new(servers: impl Into<String>) -> Self {
-        Self { servers: servers.into(), ..Self::default() }
+        let origins = BTreeMap::from([("bootstrap.servers", By::Method("new"))]);
+        Self { servers: servers.into(), origins, ..Self::default() }
     }
 
     /// What the environment says: the variables listed in the guide (`docs/kafka.md`), and any property of librdkafka as
@@ -185,8 +189,12 @@ impl KafkaConfig {
         redact::shown(&self.consumer(""))
     }
 
-    fn saying(mut self, audience: For, name: &str, value: impl Into<String>) -> Self {
-        self.say(Said::new(audience, name, value, By::Code));
+    fn saying(self, audience: For, name: &str, value: impl Into<String>) -> Self {
+        self.saying_by(By::Code, audience, name, value)
+    }
+
+    fn saying_by(mut self, by: By, audience: For, name: &str, value: impl Into<String>) -> Self {
+        self.say(Said::new(audience, name, value, by));
         self
     }
 

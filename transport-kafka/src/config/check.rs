@@ -1,10 +1,13 @@
 //! What is wrong with a configuration, as far as it can be known without a broker; all of it in one error.
 
+mod pem;
+mod security;
+
 use std::path::Path;
 
 use gulo_bus_core::{Error, ErrorKind, Result};
 
-use super::said::{For, Said};
+use super::said::{By, For, Said};
 use super::{KafkaConfig, java, known};
 
 /// Properties that may only have one of these values, because a promise stands on them.
@@ -49,12 +52,14 @@ impl KafkaConfig {
     /// Says all that is wrong with it.
     pub(crate) fn check(&self) -> Result<()> {
         let mut problems = self.problems.clone();
-        problems.extend(servers(&self.servers));
+        problems.extend(self.addresses());
         problems.extend(self.properties.iter().filter_map(wrong));
-        problems.extend(self.login());
+        problems.extend(self.security());
+        problems.extend(self.pem());
         problems.extend(self.times());
         if !(1..=900_000_000).contains(&self.max_message_bytes) {
-            problems.push(format!("max_message_bytes is {}: it must be from 1 to 900,000,000", self.max_message_bytes));
+            let called = self.call_origin("message.max.bytes");
+            problems.push(format!("{called}: a message may have from 1 to 900,000,000 bytes"));
         }
         self::problems(&problems)
     }
@@ -79,82 +84,58 @@ impl KafkaConfig {
         warnings
     }
 
-    /// Security that would not be used as it is meant.
-    fn login(&self) -> Vec<String> {
-        let said = |name| self.said(For::All, name).filter(|value| !value.is_empty());
-        let protocol = said("security.protocol").unwrap_or("plaintext").to_ascii_lowercase();
-        let mechanism = said("sasl.mechanism").map(str::to_ascii_uppercase);
-        let mut wrong = Vec::new();
-        if protocol.starts_with("sasl_") {
-            match mechanism.as_deref() {
-                None => wrong.push(
-                    "security.protocol wants a login and `sasl.mechanism` names none: one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER"
-                        .into(),
-                ),
-                Some("PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512") => {
-                    let absent = ["sasl.username", "sasl.password"].into_iter().filter(|name| said(name).is_none());
-                    wrong.extend(absent.map(|name| format!("`sasl.mechanism` needs `{name}`")));
-                }
-                Some("OAUTHBEARER") if self.has_no_tokens() => wrong.push(
-                    "`sasl.mechanism` OAUTHBEARER needs KafkaConfig::token_provider; tests may set `enable.sasl.oauthbearer.unsecure.jwt`"
-                        .into(),
-                ),
-                _ => {}
-            }
-            if self.tokens.is_some() && mechanism.as_deref() != Some("OAUTHBEARER") {
-                wrong.push("the token provider would not be used: `sasl.mechanism` is not OAUTHBEARER".into());
-            }
-        } else if let Some(unused) =
-            ["sasl.mechanism", "sasl.username", "sasl.password"].into_iter().find(|name| said(name).is_some())
-        {
-            wrong
-                .push(format!("`{unused}` would not be used: set `security.protocol` to SASL_SSL (or SASL_PLAINTEXT)"));
-        }
-        if !protocol.ends_with("ssl")
-            && let Some(unused) = FILES.iter().find(|name| said(name).is_some())
-        {
-            wrong.push(format!("`{unused}` would not be used: set `security.protocol` to SSL or SASL_SSL"));
-        }
-        for (one, other) in
-            [("ssl.certificate.location", "ssl.key.location"), ("ssl.key.location", "ssl.certificate.location")]
-        {
-            if said(one).is_some()
-                && [other, "ssl.key.pem", "ssl.certificate.pem"].iter().all(|name| said(name).is_none())
-            {
-                wrong.push(format!("`{one}` needs `{other}`"));
-            }
-        }
-        wrong
-    }
-
-    fn has_no_tokens(&self) -> bool {
-        let is =
-            |name, value: &str| self.said(For::All, name).is_some_and(|said| said.trim().eq_ignore_ascii_case(value));
-        let by_itself = is("sasl.oauthbearer.method", "oidc") || is("enable.sasl.oauthbearer.unsecure.jwt", "true");
-        self.tokens.is_none() && !by_itself
-    }
-
     /// Times that cannot go together.
     fn times(&self) -> Vec<String> {
-        let mut wrong = Vec::new();
+        let said = |name| self.properties.of(For::Consumers, name);
         if self.is_new_protocol() {
-            let said = OF_CLASSIC.iter().filter(|name| self.said(For::Consumers, name).is_some());
-            wrong.extend(said.map(|name| format!("`{name}` is the broker's to say with `group.protocol=consumer`")));
-            return wrong;
+            let protocol = self.call(For::Consumers, "group.protocol");
+            let of_classic = OF_CLASSIC.iter().filter_map(|name| said(name));
+            let wrong =
+                of_classic.map(|it| format!("{} is the broker's to say where {protocol} is `consumer`", it.called()));
+            return wrong.collect();
         }
+        let mut wrong = Vec::new();
         let (session, heartbeat) = (self.session(), self.time(For::Consumers, "heartbeat.interval.ms"));
+        let session_called = said("session.timeout.ms").map_or_else(
+            || format!("the session time-out of {session:?}"),
+            |it| format!("the session time-out of {session:?}, {}", it.called()),
+        );
         if heartbeat.is_some_and(|heartbeat| heartbeat >= session) {
-            wrong.push(format!(
-                "`heartbeat.interval.ms` must be shorter than the session time-out of {session:?}: a third of it"
-            ));
+            let heartbeat = self.call(For::Consumers, "heartbeat.interval.ms");
+            wrong.push(format!("{heartbeat} must be shorter than {session_called}: a third of it"));
         }
         if session > self.max_poll_interval() {
-            wrong.push(format!(
-                "`session.timeout.ms` must not be longer than `max.poll.interval.ms`, {:?}",
-                self.max_poll_interval()
-            ));
+            let most = self.call(For::Consumers, "max.poll.interval.ms");
+            wrong.push(format!("{session_called}, must not be longer than {most}, {:?}", self.max_poll_interval()));
         }
         wrong
+    }
+
+    /// As an error calls what was said of a property, or where it would be said by who said nothing of it.
+    fn call(&self, audience: For, name: &str) -> String {
+        self.properties.of(audience, name).map_or_else(|| By::Code.called(name), Said::called)
+    }
+
+    /// The same of what is kept in a field of its own.
+    fn call_origin(&self, name: &'static str) -> String {
+        self.origins.get(name).unwrap_or(&By::Code).called(name)
+    }
+
+    /// What is wrong with the addresses. One in which there may be a password is not shown.
+    fn addresses(&self) -> Option<String> {
+        let (servers, called) = (self.servers.as_str(), self.call_origin("bootstrap.servers"));
+        if servers.trim().is_empty() {
+            return Some(format!("{called} names no broker: it takes host:port"));
+        }
+        if servers.contains('@') {
+            let by = self.origins.get("bootstrap.servers").unwrap_or(&By::Code);
+            let [user, password] = ["sasl.username", "sasl.password"].map(|name| by.would_call(name));
+            return Some(format!(
+                "{called} has a user or a password in an address, which is host:port: {user} and {password} are for them"
+            ));
+        }
+        let wrong = servers.split(',').map(str::trim).find(|server| !is_address(server))?;
+        Some(format!("{called}: `{wrong}` is no address of a broker, which is host:port"))
     }
 }
 
@@ -166,21 +147,6 @@ pub(super) fn problems(problems: &[String]) -> Result<()> {
         several => format!("{} settings of Kafka are wrong: {}", several.len(), several.join("; ")),
     };
     Err(Error::new(ErrorKind::Config, text))
-}
-
-/// What is wrong with the addresses. An address is not shown: somebody may have put a password into it.
-fn servers(servers: &str) -> Option<String> {
-    if servers.trim().is_empty() {
-        return Some("no broker is named: KafkaConfig::new or KAFKA_BOOTSTRAP_SERVERS takes host:port".into());
-    }
-    if servers.contains('@') {
-        return Some(
-            "an address of a broker has a user or a password in it: it is host:port; `sasl.username` and `sasl.password` are properties"
-                .into(),
-        );
-    }
-    let wrong = servers.split(',').map(str::trim).find(|server| !is_address(server))?;
-    Some(format!("`{wrong}` is no address of a broker: it is host:port"))
 }
 
 fn is_address(server: &str) -> bool {

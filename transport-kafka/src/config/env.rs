@@ -67,7 +67,7 @@ pub(super) fn read(config: &mut KafkaConfig, variables: impl IntoIterator<Item =
     for (name, value) in general.iter().chain(&special) {
         property(config, name, value, of_a_broker);
     }
-    two_groups(config, &named);
+    config.problems.extend(keys::two_groups(&named, |name| format!("{PREFIX}{name}")));
     for (name, value) in &named {
         let said = By::Environment(format!("{PREFIX}{name}"));
         if let Some(key) = keys::find(name)
@@ -75,18 +75,6 @@ pub(super) fn read(config: &mut KafkaConfig, variables: impl IntoIterator<Item =
         {
             config.problems.push(format!("{PREFIX}{name} {wrong}"));
         }
-    }
-}
-
-/// One setting with two names, which say different things: whichever counted, somebody would read another group's messages.
-fn two_groups(config: &mut KafkaConfig, named: &[Variable]) {
-    let of = |wanted: &str| named.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.trim());
-    if let (Some(one), Some(other)) = (of("CONSUMER_GROUP"), of("CONSUMER_GROUP_ID"))
-        && one != other
-    {
-        let problem =
-            "KAFKA_CONSUMER_GROUP and KAFKA_CONSUMER_GROUP_ID are two names of one setting, and say different groups";
-        config.problems.push(problem.to_owned());
     }
 }
 

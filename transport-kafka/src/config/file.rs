@@ -48,7 +48,7 @@ impl<'de> Visitor<'de> for Settings {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<KafkaConfig, A::Error> {
-        let mut config = KafkaConfig::default();
+        let (mut config, mut named) = (KafkaConfig::default(), Vec::new());
         while let Some(name) = map.next_key::<String>()? {
             if let Some((table, audience)) = TABLES.iter().find(|(table, _)| *table == name) {
                 for (property, Scalar(value)) in map.next_value::<BTreeMap<String, Scalar>>()? {
@@ -58,8 +58,9 @@ impl<'de> Visitor<'de> for Settings {
             } else if let Some(key) = keys::find(&name).filter(|key| key.file_name() == name) {
                 let Scalar(value) = map.next_value()?;
                 if let Err(wrong) = key.set(&mut config, &value, By::File(name.clone())) {
-                    config.problems.push(format!("`{name}` {wrong}"));
+                    config.problems.push(format!("`{name}` of the file {wrong}"));
                 }
+                named.push((key.name.to_owned(), value));
             } else {
                 // Kept for the first use, like all that is wrong: an error here would be shown by some readers of files with
                 // the whole file, passwords and all.
@@ -67,6 +68,8 @@ impl<'de> Visitor<'de> for Settings {
                 config.problems.push(unknown(&name));
             }
         }
+        let two = keys::two_groups(&named, |name| format!("`{}` of the file", name.to_ascii_lowercase()));
+        config.problems.extend(two);
         Ok(config)
     }
 }
@@ -75,11 +78,11 @@ fn unknown(name: &str) -> String {
     let keys: Vec<String> = KEYS.iter().map(keys::Key::file_name).collect();
     let names = keys.iter().map(String::as_str).chain(TABLES.iter().map(|(table, _)| *table));
     match known::nearest(name, names) {
-        Some(meant) => format!("`{name}` is no setting; is `{meant}` meant?"),
+        Some(meant) => format!("`{name}` of the file is no setting; is `{meant}` meant?"),
         None if known::find(name).is_some() => {
-            format!("`{name}` is a property: it stands in the table `properties`")
+            format!("`{name}` of the file is a property: it stands in the table `properties`")
         }
-        None => format!("`{name}` is no setting"),
+        None => format!("`{name}` of the file is no setting"),
     }
 }
 

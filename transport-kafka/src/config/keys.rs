@@ -41,7 +41,13 @@ impl Key {
     pub(super) fn set(&self, config: &mut KafkaConfig, value: &str, by: By) -> Result<(), String> {
         let value = self.kind.read(value)?;
         match (self.apply, self.property) {
-            (Some(apply), _) => apply(config, &value),
+            (Some(apply), property) => {
+                apply(config, &value)?;
+                if let Some((_, property)) = property {
+                    config.origins.insert(property, by);
+                }
+                Ok(())
+            }
             (None, Some((audience, property))) => {
                 config.properties.say(Said::new(audience, property, value, by));
                 Ok(())
@@ -56,11 +62,28 @@ pub(super) fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name.eq_ignore_ascii_case(name))
 }
 
+/// The setting that becomes this property.
+pub(super) fn of_property(property: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.property.is_some_and(|(_, name)| name == property))
+}
+
 /// What clients of this kind have for a property unless somebody says otherwise.
 pub(super) fn defaults(audience: For) -> impl Iterator<Item = (&'static str, &'static str)> {
     let with_default = KEYS.iter().filter(|key| key.apply.is_none() && !key.default.is_empty());
     let property = with_default.filter_map(|key| key.property.map(|(of, name)| (of, name, key.default)));
     property.filter(move |(of, _, _)| *of == For::All || *of == audience).map(|(_, name, value)| (name, value))
+}
+
+/// One setting with two names, which say different things: whichever counted, somebody would read another group's messages.
+/// What is wrong with `said`, names and values, of one place, where it calls names like this.
+pub(super) fn two_groups(said: &[(String, String)], called: impl Fn(&str) -> String) -> Option<String> {
+    let of = |wanted: &str| said.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.trim());
+    let names @ [one, other] = ["CONSUMER_GROUP", "CONSUMER_GROUP_ID"];
+    if of(one)? == of(other)? {
+        return None;
+    }
+    let [one, other] = names.map(called);
+    Some(format!("{one} and {other} are two names of one setting, and say different groups"))
 }
 
 #[cfg(test)]

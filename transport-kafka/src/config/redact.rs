@@ -63,18 +63,31 @@ pub(crate) fn is_harmless(name: &str) -> bool {
 
 /// A flag, a number in its range, one of the words that there are: whoever knows the property knows its values.
 fn is_one_of_few(name: &str, value: &str) -> bool {
-    let Some(takes) = known::find(name).map(|property| property.takes) else { return false };
-    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-    (takes.contains("..") && is_number) || (takes != "text" && takes.split(", ").any(|word| word == value))
+    let (Some(property), value) = (known::find(name), value.trim()) else { return false };
+    let is = |word: &str| word.eq_ignore_ascii_case(value);
+    match property.takes {
+        "text" | "list" => false,
+        // As librdkafka has them too.
+        "true, false" => ["true", "false", "t", "f", "1", "0"].into_iter().any(is),
+        takes => match (takes.split_once(".."), value.parse::<i64>()) {
+            (Some((least, most)), Ok(number)) => {
+                least.parse().is_ok_and(|least: i64| least <= number)
+                    && most.parse().is_ok_and(|most: i64| number <= most)
+            }
+            _ => takes.split(", ").any(is),
+        },
+    }
+}
+
+/// The value of a property, for people to see.
+pub(super) fn shown_value<'a>(name: &str, value: &'a str) -> &'a str {
+    if is_harmless(name) || is_one_of_few(name, value) || value.is_empty() { value } else { "***" }
 }
 
 /// What a client gets, for people to see.
 pub(super) fn shown(config: &ClientConfig) -> BTreeMap<String, String> {
-    let shown = config.config_map().into_iter().map(|(name, value)| {
-        let value = if is_harmless(name) || is_one_of_few(name, value) || value.is_empty() { value } else { "***" };
-        (name.to_owned(), value.to_owned())
-    });
-    shown.collect()
+    let properties = config.config_map().into_iter();
+    properties.map(|(name, value)| (name.to_owned(), shown_value(name, value).to_owned())).collect()
 }
 
 /// Values that are blotted out of the texts that come from librdkafka, which quotes what it does not like.
@@ -90,7 +103,7 @@ impl Secrets {
                 && *value != "false"
                 && !value.bytes().all(|byte| byte.is_ascii_digit());
             let named_so = ["password", "secret", "token"].iter().any(|word| name.contains(word)) && !value.is_empty();
-            (telling || named_so) && !is_harmless(name)
+            (telling || named_so) && !is_harmless(name) && !is_one_of_few(name, value)
         };
         let mut values: Vec<String> =
             properties.filter(secret).flat_map(|(name, value)| quotable(name, value)).collect();
@@ -137,15 +150,46 @@ mod tests {
 
     #[test]
     fn flags_numbers_and_words_are_shown_and_free_text_is_not() {
-        let mut config = ClientConfig::new();
-        config.set("socket.nagle.disable", "true").set("log.queue", "false").set("message.copy.max.bytes", "7");
-        config.set("queue.buffering.backpressure.threshold", "3").set("sasl.kerberos.service.name", "s3cr3t");
-        config.set("sasl.password", "1234").set("plugin.library.paths", "true");
-        let shown = shown(&config);
-        let of = |name: &str| shown[name].as_str();
-        assert_eq!([of("socket.nagle.disable"), of("log.queue")], ["true", "false"]);
-        assert_eq!([of("message.copy.max.bytes"), of("queue.buffering.backpressure.threshold")], ["7", "3"]);
-        assert_eq!([of("sasl.kerberos.service.name"), of("sasl.password"), of("plugin.library.paths")], ["***"; 3]);
+        for (name, value) in [
+            ("socket.nagle.disable", "true"),
+            ("log.queue", "False"),
+            ("enable.sasl.oauthbearer.unsecure.jwt", "1"),
+            ("message.copy.max.bytes", "7"),
+            ("queue.buffering.backpressure.threshold", "3"),
+            ("compression.level", "-1"),
+            ("sasl.oauthbearer.method", "OIDC"),
+            ("broker.address.family", "v4"),
+        ] {
+            assert_eq!(shown_value(name, value), value, "{name}");
+        }
+        for (name, value) in [
+            ("sasl.password", "1234"),
+            ("sasl.password", "true"),
+            ("sasl.kerberos.service.name", "s3cr3t"),
+            ("plugin.library.paths", "true"),
+            ("builtin.features", "list"),
+            // Who has put it there by mistake need not see it in a log.
+            ("socket.nagle.disable", "s3cr3t"),
+            ("queue.buffering.backpressure.threshold", "99999999"),
+            ("sasl.oauthbearer.method", "s3cr3t"),
+            ("unknown.to.all", "1"),
+        ] {
+            assert_eq!(shown_value(name, value), "***", "{name}");
+        }
+    }
+
+    /// Each property that takes flags, numbers or words shows them all; no other shows anything that it need not.
+    #[test]
+    fn what_a_property_takes_is_shown_where_there_is_a_list_of_it() {
+        let free = |property: &&known::Property| ["text", "list"].contains(&property.takes);
+        for property in known::all().iter().filter(|property| !free(property)) {
+            for value in property.takes.split(", ").flat_map(|values| values.split("..")) {
+                assert_eq!(shown_value(property.name, value), value, "{}", property.name);
+            }
+        }
+        for property in known::all().iter().filter(free).filter(|property| !is_harmless(property.name)) {
+            assert_eq!(shown_value(property.name, "true"), "***", "{}", property.name);
+        }
     }
 
     #[test]
@@ -160,10 +204,15 @@ mod tests {
 
     #[test]
     fn a_secret_is_blotted_out_of_foreign_text() {
-        let properties = [("sasl.password", "s3cr3t"), ("sasl.username", "s3cr3t-user"), ("some.flag", "true")];
+        let properties = [
+            ("sasl.password", "s3cr3t"),
+            ("sasl.username", "s3cr3t-user"),
+            ("some.flag", "true"),
+            ("sasl.oauthbearer.method", "default"),
+        ];
         let secrets = Secrets::of(properties.into_iter());
-        let text = "bad \"s3cr3t-user\" with s3cr3t\n is true\n";
-        assert_eq!(secrets.scrub(text), "bad \"***\" with ***  is true");
+        let text = "bad \"s3cr3t-user\" with s3cr3t\n is true by default\n";
+        assert_eq!(secrets.scrub(text), "bad \"***\" with ***  is true by default");
         assert!(!format!("{secrets:?}").contains("s3cr3t"));
     }
 }

@@ -1,10 +1,10 @@
 //! What somebody has said of a property: for which clients, and where, so that an error can name the place.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::known;
+use super::keys::{self, PREFIX};
+use super::{known, redact};
 
 /// For which clients a property is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,11 +17,55 @@ pub(crate) enum For {
 /// Where a value was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum By {
+    /// By the name of the property.
     Code,
+    /// This method of [`KafkaConfig`](super::KafkaConfig).
+    Method(&'static str),
     /// The variable.
     Environment(String),
     /// The key in a file.
     File(String),
+}
+
+/// Methods for properties: what somebody is told who uses methods.
+const METHODS: &[(&str, &str)] = &[
+    ("security.protocol", "security_protocol"),
+    ("sasl.mechanism", "sasl"),
+    ("sasl.username", "sasl"),
+    ("sasl.password", "sasl"),
+    ("ssl.ca.location", "ssl_ca"),
+    ("ssl.certificate.location", "ssl_certificate"),
+    ("ssl.key.location", "ssl_certificate"),
+];
+
+impl By {
+    /// What was said there of `property`, as an error calls it.
+    pub(super) fn called(&self, property: &str) -> String {
+        match self {
+            Self::Code => format!("the property `{property}`"),
+            Self::Method(method) => format!("`KafkaConfig::{method}` (`{property}`)"),
+            Self::Environment(variable) => format!("{variable} (`{property}`)"),
+            Self::File(key) => format!("`{key}` of the file (`{property}`)"),
+        }
+    }
+
+    /// How another property would be said there, as an error calls it.
+    pub(super) fn would_call(&self, property: &str) -> String {
+        let key = keys::of_property(property);
+        let by = match self {
+            Self::Code => Self::Code,
+            Self::Method(_) => {
+                let method = METHODS.iter().find(|(of, _)| *of == property);
+                method.map_or(Self::Code, |(_, method)| Self::Method(method))
+            }
+            Self::Environment(_) => {
+                let name = key.map_or_else(|| known::variable(property), |key| key.name.to_owned());
+                Self::Environment(format!("{PREFIX}{name}"))
+            }
+            Self::File(_) => Self::File(key.map_or_else(|| format!("properties.{property}"), keys::Key::file_name)),
+        };
+        by.called(property)
+    }
 }
 
 /// One property, as it was given last.
@@ -45,12 +89,8 @@ impl Said {
     }
 
     /// As an error calls it. Never the value.
-    pub(super) fn called(&self) -> Cow<'_, str> {
-        match &self.by {
-            By::Code => format!("the property `{}`", self.name).into(),
-            By::Environment(variable) => format!("{variable} (`{}`)", self.name).into(),
-            By::File(key) => format!("`{key}` (`{}`)", self.name).into(),
-        }
+    pub(super) fn called(&self) -> String {
+        self.by.called(&self.name)
     }
 }
 
@@ -88,10 +128,7 @@ impl Sayings {
 
 impl fmt::Debug for Sayings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.0.iter().map(|said| {
-            let value = if super::is_harmless(&said.name) { said.value.as_str() } else { "***" };
-            (said.name.as_str(), value)
-        });
+        let shown = self.0.iter().map(|said| (said.name.as_str(), redact::shown_value(&said.name, &said.value)));
         f.debug_map().entries(shown).finish()
     }
 }

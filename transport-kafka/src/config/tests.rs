@@ -8,12 +8,14 @@ fn debug_shows_no_secret() {
         .property("sasl.password", "hunter2-hunter2")
         .property("ssl.key.pem", "-----BEGIN")
         .property("my.plugin.token", "abcdef")
+        .property("log.queue", "true")
         .property("security.protocol", "sasl_ssl");
     let text = format!("{config:?} {config:#?}");
     for secret in ["hunter2", "BEGIN", "abcdef"] {
         assert!(!text.contains(secret), "{text}");
     }
     assert!(text.contains("sasl.password") && text.contains("sasl_ssl"));
+    assert!(text.contains(r#""log.queue": "true""#), "a flag is none: {text}");
 }
 
 #[test]

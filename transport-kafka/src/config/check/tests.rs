@@ -93,15 +93,15 @@ fn a_login_that_would_not_take_place_is_refused() {
     let config = || KafkaConfig::new("b");
     let secure = || config().security_protocol(SecurityProtocol::SaslSsl);
     for (config, says) in [
-        (config().sasl(SaslMechanism::Plain, "me", "hunter2"), "set `security.protocol` to SASL_SSL"),
-        (config().ssl_ca("/nowhere.pem"), "set `security.protocol` to SSL or SASL_SSL"),
+        (config().sasl(SaslMechanism::Plain, "me", "hunter2"), "(`security.protocol`) to SASL_SSL"),
+        (config().ssl_ca("/nowhere.pem"), "(`security.protocol`) to SSL or SASL_SSL"),
         (secure(), "one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER"),
-        (secure().sasl_mechanism(SaslMechanism::ScramSha512), "needs `sasl.username`"),
-        (secure().sasl(SaslMechanism::Plain, "me", ""), "needs `sasl.password`"),
+        (secure().sasl_mechanism(SaslMechanism::ScramSha512), "needs `KafkaConfig::sasl` (`sasl.username`)"),
+        (secure().sasl(SaslMechanism::Plain, "me", ""), "needs `KafkaConfig::sasl` (`sasl.password`)"),
         (secure().sasl(SaslMechanism::Plain, "me", "hunter2").ssl_ca("/nowhere.pem"), "there is no file /nowhere.pem"),
         (
             config().security_protocol(SecurityProtocol::Ssl).property("ssl.certificate.location", "/c.pem"),
-            "needs `ssl.key.location`",
+            "needs the property `ssl.key.location`",
         ),
     ] {
         let text = refused(&config);
@@ -111,18 +111,80 @@ fn a_login_that_would_not_take_place_is_refused() {
 }
 
 #[test]
-fn times_that_cannot_go_together_are_refused() {
+fn times_that_cannot_go_together_are_refused_and_called_as_they_were_said() {
     let seconds = Duration::from_secs;
-    let config = KafkaConfig::new("b").session_timeout(seconds(6));
-    assert!(
-        refused(&config.clone().heartbeat_interval(seconds(6))).contains("`heartbeat.interval.ms` must be shorter")
-    );
-    assert!(
-        refused(&config.property("max.poll.interval.ms", "5000"))
-            .contains("must not be longer than `max.poll.interval.ms`")
-    );
+    let env = |variables: &[(&str, &str)]| KafkaConfig::default().with_variables(variables.iter().copied()).unwrap();
+    let classic = KafkaConfig::new("b").session_timeout(seconds(6));
     let new = KafkaConfig::new("b").group_protocol(GroupProtocol::Consumer).heartbeat_interval(seconds(1));
-    assert!(refused(&new).contains("`heartbeat.interval.ms` is the broker's to say"));
+    for (config, text) in [
+        (
+            classic.clone().heartbeat_interval(seconds(6)),
+            "`KafkaConfig::heartbeat_interval` (`heartbeat.interval.ms`) must be shorter than the session time-out of 6s, \
+             `KafkaConfig::session_timeout` (`session.timeout.ms`): a third of it",
+        ),
+        (
+            env(&[("KAFKA_CONSUMER_HEARTBEAT_INTERVAL_MS", "30000")]),
+            "KAFKA_CONSUMER_HEARTBEAT_INTERVAL_MS (`heartbeat.interval.ms`) must be shorter than the session time-out of 30s: \
+             a third of it",
+        ),
+        (
+            classic.property("max.poll.interval.ms", "5000"),
+            "the session time-out of 6s, `KafkaConfig::session_timeout` (`session.timeout.ms`), must not be longer than the \
+             property `max.poll.interval.ms`, 5s",
+        ),
+        (
+            new,
+            "`KafkaConfig::heartbeat_interval` (`heartbeat.interval.ms`) is the broker's to say where \
+             `KafkaConfig::group_protocol` (`group.protocol`) is `consumer`",
+        ),
+        (
+            env(&[
+                ("KAFKA_CONSUMER_GROUP_PROTOCOL", "consumer"),
+                ("KAFKA_PARTITION_ASSIGNMENT_STRATEGY", "cooperative-sticky"),
+            ]),
+            "KAFKA_PARTITION_ASSIGNMENT_STRATEGY (`partition.assignment.strategy`) is the broker's to say where \
+             KAFKA_CONSUMER_GROUP_PROTOCOL (`group.protocol`) is `consumer`",
+        ),
+        (
+            env(&[("KAFKA_PRODUCER_MAX_REQUEST_SIZE", "2000000000")]),
+            "KAFKA_PRODUCER_MAX_REQUEST_SIZE (`message.max.bytes`): a message may have from 1 to 900,000,000 bytes",
+        ),
+        (
+            KafkaConfig::new("b").max_message_bytes(0),
+            "`KafkaConfig::max_message_bytes` (`message.max.bytes`): a message may have from 1 to 900,000,000 bytes",
+        ),
+    ] {
+        assert_eq!(refused(&config), format!("the configuration of Kafka: {text}"));
+    }
+}
+
+#[test]
+fn an_address_is_called_as_it_was_said_and_shown_where_no_password_can_be_in_it() {
+    let env = |servers| KafkaConfig::default().with_variables([("KAFKA_BOOTSTRAP_SERVERS", servers)]).unwrap();
+    let file: KafkaConfig = serde_json::from_str(r#"{"bootstrap_servers": "b:port"}"#).unwrap();
+    for (config, text) in [
+        (KafkaConfig::new(" "), "`KafkaConfig::new` (`bootstrap.servers`) names no broker: it takes host:port"),
+        (
+            env("a:1,http://b:9092"),
+            "KAFKA_BOOTSTRAP_SERVERS (`bootstrap.servers`): `http://b:9092` is no address of a broker, which is host:port",
+        ),
+        (
+            file,
+            "`bootstrap_servers` of the file (`bootstrap.servers`): `b:port` is no address of a broker, which is host:port",
+        ),
+        (
+            env("me:hunter2@b:9092"),
+            "KAFKA_BOOTSTRAP_SERVERS (`bootstrap.servers`) has a user or a password in an address, which is host:port: \
+             KAFKA_SASL_USERNAME (`sasl.username`) and KAFKA_SASL_PASSWORD (`sasl.password`) are for them",
+        ),
+        (
+            KafkaConfig::new("me:hunter2@b:9092"),
+            "`KafkaConfig::new` (`bootstrap.servers`) has a user or a password in an address, which is host:port: \
+             `KafkaConfig::sasl` (`sasl.username`) and `KafkaConfig::sasl` (`sasl.password`) are for them",
+        ),
+    ] {
+        assert_eq!(refused(&config), format!("the configuration of Kafka: {text}"));
+    }
 }
 
 #[test]

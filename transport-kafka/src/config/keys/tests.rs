@@ -140,7 +140,9 @@ fn two_names_of_the_group_may_not_say_different_groups() {
         KafkaConfig::default().with_variables(said)
     };
     let error = of("email", "crm").unwrap_err().to_string();
-    assert!(error.contains("KAFKA_CONSUMER_GROUP and KAFKA_CONSUMER_GROUP_ID are two names of one setting"), "{error}");
+    let text = "the configuration of Kafka: KAFKA_CONSUMER_GROUP and KAFKA_CONSUMER_GROUP_ID are two names of one setting, and \
+                say different groups";
+    assert_eq!(error, text);
     assert_eq!(of("email", "email").unwrap().service().group.as_deref(), Some("email"));
 }
 
