@@ -36,29 +36,28 @@ impl KafkaConfig {
 
     /// A certificate and its key. Where both are wrong, one is told.
     fn pair(&self) -> Result<(), String> {
-        let certificate = self.read_either("ssl.certificate.pem", "ssl.certificate.location")?;
-        let chain = certificate.as_ref().map(certificates).transpose()?.unwrap_or_default();
+        // librdkafka takes both where both are said, the text last.
+        let mut last = None;
+        for name in ["ssl.certificate.location", "ssl.certificate.pem"] {
+            if let Some(certificate) = self.read(name)? {
+                last = Some((certificates(&certificate)?, certificate.called));
+            }
+        }
         // What others keep may look like no key that we know.
         if ["ssl.providers", "ssl.engine.id"].iter().any(|name| self.told(name).is_some()) {
             return Ok(());
         }
-        let Some(key) = self.read_either("ssl.key.pem", "ssl.key.location")? else { return Ok(()) };
-        let opened = self.open(&key)?;
-        match (certificate, chain.first().map(|first| first.public_key())) {
-            (Some(certificate), Some(Ok(public))) if !public.public_eq(&opened) => Err(format!(
-                "{} is not the key of the certificate in {}: name two that were made together",
-                key.called, certificate.called
-            )),
-            _ => Ok(()),
+        for name in ["ssl.key.location", "ssl.key.pem"] {
+            if let Some(key) = self.read(name)? {
+                let opened = self.open(&key)?;
+                if let Some((chain, certificate)) = &last {
+                    fits(chain, &opened).map_err(|why| {
+                        format!("{} {why} in {certificate}: name two that were made together", key.called)
+                    })?;
+                }
+            }
         }
-    }
-
-    /// Where both are said, librdkafka takes the text.
-    fn read_either(&self, text: &str, file: &str) -> Result<Option<Pem>, String> {
-        Ok(match self.read(text)? {
-            Some(pem) => Some(pem),
-            None => self.read(file)?,
-        })
+        Ok(())
     }
 
     /// What stands in a file or in the property itself. `None` where that is not said, or is no file.
@@ -111,6 +110,14 @@ fn certificates(pem: &Pem) -> Result<Vec<X509>, String> {
             "{called} holds no certificate in PEM (`-----BEGIN CERTIFICATE-----`); `openssl x509 -inform der` makes it of DER"
         )),
         Err(_) => Err(format!("{called} holds a certificate that cannot be read")),
+    }
+}
+
+/// The first is ours, the others are those of CAs.
+fn fits(chain: &[X509], key: &PKey<Private>) -> Result<(), &'static str> {
+    match chain.first().map(|first| first.public_key()) {
+        Some(Ok(public)) if !public.public_eq(key) => Err("is not the key of the certificate"),
+        _ => Ok(()),
     }
 }
 

@@ -133,11 +133,18 @@ fn a_key_that_is_not_of_its_certificate_is_named_with_both() {
             "KAFKA_SSL_KEYFILE (`ssl.key.location`): {crt} holds no private key in PEM (`-----BEGIN PRIVATE KEY-----`)"
         )
     );
-    // Text wins over files, as in librdkafka.
+    // librdkafka reads both where both are said.
     let text = String::from_utf8(pem(&ours)).unwrap();
+    let both = |file| told(&[("KAFKA_SSL_CERTFILE", &crt), ("KAFKA_SSL_KEYFILE", file), ("KAFKA_SSL_KEY_PEM", &text)]);
+    assert_eq!(both(&own), "");
+    assert!(both(&foreign).starts_with("KAFKA_SSL_KEYFILE") && both(&foreign).contains("is not the key of"));
+    let text = String::from_utf8(pem(&other)).unwrap();
     assert_eq!(
-        told(&[("KAFKA_SSL_CERTFILE", &crt), ("KAFKA_SSL_KEYFILE", &foreign), ("KAFKA_SSL_KEY_PEM", &text)]),
-        ""
+        told(&[("KAFKA_SSL_CERTFILE", &crt), ("KAFKA_SSL_KEY_PEM", &text)]),
+        format!(
+            "KAFKA_SSL_KEY_PEM (`ssl.key.pem`) is not the key of the certificate in KAFKA_SSL_CERTFILE \
+             (`ssl.certificate.location`): {crt}: name two that were made together"
+        )
     );
     let torn = folder.put("torn.key", text.replace("\nM", "\n!"));
     assert_eq!(
