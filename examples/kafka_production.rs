@@ -23,13 +23,15 @@ use std::time::Duration;
 
 use axum::extract::State as Shared;
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use gulo::ErrorKind;
 use gulo::bus::{Health, Monitor};
+use gulo::event::Outgoing;
 use gulo::kafka::Compression;
 use gulo::prelude::*;
-use gulo::transport::Outcome;
+use gulo::transport::{Outcome, Unsent};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -110,7 +112,7 @@ fn config() -> gulo::Result<KafkaConfig> {
         .compression(Compression::Zstd)
         .batch_size(256 * 1024)
         .linger(Duration::from_millis(5))
-        // Who waits for an answer has gone after ten.
+        // Who waits for an answer has gone after ten. Until then it is tried again, and after it nobody knows.
         .publish_timeout(Duration::from_secs(8))
         // A member that died is noticed after 15 s, a rebalance within 3.
         .session_timeout(Duration::from_secs(15))
@@ -146,15 +148,34 @@ struct NewOrder {
 }
 
 /// 202 when the broker has confirmed the event, and not before. Else what is known of it, for the client to go by.
-async fn place_order(Shared(bus): Shared<Arc<Bus>>, Json(new): Json<NewOrder>) -> impl IntoResponse {
+async fn place_order(Shared(bus): Shared<Arc<Bus>>, Json(new): Json<NewOrder>) -> Response {
     let order = Uuid::now_v7();
-    let placed = bus.publish(OrderPlaced { order, customer: new.customer, cents: new.cents }).await;
-    let Err(unsent) = placed else { return (StatusCode::ACCEPTED, format!("{order}\n")) };
-    tracing::warn!(%order, "not placed: {unsent}");
-    match unsent.failed.first().map(|failed| failed.outcome) {
-        Some(Outcome::Refused) => (StatusCode::UNPROCESSABLE_ENTITY, "refused for good\n".to_owned()),
-        Some(Outcome::NotSent) => (StatusCode::SERVICE_UNAVAILABLE, "not placed, try again\n".to_owned()),
-        _ => (StatusCode::GATEWAY_TIMEOUT, format!("not known whether {order} was placed\n")),
+    // The event is called as the order is, so that whoever was told of the one can look for the other.
+    let event = Outgoing::new(OrderPlaced { order, customer: new.customer, cents: new.cents }).id(order.to_string());
+    match bus.publish(event).await {
+        Ok(()) => (StatusCode::ACCEPTED, format!("{order}\n")).into_response(),
+        Err(unsent) => {
+            tracing::warn!(%order, "not placed: {unsent}");
+            not_placed(order, &unsent)
+        }
+    }
+}
+
+/// What a client may do: never again, again, or look first.
+fn not_placed(order: Uuid, unsent: &Unsent) -> Response {
+    match unsent.failed.first().map(|failed| (failed.outcome, failed.error.kind())) {
+        Some((Outcome::Refused, ErrorKind::TooLarge)) => {
+            (StatusCode::PAYLOAD_TOO_LARGE, "not placed: larger than an event may be\n").into_response()
+        }
+        Some((Outcome::Refused, _)) => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "not placed: refused for good\n").into_response()
+        }
+        Some((Outcome::NotSent, _)) => {
+            let again = [(header::RETRY_AFTER, "5")];
+            (StatusCode::SERVICE_UNAVAILABLE, again, "not placed: try again\n").into_response()
+        }
+        // It may have arrived: placing it again may place it twice.
+        _ => (StatusCode::GATEWAY_TIMEOUT, format!("not known whether it was placed: event {order}\n")).into_response(),
     }
 }
 
@@ -164,5 +185,37 @@ async fn stop_signal() -> std::io::Result<()> {
     tokio::select! {
         _ = terminate.recv() => Ok(()),
         interrupted = tokio::signal::ctrl_c() => interrupted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use gulo::message::Message;
+
+    use super::*;
+
+    async fn answered(outcome: Outcome, kind: ErrorKind) -> (u16, Option<String>, String) {
+        let batch = vec![Message::new("orders", "{}")];
+        let unsent = Unsent::all(batch, outcome, |_| gulo::Error::new(kind, "why"));
+        let response = not_placed(Uuid::nil(), &unsent);
+        let after = response.headers().get(header::RETRY_AFTER).map(|after| after.to_str().expect("text").to_owned());
+        let status = response.status().as_u16();
+        let body = to_bytes(response.into_body(), 1000).await.expect("a body");
+        (status, after, String::from_utf8(body.to_vec()).expect("text"))
+    }
+
+    #[tokio::test]
+    async fn a_client_is_told_what_is_known_of_its_order() {
+        let unknown = format!("not known whether it was placed: event {}\n", Uuid::nil());
+        for (outcome, kind, status, after, body) in [
+            (Outcome::Refused, ErrorKind::TooLarge, 413, None, "not placed: larger than an event may be\n"),
+            (Outcome::Refused, ErrorKind::Refused, 422, None, "not placed: refused for good\n"),
+            (Outcome::NotSent, ErrorKind::Unavailable, 503, Some("5"), "not placed: try again\n"),
+            (Outcome::NotSent, ErrorKind::Closed, 503, Some("5"), "not placed: try again\n"),
+            (Outcome::Unknown, ErrorKind::TimedOut, 504, None, &unknown),
+        ] {
+            assert_eq!(answered(outcome, kind).await, (status, after.map(str::to_owned), body.to_owned()));
+        }
     }
 }
