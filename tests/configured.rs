@@ -114,5 +114,7 @@ fn who_is_not_named_in_the_environment_is_asked_for_by_the_variable() {
                 `Subscription::group`)";
     assert_eq!(error, text);
     let error = Bus::configured(config.service()).unwrap_err().to_string();
-    assert!(error.contains("(set `service_name`, or KAFKA_SERVICE_NAME in the environment; or use"), "{error}");
+    let text = "the configuration names no service (set `service_name`, or KAFKA_SERVICE_NAME in the environment; or use \
+                `Bus::builder`)";
+    assert_eq!(error, text);
 }
