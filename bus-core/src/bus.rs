@@ -1,4 +1,30 @@
-//! The bus: what applications publish to, and what runs their handlers.
+//! The bus: what applications publish to, and what runs their handlers. Described by [`Bus::builder`], running from
+//! [`start`](BusBuilder::start) until its shutdown.
+//!
+//! ```
+//! # use gulo_bus_core::event::IntegrationEvent;
+//! # #[derive(serde::Serialize, serde::Deserialize)] struct UserRegistered { email: String }
+//! # impl IntegrationEvent for UserRegistered { const TYPE: &'static str = "user.registered"; }
+//! # use std::time::Duration;
+//! # use gulo_bus_core::bus::{Bus, Concurrency, Subscription};
+//! # use gulo_bus_core::handler::{Event, HandlerError};
+//! # use gulo_bus_core::transport::Transport;
+//! # mod tokio { pub mod signal { pub async fn ctrl_c() -> std::io::Result<()> { Ok(()) } } }
+//! async fn send_welcome(Event(user): Event<UserRegistered>) -> Result<(), HandlerError> {
+//!     println!("welcome, {}", user.email);
+//!     Ok(())
+//! }
+//!
+//! # async fn example(transport: impl Transport) -> Result<(), Box<dyn std::error::Error>> {
+//! let bus = Bus::builder("user-service")
+//!     .transport(transport)
+//!     .subscribe(Subscription::group("email").concurrency(Concurrency::per_key(64)).on(send_welcome))
+//!     .start()
+//!     .await?;
+//! bus.publish(UserRegistered { email: "ann@example.org".into() }).await?;     // confirmed by the broker
+//! println!("{}", bus.run_until(tokio::signal::ctrl_c, Duration::from_secs(30)).await?);
+//! # Ok(()) }
+//! ```
 
 mod builder;
 mod destinations;
@@ -78,13 +104,15 @@ struct Running {
 }
 
 impl Bus {
-    /// Begins to describe the bus of a service. `service` is the `source` of all it publishes: a URI reference, for
+    /// Begins to describe the bus of a service. `service` is the [`source`] of all it publishes: a URI reference, for
     /// which a plain name is enough.
+    ///
+    /// [`source`]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#source-1
     pub fn builder(service: impl Into<Arc<str>>) -> BusBuilder {
         BusBuilder::new(service.into())
     }
 
-    /// The same for the service that a configuration names, its topics called as that says.
+    /// The same for the service that a configuration names, its topics called as that says. [`ServiceConfig`] shows it.
     ///
     /// # Errors
     ///
@@ -122,19 +150,27 @@ impl Bus {
     }
 
     /// Publishes messages as they are: no codec, no envelope, nothing added. Those of one key keep their order. Resolves
-    /// when the broker has confirmed all of them. The topics are to be named with
-    /// [`topic`](BusBuilder::topic), or exist.
+    /// when the broker has confirmed all of them. The topics are to be named with [`topic`](BusBuilder::topic), or exist.
+    ///
+    /// ```
+    /// # use gulo_bus_core::bus::Bus;
+    /// # use gulo_bus_core::message::Message;
+    /// # async fn example(bus: &Bus) -> Result<(), gulo_bus_core::transport::Unsent> {
+    /// bus.send(vec![Message::new("photos", b"..".as_slice()).key("7"), Message::tombstone("users").key("8")]).await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`Unsent`] has those that are not confirmed, by their place in `messages`. Where one passes a limit, nothing is sent.
+    /// [`Unsent`] has those that are not confirmed, by their place in `messages`. Where one passes a limit, nothing is
+    /// sent.
     ///
     /// Cancel safety: as [`publish`](Self::publish).
     pub async fn send(&self, messages: Vec<Message>) -> Result<(), Unsent> {
         self.publishing.send(messages).await
     }
 
-    /// A way to publish that can be cloned and kept. After the shutdown it sends nothing, and says so.
+    /// A way to publish that can be cloned and kept. After the shutdown it sends nothing, and says so: *not sent*.
     pub fn publisher(&self) -> Publish {
         Publish(Arc::clone(&self.publishing))
     }

@@ -89,15 +89,15 @@ impl BusBuilder {
         self.shared_transport(Arc::new(transport))
     }
 
-    /// The broker, shared with others.
+    /// The broker, shared with others: a reader of dead letters, say.
     pub fn shared_transport(mut self, transport: Arc<dyn Transport>) -> Self {
         self.transport = Some(transport);
         self
     }
 
-    /// Says of a topic how it is made where it does not exist, and how events lie in it; it is made or checked at `start()`.
-    /// Needed for topics that are only published to; those of handlers and of dead letters are known. Called again for the
-    /// same topic, it goes on from what was said.
+    /// Says of a topic how it is made where it does not exist, and how events lie in it; it is made or checked at
+    /// `start()`. Needed for topics that are only published to; those of handlers and of dead letters are known. Called
+    /// again for the same topic, it goes on from what was said. [`TopicSettings`] has an example.
     pub fn topic(mut self, name: impl Into<Arc<str>>, settings: impl FnOnce(TopicSettings) -> TopicSettings) -> Self {
         let known = self.topics.entry(name.into()).or_default();
         *known = settings(std::mem::take(known));
@@ -105,6 +105,12 @@ impl BusBuilder {
     }
 
     /// What topics are called on the broker. As in the program unless said.
+    ///
+    /// ```
+    /// # use gulo_bus_core::bus::Bus;
+    /// # use gulo_bus_core::routing::TopicNaming;
+    /// let bus = Bus::builder("user-service").topic_naming(TopicNaming::new().environment("staging"));
+    /// ```
     pub fn topic_naming(mut self, naming: TopicNaming) -> Self {
         self.naming = naming;
         self
@@ -122,13 +128,14 @@ impl BusBuilder {
         self
     }
 
-    /// Adds a group of handlers.
+    /// Adds a group of handlers. One group is one subscription.
     pub fn subscribe(mut self, subscription: Subscription) -> Self {
         self.subscriptions.push(subscription);
         self
     }
 
-    /// Puts a layer around every call of every group's handlers, outside of the group's own; the first one is the outermost.
+    /// Puts a layer around every call of every group's handlers, outside of the group's own; the first one is the
+    /// outermost.
     pub fn layer(mut self, layer: impl Layer) -> Self {
         self.layers.push(Arc::new(layer));
         self
@@ -141,31 +148,40 @@ impl BusBuilder {
         self
     }
 
-    /// A value for handlers to take as `State<S>`. One of each type.
+    /// A value for handlers to take as [`State<S>`](crate::handler::State). One of each type: the last one counts.
     pub fn state<S: Clone + Send + Sync + 'static>(mut self, state: S) -> Self {
         self.states.insert(state);
         self
     }
 
-    /// How large events may be.
+    /// How large events may be. [`Limits::default`] unless said.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
     /// Refuses to start on a transport that lacks `capability`, for a program that relies on it.
+    ///
+    /// ```
+    /// # use gulo_bus_core::bus::Bus;
+    /// # use gulo_bus_core::transport::Capability;
+    /// let bus = Bus::builder("user-service").require(Capability::KeyOrder);
+    /// ```
     pub fn require(mut self, capability: Capability) -> Self {
         self.required.push(capability);
         self
     }
 
-    /// Checks the description, makes or checks the topics, connects, and begins to handle.
+    /// Checks the description, makes or checks the topics, connects, and begins to handle. To be called within a Tokio
+    /// runtime with its time enabled: each group is a task there.
     ///
     /// # Errors
     ///
     /// [`Config`](ErrorKind::Config) for what contradicts itself, [`Unsupported`](ErrorKind::Unsupported) naming the
     /// capability that the transport lacks, [`Missing`](ErrorKind::Missing) naming all topics that are, and what the
     /// transport says when it cannot connect. Nothing runs after an error.
+    ///
+    /// Cancel safety: dropped, nothing runs; topics that were made by then stay.
     pub async fn start(mut self) -> Result<Bus> {
         check::service(&self.service)?;
         let transport = check::transport(self.transport.as_ref())?;

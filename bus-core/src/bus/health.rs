@@ -17,7 +17,9 @@ pub use monitor::Monitor;
 pub(crate) use monitor::{Group, stamped};
 pub(crate) use stall::Watchdog;
 
-/// How a bus is. As JSON by `serde`, or by [`to_json`](Self::to_json); `docs/health.md` shows the shape.
+/// How a bus is. As JSON by `serde`, or by [`to_json`](Self::to_json); [the guide to health] shows the shape.
+///
+/// [the guide to health]: https://github.com/gulo-rs/gulo/blob/main/docs/health.md
 ///
 /// Keys, and what errors of handlers say, stand in it as text, cut to 64 and 256 characters; payloads never do.
 ///
@@ -28,7 +30,10 @@ pub(crate) use stall::Watchdog;
 /// for group in &health.subscriptions {
 ///     println!("{}: {} handled, {} in flight", group.group, group.counts.handled, group.in_flight);
 ///     for lane in group.lanes.iter().filter(|lane| lane.parked_total > 0) {
-///         println!("  {}: {} keys wait, {:?}", lane.origin, lane.parked_total, lane.parked.first().map(|key| &key.reason));
+///         println!("  {} ({}): {} wait", lane.origin, lane.state.name(), lane.parked_total);
+///         for waits in &lane.parked {
+///             println!("    {:?} since {:?}: {}", waits.key, waits.since, waits.reason);
+///         }
 ///     }
 /// }
 /// # }
@@ -42,7 +47,7 @@ pub struct Health {
     pub subscriptions: Vec<SubscriptionHealth>,
 }
 
-/// How one subscription is.
+/// How one subscription is. [`Health`] has an example.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SubscriptionHealth {
@@ -62,7 +67,7 @@ pub struct SubscriptionHealth {
     pub lanes: Vec<LaneHealth>,
 }
 
-/// How one lane is: a partition, or a queue.
+/// How one lane is: a partition, or a queue. [`Health`] has an example.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LaneHealth {

@@ -39,7 +39,7 @@ const EVENT_BYTES: usize = 640;
 pub struct Publish(pub(crate) Arc<Publishing>);
 
 impl Publish {
-    /// As [`Bus::publish`](crate::bus::Bus::publish).
+    /// As [`Bus::publish`](crate::bus::Bus::publish), its errors and cancel safety too.
     pub async fn publish(&self, event: impl Publishable) -> Result<(), Unsent> {
         self.0.publish([event]).await
     }

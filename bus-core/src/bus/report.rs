@@ -12,20 +12,40 @@ use crate::error::Error;
 use crate::settle::Token;
 
 /// What a subscription did since it started.
+///
+/// ```
+/// # use gulo_bus_core::bus::Bus;
+/// # fn example(bus: &Bus) {
+/// for group in bus.health().subscriptions {
+///     println!("{}: {} handled, {} dead letters", group.group, group.counts.handled, group.counts.dead_lettered);
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Counts {
-    /// Messages whose handler succeeded.
+    /// Messages whose handlers all succeeded.
     pub handled: u64,
     /// Attempts after the first.
     pub retried: u64,
-    /// Messages whose copy stands confirmed in a dead-letter topic.
+    /// Messages whose copy stands confirmed in a dead-letter topic, was taken, or by the group's choice was discarded.
     pub dead_lettered: u64,
-    /// Messages passed over: tombstones, and types without a handler.
+    /// Messages passed over: tombstones, types without a handler, letters sent back for another group.
     pub skipped: u64,
 }
 
-/// What was finished at shutdown, and what was left.
+/// What was finished at shutdown, and what was left. As text, one line a group.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use gulo_bus_core::bus::Bus;
+/// # async fn example(bus: Bus) {
+/// match bus.shutdown(Duration::from_secs(30)).await {
+///     Ok(report) => println!("{report}"), // group email: 5 handled, 1 retries, 0 dead-lettered, 0 skipped, 0 left ..
+///     Err(error) => eprintln!("{error}; {}", error.report),
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ShutdownReport {
@@ -61,7 +81,7 @@ impl fmt::Display for ShutdownReport {
 }
 
 /// Not all of a bus closed in order by its deadline. Nothing is lost by it: what was finished but could not be made
-/// durable is delivered again.
+/// durable is delivered again. [`ShutdownReport`] has an example.
 #[non_exhaustive]
 pub struct ShutdownError {
     /// What was finished and what was left, as far as it is known.
@@ -100,7 +120,8 @@ pub(crate) struct Gauge {
     pub(crate) board: Board,
 }
 
-/// Only the subscription's own task counts, so nothing can come between; a locked addition for each message would cost more.
+/// Only the subscription's own task counts, so nothing can come between; a locked addition for each message would cost
+/// more.
 fn one_more(count: &AtomicU64) {
     count.store(count.load(Relaxed) + 1, Relaxed);
 }

@@ -17,9 +17,9 @@ use crate::time::YEAR;
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 impl Bus {
-    /// Runs until `signal` resolves, then shuts down as [`shutdown`](Self::shutdown) does; `signal` is called again for that
-    /// time, and where it resolves before the shutdown has ended, nothing more is waited for: what is in work is dropped, and
-    /// comes again. What is finished still becomes durable, where that takes no longer than a second.
+    /// Runs until `signal` resolves, then shuts down as [`shutdown`](Self::shutdown) does; `signal` is called again for
+    /// that time, and where it resolves before the shutdown has ended, nothing more is waited for: what is in work is
+    /// dropped, and comes again. What is finished still becomes durable, where that takes no longer than a second.
     ///
     /// A signal that stays on, such as a cancelled token, ends everything at once: give one that resolves anew.
     ///

@@ -19,8 +19,8 @@ use crate::transport::{CommitPolicy, Position};
 /// A consumer group and its handlers.
 ///
 /// Messages are handled one after the other unless [`concurrency`](Self::concurrency) says more. A failed one is tried
-/// again by [`retry`](Self::retry); what cannot be
-/// handled is copied to `<topic>.<group>.dlq`, and only when that copy is confirmed does the group go on.
+/// again by [`retry`](Self::retry); what cannot be handled is copied to `<topic>.<group>.dlq`, and only when that copy is
+/// confirmed is the message settled.
 ///
 /// ```
 /// # use gulo_bus_core::event::IntegrationEvent;
@@ -64,13 +64,19 @@ pub struct Subscription {
 /// More than handlers ordinarily take: deadlines of theirs are seldom over half of it.
 const STALL_AFTER: Duration = Duration::from_secs(60);
 
-/// What becomes of a message whose type the group has no handler for.
+/// What becomes of a message that no handler of the group is for, by its type or its topic.
+///
+/// ```
+/// # use gulo_bus_core::bus::{Subscription, Unhandled};
+/// // Nobody else publishes here: what is unknown is a mistake.
+/// let orders = Subscription::group("orders").unhandled(Unhandled::DeadLetter);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Unhandled {
     /// Counted and passed over: a topic may carry more types than one group cares for.
     #[default]
     Skip,
-    /// A dead letter.
+    /// A dead letter, for the [reason](crate::dead_letter::Reason) `undecodable`.
     DeadLetter,
 }
 
@@ -96,6 +102,7 @@ impl Subscription {
     }
 
     /// The group that a configuration names, with what it says of retries, dead letters and where a new group begins.
+    /// [`ServiceConfig`] shows it.
     ///
     /// # Errors
     ///
@@ -118,12 +125,27 @@ impl Subscription {
 
     /// Handles the event in the signature of `handler`, from the topic of its type.
     ///
-    /// Several handlers of one type each get every event, one after the other as they were added, and each has its own outcome:
-    /// where one fails the others still run, and only those that failed are tried again, each by what the policy says of its own
-    /// error. The message is settled when all have
-    /// done their part, or becomes one dead letter that names what each of those that failed said. (After a crash, in
-    /// the next process or member that gets a message which waited for its next attempt, and when a dead letter is published
-    /// again, all run again. What must not share that fate belongs into a group of its own.)
+    /// Several handlers of one type each get every event, one after the other as they were added, and each has its own
+    /// outcome: where one fails the others still run, and only those that failed are tried again, each by what the
+    /// policy says of its own error. The message is settled when all have done their part, or becomes one dead letter that
+    /// names what each of those that failed said. (After a crash, in the next process or member that gets a message which
+    /// waited for its next attempt, and when a dead letter is published again, all run again. What must not share that
+    /// fate belongs into a group of its own.)
+    ///
+    /// ```
+    /// # use gulo_bus_core::event::IntegrationEvent;
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct UserRegistered { email: String }
+    /// # impl IntegrationEvent for UserRegistered { const TYPE: &'static str = "user.registered"; }
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct UserRenamed { name: String }
+    /// # impl IntegrationEvent for UserRenamed { const TYPE: &'static str = "user.renamed"; }
+    /// # use gulo_bus_core::bus::Subscription;
+    /// # use gulo_bus_core::handler::Event;
+    /// async fn send_welcome(_: Event<UserRegistered>) {}
+    /// async fn count(_: Event<UserRegistered>) {}
+    /// async fn change_name(_: Event<UserRenamed>) {}
+    ///
+    /// let email = Subscription::group("email").on(send_welcome).on(count).on(change_name);
+    /// ```
     #[track_caller]
     pub fn on<Args: 'static, H: Handler<Args>>(self, handler: H) -> Self {
         self.with(None, handler::erase(handler), Location::caller())
@@ -132,13 +154,26 @@ impl Subscription {
     /// Handles the event in the signature of `handler`, from other topics than that of its type: one, several, or all that
     /// match a [pattern](TopicSelector::pattern). Names are those in the program:
     /// [`TopicNaming`](crate::routing::TopicNaming) applies to them, but not to patterns.
+    ///
+    /// ```
+    /// # use gulo_bus_core::event::IntegrationEvent;
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct OrderPlaced { order: u64 }
+    /// # impl IntegrationEvent for OrderPlaced { const TYPE: &'static str = "order.placed"; }
+    /// # use gulo_bus_core::bus::Subscription;
+    /// # use gulo_bus_core::handler::Event;
+    /// # use gulo_bus_core::routing::TopicSelector;
+    /// # async fn ship(_: Event<OrderPlaced>) {}
+    /// let two = Subscription::group("eu-and-us").on_from(["orders.eu", "orders.us"], ship);
+    /// let all = Subscription::group("everywhere").on_from(TopicSelector::pattern(r"orders\.[a-z]+"), ship);
+    /// ```
     #[track_caller]
     pub fn on_from<Args: 'static, H: Handler<Args>>(self, topics: impl Into<TopicSelector>, handler: H) -> Self {
         self.with(Some(topics.into()), handler::erase(handler), Location::caller())
     }
 
-    /// Handles messages of `topics` as they are, with an async function of
-    /// [`Payload`](crate::handler::Payload) or [`Message`](crate::message::Message): all for which the group has no handler by their type, tombstones too.
+    /// Handles messages of `topics` as they are, with an async function of [`Payload`](crate::handler::Payload) or
+    /// [`Message`](crate::message::Message): all for which the group has no handler by their type, tombstones too.
+    /// [`RawHandler`] has an example.
     #[track_caller]
     pub fn on_raw<Args: 'static, H: RawHandler<Args>>(self, topics: impl Into<TopicSelector>, handler: H) -> Self {
         self.with(Some(topics.into()), handler::erase_raw(handler), Location::caller())
@@ -164,8 +199,8 @@ impl Subscription {
     }
 
     /// How many messages of one lane (a partition, a queue) are out at most, counted from the oldest unfinished one: 2,000
-    /// unless said. It bounds what a crash repeats, and how far a lane goes on past a key that is stuck. A lane that is full
-    /// is held back alone.
+    /// unless said. It bounds what a crash repeats, and how far a lane goes on past a key that is stuck. A lane that is
+    /// full is held back alone.
     pub fn window(mut self, messages: usize) -> Self {
         self.window = Some(messages.max(1));
         self
@@ -182,8 +217,8 @@ impl Subscription {
         self
     }
 
-    /// How long a handler may take: one that takes longer has failed, and is tried again by policy. Its future is dropped at
-    /// its next await; code that blocks its thread cannot be stopped. No limit unless said.
+    /// How long a handler may take, each at each attempt: one that takes longer has failed, and is tried again by policy.
+    /// Its future is dropped at its next await; code that blocks its thread cannot be stopped. No limit unless said.
     pub fn deadline(self, deadline: Duration) -> Self {
         self.layer(TimeOut(deadline))
     }
@@ -192,8 +227,14 @@ impl Subscription {
     /// unhealthy: [`Health`](crate::bus::Health) names it, and so does one warning. So is the whole group where a handler
     /// blocks its thread for this long. Nothing is stopped by it.
     ///
-    /// A minute unless said: more than a handler ordinarily takes. Where one takes longer than that, or where a wait between
-    /// attempts is longer, say more. [`Duration::MAX`] is never.
+    /// A minute unless said: more than a handler ordinarily takes. Where one takes longer than that, or where a wait
+    /// between attempts is longer, say more. [`Duration::MAX`] is never.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use gulo_bus_core::bus::Subscription;
+    /// let reports = Subscription::group("reports").stall_after(Duration::from_secs(15 * 60));
+    /// ```
     pub fn stall_after(mut self, time: Duration) -> Self {
         self.stall_after = time.max(Duration::from_millis(1));
         self
@@ -218,14 +259,14 @@ impl Subscription {
     }
 
     /// Where the group begins when it is new. [`Position::Earliest`] unless said: a group that comes late still gets
-    /// what was published before, on transports with `history`.
+    /// what was published before, on transports with `history`. [`Position`] has an example.
     pub fn start(mut self, start: Position) -> Self {
         self.start = start;
         self
     }
 
     /// When finished work is made durable; with it goes what a crash repeats at most. 5,000 messages or one second
-    /// unless said.
+    /// unless said. [`CommitPolicy`] has an example.
     pub fn commit(mut self, commit: CommitPolicy) -> Self {
         self.commit = commit;
         self

@@ -21,7 +21,8 @@ use crate::transport::TopicSpec;
 /// let bus = Bus::builder("user-service")
 ///     .topic("users", |t| t.partitions(12).replication(3).setting("retention.ms", "604800000"))
 ///     .topic("photos", |t| t.codec(Raw))
-///     .topic("partners", |t| t.codec(Json).envelope(Envelope::CloudEventsStructured));
+///     .topic("partners", |t| t.codec(Json).envelope(Envelope::CloudEventsStructured))
+///     .topic("strict", |t| t.reads_nothing_else());
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TopicSettings {
@@ -46,32 +47,35 @@ impl TopicSettings {
         self
     }
 
-    /// With a setting in the broker's own words: `retention.ms`, ..
+    /// With a setting in the broker's own words: [`retention.ms`](https://kafka.apache.org/documentation/#topicconfigs), ..
     #[must_use]
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.push((name.into(), value.into()));
         self
     }
 
-    /// Events are written by this [codec](crate::codec), and what does not say what it is is read by it. JSON unless said.
+    /// Events are written by this [codec](crate::codec), and what does not say what it is is read by it. JSON unless
+    /// said.
     ///
-    /// A topic may change its codec while it is in use: JSON and MessagePack (where the feature is there) are read by their
-    /// content type whatever is written, so let those who read know the new codec before those who write use it.
+    /// A topic may change its codec while it is in use: JSON and MessagePack (where the feature is there) are read by
+    /// their content type whatever is written. A codec of your own has to be [named](Self::reads) by those who read
+    /// before it is used by those who write.
     #[must_use]
     pub fn codec(mut self, codec: impl Into<AnyCodec>) -> Self {
         self.format.codec = codec.into();
         self
     }
 
-    /// Payloads that say they are of this codec are read too. JSON and MessagePack need not be named.
+    /// Payloads that say they are of this codec are read too. JSON and MessagePack need not be named, but after
+    /// [`reads_nothing_else`](Self::reads_nothing_else).
     #[must_use]
     pub fn reads(mut self, codec: impl Into<AnyCodec>) -> Self {
         self.format.reads.push(codec.into());
         self
     }
 
-    /// Nothing is read but the topic's own codec and what [`reads`](Self::reads) names after this: what says it is something
-    /// else becomes a dead letter.
+    /// Nothing is read but the topic's own codec and what [`reads`](Self::reads) names after this: what says it is
+    /// something else becomes a dead letter.
     #[must_use]
     pub fn reads_nothing_else(mut self) -> Self {
         self.format.reads.clear();

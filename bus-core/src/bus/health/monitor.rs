@@ -11,8 +11,8 @@ use crate::bus::health::{Health, LaneHealth, SubscriptionHealth};
 use crate::bus::report::Gauge;
 use crate::transport::Transport;
 
-/// Shows how a bus is, wherever it is kept: in the handler of an HTTP endpoint, say. Clones look at the same bus, which they
-/// neither keep running nor stop.
+/// Shows how a bus is, wherever it is kept: in the handler of an HTTP endpoint, say. Clones look at the same bus, which
+/// they neither keep running nor stop.
 ///
 /// ```
 /// # use gulo_bus_core::bus::Bus;
