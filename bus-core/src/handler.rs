@@ -1,9 +1,40 @@
 //! Handlers are plain async functions: what they take says what they get.
 //!
-//! The first argument is [`Event<T>`](Event) and decides topic and type; any of [`Meta`], [`Attempt`],
-//! [`Publish`](crate::bus::Publish), [`State<S>`](State), [`Headers`](crate::headers::Headers),
-//! [`Message`](crate::message::Message) and [`Origin`](crate::message::Origin) may follow, up to four. A handler returns
-//! `()`, `Result<(), E>` or an [`Outcome`].
+//! ```
+//! # use gulo_bus_core::event::IntegrationEvent;
+//! # #[derive(serde::Serialize, serde::Deserialize)] struct UserRegistered { email: String }
+//! # impl IntegrationEvent for UserRegistered { const TYPE: &'static str = "user.registered"; }
+//! # use std::sync::Arc;
+//! # use gulo_bus_core::bus::Subscription;
+//! # struct Mailer;
+//! # impl Mailer { async fn send(&self, _: &str, _: &str) -> std::io::Result<()> { Ok(()) } }
+//! use gulo_bus_core::handler::{Attempt, Event, HandlerError, Meta, State};
+//!
+//! async fn send_welcome(
+//!     Event(user): Event<UserRegistered>,         // the event, decoded: decides topic and type
+//!     State(mailer): State<Arc<Mailer>>,          // given to the bus with `.state(..)`
+//!     Meta(meta): Meta,                           // its id, time, source, ..
+//!     Attempt(attempt): Attempt,                  // 1, then 2, ..
+//! ) -> Result<(), HandlerError> {
+//!     if !user.email.contains('@') {
+//!         return Err(HandlerError::new("no address").permanent()); // a dead letter at once
+//!     }
+//!     println!("{} of {}, attempt {attempt}", meta.id, meta.source);
+//!     mailer.send(&user.email, "welcome").await?;         // any error: tried again by the policy
+//!     Ok(())
+//! }
+//!
+//! let email = Subscription::group("email").on(send_welcome);
+//! ```
+//!
+//! The first argument is [`Event<T>`](Event). Any of [`State<S>`](State), [`Meta`], [`Attempt`],
+//! [`Publish`](crate::bus::Publish), [`Headers`](crate::headers::Headers), [`Message`](crate::message::Message),
+//! [`Payload`], [`Origin`](crate::message::Origin) and what implements [`FromContext`] may follow, up to four. A handler
+//! returns `()`, `Result<(), E>` or an [`Outcome`]. One that takes messages as they are, without an event, is a
+//! [`RawHandler`].
+//!
+//! Cancel safety: the future of a handler is dropped at its next await where its deadline has passed, which is a failure
+//! like any other; and where its lane is lost or a shutdown has no more time: the message comes again then.
 
 mod error;
 mod extract;
@@ -28,7 +59,9 @@ pub(crate) use route::{ErasedHandler, Taken, Undecodable, decode, erase, erase_r
 /// What a handler's future comes to.
 pub type HandlerResult = Result<(), HandlerError>;
 
-/// What handles one type of event: an async function or closure of `Event<T>` and extractors, or a type of your own.
+/// What handles an event: an async function or closure of `Event<T>` and extractors, or a type of your own. A group may
+/// have several for one type.
+///
 /// `Args` is only there so that functions of any arguments fit; a type says `()`.
 ///
 /// ```

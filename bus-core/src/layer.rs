@@ -30,7 +30,7 @@ use crate::event::EventMeta;
 use crate::handler::{HandlerError, HandlerResult};
 use crate::message::{Message, Origin};
 
-/// A call of a handler under way: owned, so layers may keep it.
+/// A call of a handler under way: owned, so layers may keep it. [The module](self) has an example.
 pub type HandlerFuture = BoxFuture<'static, HandlerResult>;
 
 /// What a layer knows of a call.
@@ -54,8 +54,31 @@ pub struct Invocation {
 /// Something around every call of a group's handlers. The first one added is the outermost.
 ///
 /// The handler does not run before its future is polled: a layer that never polls it keeps the handler from running. (A
-/// function that returns a future runs up to there when it is called.) What it returns is the attempt's result. A panic in a layer is a failure, as one in a handler is; a handler's panic passes through the layers, past
-/// what they do after `inner.await`.
+/// function that returns a future runs up to there when it is called.) What the layer's future returns is the handler's
+/// result of this attempt. Where several handlers take one message, each call is wrapped by itself.
+///
+/// A panic in a layer is a failure, as one in a handler is; a handler's panic passes through the layers, past what they do
+/// after `inner.await`. Where a future is dropped (a deadline, a lane that is lost, a shutdown) the layers' are dropped with
+/// it: what must happen then belongs into a `Drop`.
+///
+/// Told of what was not handled, a layer is where alarms come from:
+///
+/// ```
+/// # use gulo_bus_core::layer::{Fate, HandlerFuture, Invocation, Layer, NotHandled};
+/// struct Alarm;
+///
+/// impl Layer for Alarm {
+///     fn wrap(&self, _: &Invocation, inner: HandlerFuture) -> HandlerFuture {
+///         inner
+///     }
+///
+///     fn not_handled(&self, message: &NotHandled<'_>) {
+///         if let Fate::DeadLettered { error, attempts, .. } = &message.fate {
+///             eprintln!("group {} gave up {} after {attempts} attempts: {error}", message.group, message.origin);
+///         }
+///     }
+/// }
+/// ```
 pub trait Layer: Send + Sync + 'static {
     /// Puts itself around `inner`.
     fn wrap(&self, call: &Invocation, inner: HandlerFuture) -> HandlerFuture;
@@ -67,7 +90,7 @@ pub trait Layer: Send + Sync + 'static {
     }
 }
 
-/// A message at its end that no handler took care of.
+/// A message at its end that no handler took care of. [`Layer`] has an example.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct NotHandled<'a> {
@@ -85,7 +108,7 @@ pub struct NotHandled<'a> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Fate<'a> {
-    /// It was passed over: a tombstone, or of a type that the group has no handler for.
+    /// It was passed over: a tombstone, of a type that the group has no handler for, or sent back for another group.
     Skipped,
     /// Its dead letter is confirmed, or taken, or by the group's choice discarded.
     DeadLettered {
@@ -118,7 +141,15 @@ impl Layer for Log {
     }
 }
 
-/// Fails a call that takes longer: its future is dropped at its next await, and the failure is retried by policy.
+/// Fails a call that takes longer: its future is dropped at its next await, and the failure is retried by policy. For one
+/// group that is [`Subscription::deadline`](crate::bus::Subscription::deadline); for all:
+///
+/// ```
+/// # use std::time::Duration;
+/// # use gulo_bus_core::bus::Bus;
+/// # use gulo_bus_core::layer::TimeOut;
+/// let bus = Bus::builder("user-service").layer(TimeOut(Duration::from_secs(30)));
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct TimeOut(pub Duration);
 
@@ -134,8 +165,8 @@ impl Layer for TimeOut {
     }
 }
 
-/// Lets this many calls run at a time, of all groups that share the layer: clones share the limit. What waits for its turn
-/// keeps its place in its group.
+/// Lets this many calls run at a time, of all groups that share the layer: clones share the limit. What waits for its
+/// turn keeps its place in its group.
 ///
 /// ```
 /// # use gulo_bus_core::bus::Subscription;

@@ -10,8 +10,9 @@ use crate::retry::Failure;
 
 /// A handler's failure: any error by `?`, worth another try unless said otherwise.
 ///
-/// Like `anyhow::Error` it is not itself a `std::error::Error`, so that `?` converts every one that is; `anyhow::Error` itself,
-/// boxed errors and text are converted too.
+/// Like `anyhow::Error` it is not itself a `std::error::Error`, so that `?` converts every one that is; `anyhow::Error`
+/// itself, boxed errors and text are converted too. What it says is logged, and stands on dead letters and in
+/// [`Health`](crate::bus::Health): let it not quote what is secret.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -103,6 +104,15 @@ impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for HandlerError {
 }
 
 /// Says of any `Result` whether its error is worth another try: `parse(x).permanent()?`.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use gulo_bus_core::handler::{ClassifyError, HandlerError};
+/// # fn ask_the_bank() -> std::io::Result<u64> { Ok(7) }
+/// fn balance() -> Result<u64, HandlerError> {
+///     ask_the_bank().retry_after(Duration::from_secs(60))
+/// }
+/// ```
 pub trait ClassifyError<T> {
     /// No other try can help.
     fn permanent(self) -> Result<T, HandlerError>;

@@ -12,24 +12,36 @@ use crate::event::EventMeta;
 use crate::headers::Headers;
 use crate::message::{Message, Origin};
 
-/// The event itself, decoded. Always the first argument of a handler.
+/// The event itself, decoded. Always the first argument of a handler; [the module](crate::handler) has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event<T>(pub T);
 
 /// What is known of the event: id, time, correlation and the rest.
+///
+/// ```
+/// # use gulo_bus_core::event::IntegrationEvent;
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct UserRegistered { email: String }
+/// # impl IntegrationEvent for UserRegistered { const TYPE: &'static str = "user.registered"; }
+/// # use gulo_bus_core::handler::{Event, Meta};
+/// async fn audit(_: Event<UserRegistered>, Meta(meta): Meta) {
+///     println!("{} at {}, in conversation {}", meta.id, meta.time, meta.conversation());
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Meta(pub Arc<EventMeta>);
 
-/// The bytes of the message, for handlers of raw messages; `None` is a tombstone. They are shared, not copied.
+/// The bytes of the message; `None` is a tombstone. They are shared, not copied. [`RawHandler`](super::RawHandler) has an
+/// example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload(pub Option<Bytes>);
 
 /// Which attempt this is, from 1. Counted in this process: a message that is delivered again after a restart begins
-/// at 1.
+/// at 1. [The module](crate::handler) has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Attempt(pub u32);
 
-/// A value given to the bus with `.state(..)`, shared by all handlers; put an `Arc` in it where cloning is dear.
+/// A value given to the bus with [`state`](crate::bus::BusBuilder::state), one for each type, cloned for each call: put an
+/// `Arc` around it where cloning is dear. [The module](crate::handler) has an example.
 #[derive(Debug, Clone)]
 pub struct State<S>(pub S);
 
@@ -78,7 +90,8 @@ impl<'a> Context<'a> {
 ///
 /// impl FromContext for Tenant {
 ///     fn from_context(cx: &Context<'_>) -> Result<Self, HandlerError> {
-///         let tenant = cx.message.headers.get_str("tenant").ok_or("no header `tenant`")?;
+///         let missing = || HandlerError::new("no header `tenant`").permanent();
+///         let tenant = cx.message.headers.get_str("tenant").ok_or_else(missing)?;
 ///         Ok(Self(tenant.to_owned()))
 ///     }
 /// }
@@ -88,7 +101,8 @@ impl<'a> Context<'a> {
     note = "after `Event<T>` a handler takes `Meta`, `Attempt`, `Publish`, `State<S>`, `Headers`, `Message`, `Payload` or `Origin`"
 )]
 pub trait FromContext: Sized + Send + 'static {
-    /// Takes it out of the context. An error counts as the handler's.
+    /// Takes it out of the context, before the handler is called. An error counts as the handler's: it is tried again by
+    /// the policy, or is [permanent](HandlerError::permanent).
     fn from_context(cx: &Context<'_>) -> Result<Self, HandlerError>;
 
     /// The state it needs, if any.

@@ -7,9 +7,27 @@ use futures_util::future::BoxFuture;
 
 use super::{Context, FromContext, HandlerResult, IntoHandlerResult, Requirement};
 
-/// An async function of extractors alone: [`Payload`](super::Payload) for the bytes, [`Message`](crate::message::Message)
-/// for key and headers too. It gets messages of whatever type as they came, tombstones as well. Given to a subscription with
-/// a topic, by [`Subscription::on_raw`](crate::bus::Subscription::on_raw).
+/// An async function of one to five extractors: [`Payload`](super::Payload) for the bytes,
+/// [`Message`](crate::message::Message) for key and headers too. It gets messages of whatever type as they came, tombstones
+/// as well. Given to a subscription with a topic, by [`Subscription::on_raw`](crate::bus::Subscription::on_raw).
+///
+/// ```
+/// # use gulo_bus_core::bus::Subscription;
+/// # use gulo_bus_core::handler::Payload;
+/// # use gulo_bus_core::message::{Message, Origin};
+/// async fn keep(Payload(bytes): Payload, at: Origin) {
+///     match bytes {
+///         Some(bytes) => println!("{at}: {} bytes", bytes.len()),
+///         None => println!("{at}: a tombstone"),
+///     }
+/// }
+///
+/// async fn mirror(message: Message) {
+///     println!("{} headers on {}", message.headers.len(), message.topic);
+/// }
+///
+/// let archive = Subscription::group("archive").on_raw("photos", keep).on_raw(["users", "orders"], mirror);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler of raw messages",
     label = "not an async function of extractors",
