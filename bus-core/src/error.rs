@@ -1,4 +1,11 @@
-//! One opaque error: what happened, where, and what to do about it.
+//! One opaque error: what happened, where, and what to do about it. Match on its [`kind`](Error::kind); show its text.
+//!
+//! ```
+//! # use gulo_bus_core::{Error, ErrorKind};
+//! let error = Error::new(ErrorKind::Missing, "topic `users` does not exist").help("make it").context("group email");
+//! assert_eq!(error.kind(), ErrorKind::Missing);
+//! assert_eq!(error.to_string(), "group email: topic `users` does not exist (make it)");
+//! ```
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -35,7 +42,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// A short name in lower case, as written into dead-letter headers.
+    /// A short name in lower case, as an error's `Debug` shows it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Config => "config",

@@ -1,4 +1,25 @@
-//! Typed events and what is known about each of them.
+//! Typed events and what is known about each of them. Most are derived: `#[derive(IntegrationEvent)]` of the facade writes
+//! the `impl`; [the guide to events] says what it can say.
+//!
+//! ```
+//! # use gulo_bus_core::bus::Bus;
+//! # use gulo_bus_core::event::{IntegrationEvent, Outgoing};
+//! #[derive(serde::Serialize, serde::Deserialize)]
+//! struct OrderPlaced { order: u64, customer: String }
+//!
+//! impl IntegrationEvent for OrderPlaced {
+//!     const TYPE: &'static str = "order.placed";
+//!     fn key(&self) -> Option<String> { Some(self.customer.clone()) }
+//! }
+//!
+//! # async fn example(bus: &Bus) -> Result<(), gulo_bus_core::transport::Unsent> {
+//! bus.publish(OrderPlaced { order: 1, customer: "ann".into() }).await?;
+//! let second = OrderPlaced { order: 2, customer: "ann".into() };
+//! bus.publish(Outgoing::new(second).correlation_id("request-42")).await?; // the same, with more said about it
+//! # Ok(()) }
+//! ```
+//!
+//! [the guide to events]: https://github.com/gulo-rs/gulo/blob/main/docs/events.md
 
 mod outgoing;
 
@@ -37,7 +58,10 @@ pub use outgoing::Outgoing;
     note = "an event is `Serialize + Deserialize` and names its type: by the derive, or by `impl IntegrationEvent for {Self}` with its `TYPE`"
 )]
 pub trait IntegrationEvent: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// Its name on the wire, CloudEvents' `type`: at most 256 bytes, and never changed once it is in use.
+    /// Its name on the wire, CloudEvents' [`type`]: 1 to 256 bytes without control characters, and never changed once it
+    /// is in use.
+    ///
+    /// [`type`]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#type
     const TYPE: &'static str;
 
     /// The version of its shape, from 1. Adding a field that may be missing needs no new version.
@@ -54,18 +78,21 @@ pub trait IntegrationEvent: Serialize + DeserializeOwned + Send + Sync + 'static
     /// The service it comes from, where that is not the one that publishes it.
     const SOURCE: Option<&'static str> = None;
 
-    /// Events of one key keep their order. `None` has no order.
+    /// Events of one key keep their order. `None` is the id of its [`aggregate`](Self::aggregate), and no order where it
+    /// has none either, unless the bus has another [`PartitionKey`](crate::routing::PartitionKey).
     fn key(&self) -> Option<String> {
         None
     }
 
-    /// What it is about, CloudEvents' `subject`.
+    /// What it is about, CloudEvents' [`subject`].
+    ///
+    /// [`subject`]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#subject
     fn aggregate(&self) -> Option<Aggregate> {
         None
     }
 
-    /// The event out of `older`, a payload of an accepted `version` that is not its own. Read as if it were its own unless
-    /// said, which is right where fields were only added, or may be missing.
+    /// The event out of `older`, a payload of an accepted `version` that is not its own. Read as if it were its own
+    /// unless said, which is right where fields were only added, or may be missing.
     ///
     /// ```
     /// # use gulo_bus_core::{Result, codec::Encoded, event::IntegrationEvent};
@@ -104,7 +131,23 @@ pub trait IntegrationEvent: Serialize + DeserializeOwned + Send + Sync + 'static
     }
 }
 
-/// What a function from an older version of an event gives back: the event, or a `Result` of it.
+/// What a function from an older version of an event gives back: the event, or a `Result` of it. The derive's `upcast(..)`
+/// calls it.
+///
+/// ```
+/// # use gulo_bus_core::event::{IntegrationEvent, Upcast};
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct Renamed { first: String, last: String }
+/// # impl IntegrationEvent for Renamed { const TYPE: &'static str = "user.renamed"; }
+/// struct RenamedV1 { name: String }
+///
+/// fn from_v1(old: RenamedV1) -> Result<Renamed, &'static str> {
+///     let (first, last) = old.name.split_once(' ').ok_or("a name of one word")?;
+///     Ok(Renamed { first: first.into(), last: last.into() })
+/// }
+///
+/// let error = from_v1(RenamedV1 { name: "Ann".into() }).upcast().err().map(|error| error.to_string());
+/// assert_eq!(error.as_deref(), Some("an older `user.renamed` does not become one of today: a name of one word"));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a function from an older version of `{E}` cannot give back `{Self}`",
     label = "gives back neither `{E}` nor a `Result` of it",
@@ -202,15 +245,18 @@ impl fmt::Display for Aggregate {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventMeta {
-    /// Unique with `source`. A UUIDv7 where Gulo makes it; other software may send any text, at most 256 bytes.
+    /// Unique with `source`. A [UUIDv7](https://www.rfc-editor.org/rfc/rfc9562#section-5.7) where Gulo makes it; other
+    /// software may send any text. Of a message that says none it is where that stood: `users[3]@42`.
     pub id: String,
-    /// When it happened, in UTC.
+    /// When it happened, in UTC; microseconds on the wire. Of a message that does not say, its timestamp.
     pub time: DateTime<Utc>,
     /// [`IntegrationEvent::TYPE`].
     pub event_type: Cow<'static, str>,
     /// [`IntegrationEvent::VERSION`].
     pub version: u32,
-    /// The service that published it; a URI reference, as CloudEvents asks.
+    /// The service that published it; a URI reference, as [CloudEvents] asks. Empty where a message does not say.
+    ///
+    /// [CloudEvents]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#source-1
     pub source: Arc<str>,
     /// What it is about.
     pub aggregate: Option<Aggregate>,
@@ -247,7 +293,7 @@ impl EventMeta {
     }
 }
 
-/// What can be published: an event, or an [`Outgoing`] around it.
+/// What can be published: an event, or an [`Outgoing`] around it. [`Outgoing`] has an example.
 pub trait Publishable: Send {
     /// The event in it.
     type Event: IntegrationEvent;

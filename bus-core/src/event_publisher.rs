@@ -96,6 +96,16 @@ impl Publishing {
 }
 
 /// An event of any type, with what its publisher says about it: an [`Outgoing`] whose type is a value.
+///
+/// ```
+/// # use gulo_bus_core::event::{IntegrationEvent, Outgoing};
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct OrderPlaced { order: u64 }
+/// # impl IntegrationEvent for OrderPlaced { const TYPE: &'static str = "order.placed"; }
+/// # use gulo_bus_core::event_publisher::AnyEvent;
+/// let any = AnyEvent::from(Outgoing::new(OrderPlaced { order: 7 }).key("ann"));
+/// assert_eq!((any.event_type(), any.key().as_deref()), ("order.placed", Some("ann")));
+/// assert_eq!(any.downcast_ref::<OrderPlaced>().map(|placed| placed.order), Some(7)); // in a test's mock, say
+/// ```
 pub struct AnyEvent(Box<dyn ErasedOutgoing>);
 
 impl AnyEvent {
@@ -109,7 +119,7 @@ impl AnyEvent {
         self.0.topic()
     }
 
-    /// Its key.
+    /// The key that it, or its publisher, gives; a bus may make another one of it.
     pub fn key(&self) -> Option<String> {
         self.0.key()
     }

@@ -1,4 +1,16 @@
-//! Message headers: ordered, duplicates allowed, values may be null.
+//! Message headers: ordered, duplicates allowed, values may be null. A handler takes them as [`Headers`];
+//! [`Outgoing::header`](crate::event::Outgoing::header) sends one more with an event.
+//!
+//! ```
+//! # use gulo_bus_core::event::IntegrationEvent;
+//! # #[derive(serde::Serialize, serde::Deserialize)] struct UserRegistered { email: String }
+//! # impl IntegrationEvent for UserRegistered { const TYPE: &'static str = "user.registered"; }
+//! # use gulo_bus_core::handler::Event;
+//! # use gulo_bus_core::headers::Headers;
+//! async fn on_user(_: Event<UserRegistered>, headers: Headers) {
+//!     println!("tenant {:?}", headers.get_str("tenant"));
+//! }
+//! ```
 
 mod packed;
 
@@ -15,8 +27,9 @@ use packed::Packed;
 /// both, and a transport that cannot carry one of them says so in its
 /// [`Capabilities`](crate::transport::Capabilities). Names are matched exactly, case included.
 ///
-/// Cloning is cheap: the headers are shared until one side changes them. Those of a message received lie behind each other
-/// in one piece of memory, and are found by going through it: messages are many, headers few, and most are never asked for.
+/// Cloning is cheap: the headers are shared until one side changes them. Those of a message received lie behind each
+/// other in one piece of memory, and are found by going through it: messages are many, headers few, and most are never
+/// asked for.
 ///
 /// ```
 /// # use gulo_bus_core::headers::Headers;
@@ -28,7 +41,8 @@ use packed::Packed;
 /// assert_eq!(headers.get_all("tenant").count(), 2);
 /// assert_eq!(headers.get("empty"), None);
 /// headers.set("tenant", "9");
-/// assert_eq!(headers.len(), 2);
+/// headers.remove("empty");
+/// assert_eq!((headers.len(), headers.size()), (1, "tenant".len() + "9".len()));
 /// ```
 #[derive(Clone, Default)]
 pub struct Headers {
@@ -45,7 +59,15 @@ impl Headers {
         Self { list: None, packed: None }
     }
 
-    /// Headers written behind each other to the end of `buffer`, whose memory they share: no allocation for each.
+    /// Headers written behind each other to the end of `buffer`, whose memory they share: no allocation for each. For
+    /// transports.
+    ///
+    /// ```
+    /// # use gulo_bus_core::headers::Headers;
+    /// let mut buffer = bytes::BytesMut::with_capacity(64);
+    /// let headers = Headers::pack(&mut buffer, [("tenant", Some(b"7".as_slice())), ("empty", None)]);
+    /// assert_eq!((headers.get_str("tenant"), headers.len()), (Some("7"), 2));
+    /// ```
     pub fn pack<'a, N: AsRef<str>>(
         buffer: &mut BytesMut,
         headers: impl IntoIterator<Item = (N, Option<&'a [u8]>)>,
@@ -82,7 +104,8 @@ impl Headers {
         }
     }
 
-    /// The last value of this name that is not null: the last one wins, as Kafka's own clients have it.
+    /// The last value of this name that is not null: the last one wins, as Kafka's own clients have it
+    /// ([`lastHeader`](https://kafka.apache.org/41/javadoc/org/apache/kafka/common/header/Headers.html)).
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         match &self.packed {
             Some(packed) => packed.values_of(name).flatten().last(),

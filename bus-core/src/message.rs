@@ -1,4 +1,14 @@
-//! A message as it travels: bytes, key and headers, no types.
+//! A message as it travels: bytes, key and headers, no types. [`Bus::send`](crate::bus::Bus::send) sends it as it is; a
+//! handler gets it as it came by taking a [`Message`].
+//!
+//! ```
+//! # use gulo_bus_core::bus::Bus;
+//! # use gulo_bus_core::message::Message;
+//! # async fn example(bus: &Bus) -> Result<(), gulo_bus_core::transport::Unsent> {
+//! let photo = Message::new("photos", b"..".as_slice()).key("7").header("content-type", "image/png");
+//! bus.send(vec![photo]).await?;
+//! # Ok(()) }
+//! ```
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -10,8 +20,10 @@ use crate::headers::Headers;
 
 /// One message on its way to a topic, or as it came from one.
 ///
-/// A payload of `None` is a *tombstone* (Kafka: a null value, which log compaction reads as "delete this key").
+/// A payload of `None` is a *tombstone* (Kafka: a null value, which [log compaction] reads as "delete this key").
 /// It is not an empty payload. Cloning is cheap: the parts are reference-counted.
+///
+/// [log compaction]: https://kafka.apache.org/documentation/#compaction
 ///
 /// ```
 /// # use gulo_bus_core::message::Message;
@@ -96,7 +108,16 @@ pub struct SendOptions {
     pub priority: Option<u8>,
 }
 
-/// [`SendOptions`], which most messages do not have: read and set through it, and an allocation only where something is set.
+/// [`SendOptions`], which most messages do not have: read and set through it, and an allocation only where something is
+/// set.
+///
+/// ```
+/// # use gulo_bus_core::message::Message;
+/// let mut message = Message::new("users", "{}");
+/// assert!(message.send.is_empty());
+/// message.send.partition = Some(3);
+/// assert_eq!(message.send.partition, Some(3));
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Wishes(Option<Box<SendOptions>>);
 
@@ -137,6 +158,12 @@ impl PartialEq for Wishes {
 impl Eq for Wishes {}
 
 /// Where a delivered message stood in the broker: for dead-letter headers, logs and spans, not for arithmetic.
+///
+/// ```
+/// # use gulo_bus_core::message::Origin;
+/// let origin = Origin { topic: "users".into(), partition: Some(3), offset: Some(42) };
+/// assert_eq!(origin.to_string(), "users[3]@42");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Origin {
     /// The topic it was published to.

@@ -9,19 +9,25 @@ use super::{Aggregate, EventMeta, IntegrationEvent};
 use crate::headers::Headers;
 use crate::message::{SendOptions, Wishes};
 
-/// An event with what its publisher wants said about it, and done with it.
-///
-/// `bus.publish(event)` is enough mostly; `bus.publish(Outgoing::new(event).caused_by(&meta))` links it to what led to it.
+/// An event with what its publisher wants said about it, and done with it. `bus.publish(event)` is enough mostly, and within
+/// a handler its [`Publish`](crate::bus::Publish) says by itself what led to the event.
 ///
 /// ```
 /// # use gulo_bus_core::event::{IntegrationEvent, Outgoing};
-/// # #[derive(serde::Serialize, serde::Deserialize)] struct UserRegistered;
+/// # #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)] struct UserRegistered;
 /// # impl IntegrationEvent for UserRegistered { const TYPE: &'static str = "user.registered"; }
 /// let event = Outgoing::new(UserRegistered)
 ///     .topic("users.eu")               // not where its type goes
 ///     .key("tenant-7")                 // not its own key
 ///     .header("tenant", "7")           // beside those of the envelope
 ///     .correlation_id("request-42");
+/// assert_eq!(event.event(), &UserRegistered);
+///
+/// // To partition 3, where the transport has partitions, and linked to what led to it outside of a handler's task.
+/// # use gulo_bus_core::event::EventMeta;
+/// # fn example(meta: &EventMeta) {
+/// let linked = Outgoing::new(UserRegistered).caused_by(meta).partition(3);
+/// # }
 /// ```
 #[derive(Debug, Clone)]
 pub struct Outgoing<E> {
@@ -56,7 +62,8 @@ impl<E: IntegrationEvent> Outgoing<E> {
         &self.event
     }
 
-    /// With an id of the publisher's own, for one that must be able to publish the same event again.
+    /// With an id of the publisher's own, for one that must be able to publish the same event again. 1 to 256 bytes,
+    /// unless the bus has other [limits](crate::bus::Limits).
     #[must_use]
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
@@ -96,8 +103,8 @@ impl<E: IntegrationEvent> Outgoing<E> {
         self.with(|more| more.aggregate = Some(aggregate))
     }
 
-    /// To this topic, by its name in the program: the bus's [`TopicNaming`](crate::routing::TopicNaming) applies. Topics that
-    /// only such events go to are named with [`BusBuilder::topic`](crate::bus::BusBuilder::topic).
+    /// To this topic, by its name in the program: the bus's [`TopicNaming`](crate::routing::TopicNaming) applies. Topics
+    /// that only such events go to are named with [`BusBuilder::topic`](crate::bus::BusBuilder::topic).
     #[must_use]
     pub fn topic(self, topic: impl Into<Arc<str>>) -> Self {
         let topic = topic.into();
@@ -130,6 +137,16 @@ impl<E: IntegrationEvent> Outgoing<E> {
     }
 
     /// With all wishes of a sender at once: partition, delivery time, expiry, priority. Each needs its capability.
+    ///
+    /// ```
+    /// # use gulo_bus_core::event::{IntegrationEvent, Outgoing};
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct UserRegistered;
+    /// # impl IntegrationEvent for UserRegistered { const TYPE: &'static str = "user.registered"; }
+    /// # use std::time::Duration;
+    /// # use gulo_bus_core::message::SendOptions;
+    /// let options = SendOptions { expires: Some(Duration::from_secs(60)), ..SendOptions::default() };
+    /// let event = Outgoing::new(UserRegistered).send_options(options);
+    /// ```
     #[must_use]
     pub fn send_options(self, options: SendOptions) -> Self {
         self.with(|more| more.send = options.into())
