@@ -8,12 +8,17 @@
 //!     .topic("photos", |t| t.codec(Raw));
 //! ```
 //!
-//! | codec | content type written | read | for |
+//! | codec | content type | read too | for |
 //! |---|---|---|---|
-//! | [`Json`] | `application/json` | that, `text/json`, `application/*+json` | any event |
-//! | `MessagePack` (feature `msgpack`) | `application/msgpack` | that, `application/vnd.msgpack`, `application/x-msgpack` | any event, as named maps |
-//! | [`Raw`] | `application/octet-stream` | on its own topics anything; else that, `text/plain` | events that are bytes or text: a newtype of `Vec<u8>`, `Bytes` or `String` |
+//! | [`Json`] | `application/json` | `text/json`, `*+json` | any event |
+//! | `MessagePack`, feature `msgpack` | `application/msgpack` | with `vnd.` and `x-` | any event, as named maps |
+//! | [`Raw`] | `application/octet-stream` | `text/plain`; on its topics anything | bytes and text |
 //! | a [`Codec`] of your own | as it says | as it says | what it can |
+//!
+//! JSON and MessagePack are read on every topic but those of [`Raw`], and those that
+//! [say otherwise](crate::bus::TopicSettings::reads_nothing_else). [The guide to events] says more.
+//!
+//! [The guide to events]: https://github.com/gulo-rs/gulo/blob/main/docs/events.md#codecs
 
 mod any;
 mod json;
@@ -44,7 +49,8 @@ pub use raw::Raw;
 ///
 /// ```
 /// # use bytes::{BufMut, BytesMut};
-/// # use gulo_bus_core::codec::{Codec, CodecError, ReadEvent, erased_serde};
+/// # use gulo_bus_core::bus::Bus;
+/// # use gulo_bus_core::codec::{Codec, CodecError, Json, ReadEvent, erased_serde};
 /// /// JSON, its lines indented for people.
 /// struct Pretty;
 ///
@@ -61,6 +67,10 @@ pub use raw::Raw;
 ///         Ok(json.end()?)
 ///     }
 /// }
+///
+/// let bus = Bus::builder("shop")
+///     .topic("prices", |t| t.codec(Pretty))
+///     .topic("orders", |t| t.codec(Json).reads(Pretty)); // while those who write change over, say
 /// ```
 pub trait Codec: Send + Sync + 'static {
     /// The media type it writes, without parameters: `application/json`.
@@ -95,6 +105,13 @@ pub type ReadEvent<'a> = &'a mut dyn FnMut(&mut dyn erased_serde::Deserializer<'
 
 /// An event as it came, not decoded yet: what an
 /// [`upcast`](crate::event::IntegrationEvent::upcast) from an older version is given.
+///
+/// ```
+/// # use gulo_bus_core::codec::{AnyCodec, Encoded, Json};
+/// let json = AnyCodec::from(Json);
+/// let older = Encoded::new(&json, br#"["ann", 7]"#);
+/// assert_eq!(older.decode::<(String, u32)>().unwrap(), ("ann".to_owned(), 7));
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Encoded<'a> {
     codec: &'a AnyCodec,

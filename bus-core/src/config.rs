@@ -1,6 +1,13 @@
 //! What the configuration of a service says of its bus, whatever the broker is. Transports that are configured from the
 //! environment or a file read it there; [`Bus::configured`](crate::bus::Bus::configured) and
 //! [`Subscription::configured`](crate::bus::Subscription::configured) take it.
+//!
+//! ```
+//! # use gulo_bus_core::config::ServiceConfig;
+//! # use gulo_bus_core::bus::Bus;
+//! let nameless = Bus::configured(&ServiceConfig::default()).unwrap_err();
+//! assert!(nameless.to_string().starts_with("the configuration names no service"));
+//! ```
 
 use std::sync::Arc;
 

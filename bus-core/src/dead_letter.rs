@@ -1,4 +1,23 @@
-//! Where messages go that cannot be handled, and what is written on them.
+//! Where messages go that cannot be handled, and what is written on them. [`DeadLetter`] is a group's choice; the constants
+//! are the headers of the copies. [The guide to dead letters] shows how they are read and sent back.
+//!
+//! ```
+//! # use gulo_bus_core::bus::Subscription;
+//! # use gulo_bus_core::dead_letter::{self, DeadLetter};
+//! # use gulo_bus_core::message::Message;
+//! let email = Subscription::group("email")
+//!     .dead_letter(DeadLetter::topic_named(|topic, group| format!("dead.{group}.{topic}")));
+//!
+//! /// A line for whoever looks at one.
+//! fn line(letter: &Message) -> Option<String> {
+//!     let said = |name| letter.headers.get_str(name);
+//!     Some(format!("{}: {}", said(dead_letter::REASON)?, said(dead_letter::ERROR)?))
+//! }
+//! # let letter = Message::new("t", "").header(dead_letter::REASON, "permanent").header(dead_letter::ERROR, "no address");
+//! # assert_eq!(line(&letter).as_deref(), Some("permanent: no address"));
+//! ```
+//!
+//! [The guide to dead letters]: https://github.com/gulo-rs/gulo/blob/main/docs/dead-letters.md
 
 mod policy;
 
@@ -14,7 +33,8 @@ use crate::time::utc;
 pub use policy::{DeadLetter, Guard};
 pub(crate) use policy::{Tally, To};
 
-/// All dead-letter headers begin so. Values are UTF-8 text; none is ever read to route or to authorise.
+/// All dead-letter headers begin so. Values are UTF-8 text. None is ever read to say where a message goes, or to
+/// authorise; a message is passed over for [`REPLAYED_FOR`], and for [`REASON`] where a pattern found its topic.
 pub const PREFIX: &str = "dead-letter-";
 /// Why: `attempts-exhausted`, `permanent` or `undecodable`.
 pub const REASON: &str = "dead-letter-reason";
@@ -26,8 +46,8 @@ pub const ORIGIN_TOPIC: &str = "dead-letter-origin-topic";
 pub const ORIGIN_PARTITION: &str = "dead-letter-origin-partition";
 /// The offset, where the broker has one.
 pub const ORIGIN_OFFSET: &str = "dead-letter-origin-offset";
-/// When it was published, RFC 3339 in UTC, where known. The copy has a timestamp of its own, so that retention counts
-/// from the day it became a dead letter.
+/// When it was published, [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) in UTC, where known. The copy has a timestamp
+/// of its own, so that retention counts from the day it became a dead letter.
 pub const ORIGIN_TIMESTAMP: &str = "dead-letter-origin-timestamp";
 /// The group that could not handle it.
 pub const ORIGIN_GROUP: &str = "dead-letter-origin-group";
@@ -38,14 +58,19 @@ pub const FIRST_FAILED_AT: &str = "dead-letter-first-failed-at";
 /// When it failed last, RFC 3339 in UTC.
 pub const LAST_FAILED_AT: &str = "dead-letter-last-failed-at";
 
-/// On a dead letter that was published again to where it came from: the group that it is for. Other groups pass it over.
+/// On a dead letter that was published again to where it came from: the group that it is for. Other groups pass it
+/// over.
 pub const REPLAYED_FOR: &str = "dead-letter-replayed-for";
 /// How often it was published again.
 pub const REPLAYS: &str = "dead-letter-replays";
 
 const ERROR_BYTES: usize = 1024;
 
-/// The dead-letter topic of `group` for messages of `topic`: `<topic>.<group>.dlq`.
+/// The dead-letter topic of `group` for messages of `topic`: `<topic>.<group>.dlq`, unless the group names others.
+///
+/// ```
+/// assert_eq!(&*gulo_bus_core::dead_letter::topic_name("users", "email"), "users.email.dlq");
+/// ```
 pub fn topic_name(topic: &str, group: &str) -> Arc<str> {
     format!("{topic}.{group}.dlq").into()
 }
@@ -57,7 +82,8 @@ pub enum Reason {
     AttemptsExhausted,
     /// A handler said that trying again is of no use.
     Permanent,
-    /// It cannot be read as what it should be: content type, type, version or payload.
+    /// It cannot be read as what it should be: content type, type, version or payload; or no handler is for it, and the
+    /// group [keeps such messages](crate::bus::Unhandled::DeadLetter).
     Undecodable,
 }
 

@@ -1,16 +1,39 @@
 //! How an event's metadata lies on the wire. Each topic has one envelope that is written; several are read.
 //!
-//! | envelope | on the wire | read |
-//! |---|---|---|
-//! | [`CloudEvents`](Envelope::CloudEvents), the default | [CloudEvents 1.0] in binary mode: headers `ce_*`, `content-type`; the payload is the event | always |
-//! | [`CloudEventsStructured`](Envelope::CloudEventsStructured) | CloudEvents in structured mode: all of it in one JSON object, the event in `data` or `data_base64` | always, by its content type; on topics of this envelope also without, as Python's SDK wrote it until 2.0 |
-//! | [`BuildingBlocks`](Envelope::BuildingBlocks) | the JSON envelope of Python's `building_blocks`: metadata beside `payload`, repeated in headers | on topics that write it or say that they read it |
-//! | [`Raw`](Envelope::Raw) | the event and nothing else | always: a message without a type is taken for what its handler takes |
+//! - [`CloudEvents`](Envelope::CloudEvents), the default: [CloudEvents 1.0] in [binary mode]. Headers `ce_*` and
+//!   `content-type`; the payload is the event. Always read.
+//! - [`CloudEventsStructured`](Envelope::CloudEventsStructured): CloudEvents as [one JSON object], the event in `data` or
+//!   `data_base64`. Always read, by its content type; on topics of this envelope also without, as Python's SDK wrote it
+//!   until 2.0.
+//! - [`BuildingBlocks`](Envelope::BuildingBlocks): the JSON envelope of Python's `building_blocks`, metadata beside
+//!   `payload` and repeated in headers. Read on topics that write it or
+//!   say that they read it.
+//! - [`Raw`](Envelope::Raw): the event and nothing else. Always read: a message without a type is
+//!   taken for what the group handles from its topic, where that is one type.
 //!
 //! Extensions of ours to CloudEvents: `dataversion`, `correlationid`, `causationid`. An aggregate is the `subject`, as
 //! `kind/id`.
 //!
+//! ```
+//! # use gulo_bus_core::event::IntegrationEvent;
+//! # #[derive(serde::Serialize, serde::Deserialize)] struct UserRegistered { email: String }
+//! # impl IntegrationEvent for UserRegistered { const TYPE: &'static str = "user.registered"; }
+//! # use gulo_bus_core::envelope;
+//! # use gulo_bus_core::event::EventMeta;
+//! # use gulo_bus_core::message::{Message, Origin};
+//! let meta = EventMeta::of(&UserRegistered { email: "ann@example.org".into() }, "user-service");
+//! let headers = envelope::write(&meta, "application/json");
+//! assert_eq!(headers.get_str("ce_type"), Some("user.registered"));
+//! assert_eq!(headers.get_str(envelope::CONTENT_TYPE), Some("application/json"));
+//!
+//! let message = Message { headers, ..Message::new("users", r#"{"email":"ann@example.org"}"#) };
+//! let origin = Origin { topic: "users".into(), partition: Some(3), offset: Some(42) };
+//! assert_eq!(envelope::read(&message, &origin, "").id, meta.id);
+//! ```
+//!
 //! [CloudEvents 1.0]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
+//! [binary mode]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
+//! [one JSON object]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
 
 mod building_blocks;
 mod cloud_events;
@@ -83,7 +106,8 @@ pub(crate) struct Opened {
     pub(crate) data: Option<Bytes>,
 }
 
-/// The headers of [`CloudEvents`](Envelope::CloudEvents) that say `meta`, for a payload of `content_type`.
+/// The headers of [`CloudEvents`](Envelope::CloudEvents) that say `meta`, for a payload of `content_type`. For who sends
+/// messages as they are; [the module](self) has an example.
 pub fn write(meta: &EventMeta, content_type: &str) -> Headers {
     cloud_events::write(&mut BytesMut::new(), meta, content_type, &Headers::new())
 }

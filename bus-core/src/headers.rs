@@ -105,7 +105,7 @@ impl Headers {
     }
 
     /// The last value of this name that is not null: the last one wins, as Kafka's own clients have it
-    /// ([`lastHeader`](https://kafka.apache.org/41/javadoc/org/apache/kafka/common/header/Headers.html)).
+    /// ([`lastHeader`](https://github.com/apache/kafka/blob/4.1.0/clients/src/main/java/org/apache/kafka/common/header/Headers.java)).
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         match &self.packed {
             Some(packed) => packed.values_of(name).flatten().last(),

@@ -1,6 +1,25 @@
 //! The contract and the engine of the Gulo event bus. It names no broker and opens no socket.
 //!
-//! Applications use the facade, `gulo`. This crate is for those who write a transport: [`transport`] is the seam.
+//! Applications use the facade, `gulo`. This crate is for those who write a transport: [`transport`] is the seam. What
+//! works on one transport works on every other that has the [capabilities](transport::Capabilities):
+//!
+//! ```
+//! # use gulo_bus_core::event::IntegrationEvent;
+//! # #[derive(serde::Serialize, serde::Deserialize)] struct UserRegistered { email: String }
+//! # impl IntegrationEvent for UserRegistered { const TYPE: &'static str = "user.registered"; }
+//! use gulo_bus_core::bus::{Bus, Subscription};
+//! use gulo_bus_core::handler::Event;
+//! use gulo_bus_core::transport::Transport;
+//!
+//! async fn run(transport: impl Transport) -> Result<(), Box<dyn std::error::Error>> {
+//!     let email = Subscription::group("email").on(async |Event(user): Event<UserRegistered>| println!("{}", user.email));
+//!     let bus = Bus::builder("user-service").transport(transport).subscribe(email).start().await?;
+//!     bus.publish(UserRegistered { email: "ann@example.org".into() }).await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! How it is built, and why so: [the architecture](https://github.com/gulo-rs/gulo/blob/main/docs/architecture.md).
 
 pub mod bus;
 pub mod codec;

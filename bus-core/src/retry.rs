@@ -1,4 +1,19 @@
 //! When a failed message is tried again: a policy is a value, deciding is a pure function.
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use gulo_bus_core::bus::Subscription;
+//! # use gulo_bus_core::retry::Retry;
+//! let policy = Retry::exponential(Duration::from_millis(200))     // 0.2 s, 0.4 s, 0.8 s, ..
+//!     .max_delay(Duration::from_secs(10))
+//!     .max_attempts(8)
+//!     .max_elapsed(Duration::from_secs(60))                       // whichever comes first
+//!     .jitter()
+//!     .on_error::<std::io::Error>(Retry::fixed(Duration::from_secs(5)).max_attempts(100));
+//! let email = Subscription::group("email").retry(policy);
+//! ```
+//!
+//! While a message waits for its next attempt the later ones of its key wait behind it, and the others go on.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -92,8 +107,9 @@ impl Retry {
         self
     }
 
-    /// Each wait is a random part of what it would be, so that what failed together does not come back together ("full
-    /// jitter").
+    /// Each wait is a random part of what it would be, so that what failed together does not come back together: [full
+    /// jitter](https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). What a handler asks for itself
+    /// is waited as it is.
     #[must_use]
     pub const fn jitter(mut self) -> Self {
         self.jitter = true;

@@ -1,4 +1,19 @@
-//! Where events go: strategies for the names of topics and for the keys of partitions, and which topics a handler reads.
+//! Where events go: strategies for the names of topics and for the keys of partitions, and which topics a handler
+//! reads. [The guide to events] says more.
+//!
+//! ```
+//! # use gulo_bus_core::bus::{Bus, Subscription};
+//! # use gulo_bus_core::handler::Payload;
+//! # use gulo_bus_core::routing::{PartitionKey, TopicNaming, TopicSelector};
+//! let archive = Subscription::group("archive")
+//!     .on_raw(TopicSelector::pattern(r"staging\.orders\.[a-z]+"), async |Payload(bytes): Payload| println!("{bytes:?}"));
+//! let bus = Bus::builder("order-service")
+//!     .topic_naming(TopicNaming::new().environment("staging"))    // `users` is `staging.users` on the broker
+//!     .partition_key(PartitionKey::aggregate())                   // what is about one thing keeps its order
+//!     .subscribe(archive);
+//! ```
+//!
+//! [The guide to events]: https://github.com/gulo-rs/gulo/blob/main/docs/events.md#routing
 
 mod naming;
 mod partition_key;

@@ -1,4 +1,15 @@
-//! Lanes, tokens and verdicts: how a message handed out finds its way back.
+//! Lanes, tokens and verdicts: how a message handed out finds its way back. For transports, and for those who read without
+//! a bus.
+//!
+//! ```
+//! # use gulo_bus_core::settle::{Settlement, Verdict};
+//! # use gulo_bus_core::transport::{Delivery, Source};
+//! fn settle(source: &mut dyn Source, done: &[Delivery], later: &Delivery) -> gulo_bus_core::Result<()> {
+//!     let mut batch: Vec<_> = done.iter().map(|delivery| Settlement::done(delivery.token)).collect();
+//!     batch.push(Settlement { token: later.token, verdict: Verdict::Requeue }); // needs the capability `requeue`
+//!     source.settle(&mut batch)
+//! }
+//! ```
 
 pub mod ledger;
 
@@ -18,6 +29,12 @@ pub struct Lane {
 }
 
 /// Names one delivery to its source. 16 bytes, `Copy`.
+///
+/// ```
+/// # use gulo_bus_core::settle::{Lane, Settlement, Token, Verdict};
+/// let token = Token { lane: Lane { slot: 3, epoch: 1 }, seq: 0 }; // the first one of this assignment
+/// assert_eq!(Settlement::done(token).verdict, Verdict::Done);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Token {
     /// The lane it came on.

@@ -2,7 +2,31 @@
 //!
 //! Every method works on a batch, so one boxed future serves many messages and `dyn` costs nothing. None has a
 //! default body: each transport decides each of them. The suite in `gulo-conformance` says what is expected, case by
-//! case, and every transport runs it.
+//! case, and every transport runs it; `gulo-transport-memory` is the one to begin with.
+//!
+//! Reading without a bus, as one that uses the seam has it:
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use gulo_bus_core::settle::Settlement;
+//! # use gulo_bus_core::transport::{Inbox, SubscribeSpec, Transport};
+//! # use tokio::time::Instant;
+//! async fn read_some(transport: &dyn Transport) -> gulo_bus_core::Result<()> {
+//!     let mut source = transport.subscribe(SubscribeSpec::group("email", ["users"])).await?;
+//!     let mut inbox = Inbox::default();
+//!     while inbox.deliveries.is_empty() {
+//!         source.recv(&mut inbox, 128).await?;        // waits for at least one event or delivery
+//!         inbox.events.drain(..).for_each(|event| println!("{event:?}")); // events before deliveries
+//!     }
+//!     let mut done = Vec::new();
+//!     for delivery in inbox.deliveries.drain(..) {
+//!         println!("{}: {} bytes", delivery.origin(), delivery.message.size());
+//!         done.push(Settlement::done(delivery.token));
+//!     }
+//!     source.settle(&mut done)?;
+//!     source.close(Instant::now() + Duration::from_secs(10)).await // makes it durable
+//! }
+//! ```
 
 mod capability;
 mod event;
@@ -24,10 +48,12 @@ pub use capability::{Capabilities, Capability};
 pub use event::{Delivery, Inbox, LaneEvent};
 pub use spec::{CommitPolicy, GroupSpec, Member, Position, SubscribeSpec, TopicSpec, Topics, Topology, TopologyMode};
 
-/// A broker, or the way to one. Making the value connects to nothing.
+/// A broker, or the way to one. Making the value connects to nothing. [The module](self) has an example.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
-    /// Its name as OpenTelemetry's `messaging.system` has it: `kafka`, `rabbitmq`, `memory`.
+    /// Its name, as OpenTelemetry's [`messaging.system`] has it where it knows one: `kafka`, `rabbitmq`, `memory`.
+    ///
+    /// [`messaging.system`]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/messaging/
     fn name(&self) -> &'static str;
 
     /// What it can do. Constant for the life of the value.
@@ -72,8 +98,9 @@ pub trait Publisher: Send + Sync + 'static {
 
 /// Receives messages, as a member of a group or alone.
 ///
-/// One task owns it. It is [`Any`], so that a [`Transaction`] of its transport can take part in it. All of what it hands out between [`LaneEvent::Opened`] and the end of the lane carries that
-/// lane's epoch; verdicts and commands for another epoch do nothing.
+/// One task owns it. It is [`Any`], so that a [`Transaction`] of its transport can take part in it. All of what it hands
+/// out between [`LaneEvent::Opened`] and the end of the lane carries that lane's epoch; verdicts and commands for another
+/// epoch do nothing. [The module](self) has an example.
 #[async_trait]
 pub trait Source: Any + Send {
     /// Waits for at least one delivery or event and adds it to `inbox`, at most `room` deliveries. With `room` 0 it
@@ -107,6 +134,20 @@ pub trait Source: Any + Send {
 }
 
 /// Publishing and settling that become visible together or not at all.
+///
+/// ```
+/// # use gulo_bus_core::message::Message;
+/// # use gulo_bus_core::settle::Settlement;
+/// # use gulo_bus_core::transport::{Source, Transport};
+/// # async fn example(
+/// #     transport: &dyn Transport, source: &mut dyn Source, mut read: Vec<Settlement>, totals: Vec<Message>,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut transaction = transport.transaction("totals-0").await?; // fences an earlier owner of this id
+/// transaction.publish(totals).await?;
+/// transaction.settle(source, &mut read).await?;
+/// transaction.commit().await?;
+/// # Ok(()) }
+/// ```
 #[async_trait]
 pub trait Transaction: Send + 'static {
     /// Publishes inside the transaction: as [`Publisher::publish`], but visible to nobody before the commit.
@@ -123,6 +164,14 @@ pub trait Transaction: Send + 'static {
 }
 
 /// A command about lanes. One for a lane that is not open any more, or of another epoch, does nothing.
+///
+/// ```
+/// # use gulo_bus_core::settle::Lane;
+/// # use gulo_bus_core::transport::{Control, Position, Source};
+/// # fn example(source: &mut dyn Source, lane: Lane) -> gulo_bus_core::Result<()> {
+/// source.control(Control::Seek { lane, to: Position::Earliest })?; // `Closed`, then `Opened` with a new epoch
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Control {
     /// Delivers nothing of the lane from now on; what is out can be settled. Answered by [`LaneEvent::Paused`].
@@ -163,7 +212,7 @@ pub enum Status {
     },
 }
 
-/// What is known of a message whose publish did not succeed.
+/// What is known of a message whose publish did not succeed. [`Unsent`] has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// It never will be taken as it is.
@@ -185,7 +234,7 @@ impl Outcome {
     }
 }
 
-/// A message that was not confirmed.
+/// A message that was not confirmed. [`Unsent`] has an example.
 pub struct Failed {
     /// Its place in the batch, from 0.
     pub index: usize,
@@ -197,7 +246,8 @@ pub struct Failed {
     pub error: Error,
 }
 
-/// The messages of a batch that are not confirmed, in the order of the batch. Never empty.
+/// The messages of a batch that are not confirmed, in the order of the batch; those that the bus itself refused stand
+/// first, for they are why the others were not sent. Never empty.
 ///
 /// ```
 /// # use gulo_bus_core::event::IntegrationEvent;
@@ -212,7 +262,6 @@ pub struct Failed {
 ///             Outcome::Refused => println!("number {} never will be: {}", failed.index, failed.error),
 ///             Outcome::NotSent => println!("number {} may safely be sent again", failed.index),
 ///             Outcome::Unknown => println!("number {} may have arrived", failed.index),
-///             _ => {}
 ///         }
 ///     }
 /// }

@@ -10,8 +10,15 @@ use super::problem::without_values;
 use super::{Codec, CodecError, ReadEvent};
 use crate::error::{Error, ErrorKind, Result};
 
-/// [MessagePack](https://msgpack.org), structs as maps with named fields: a field more or less then breaks nobody, which the
-/// shorter form, arrays, does. 128 levels deep at most. Bytes behind the value are an error.
+/// [MessagePack](https://github.com/msgpack/msgpack/blob/master/spec.md), structs as maps with named fields: a field more or
+/// less then breaks nobody, which the shorter form, arrays, does. 128 levels deep at most. Bytes behind the value are an
+/// error.
+///
+/// ```
+/// # use gulo_bus_core::bus::Bus;
+/// # use gulo_bus_core::codec::MessagePack;
+/// let bus = Bus::builder("station").topic("readings", |t| t.codec(MessagePack));
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MessagePack;
 

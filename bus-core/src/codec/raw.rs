@@ -13,8 +13,23 @@ use super::{Codec, CodecError, ReadEvent};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The payload is the event, with nothing around it: for events that are bytes or text, a newtype of `Vec<u8>`, `Bytes` or
-/// `String`. Any other event is refused when it is published. A topic with this codec takes payloads of whatever content type,
-/// but for those of codecs that it names by [`TopicSettings::reads`](crate::bus::TopicSettings::reads).
+/// `String`. Any other event is refused when it is published. A topic with this codec takes payloads of whatever content
+/// type, but for those of codecs that it names by [`TopicSettings::reads`](crate::bus::TopicSettings::reads).
+///
+/// ```
+/// # use gulo_bus_core::bus::Bus;
+/// # use gulo_bus_core::codec::Raw;
+/// # use gulo_bus_core::event::IntegrationEvent;
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Photo(bytes::Bytes);
+///
+/// impl IntegrationEvent for Photo {
+///     const TYPE: &'static str = "photo.taken";
+///     const TOPIC: Option<&'static str> = Some("photos");
+/// }
+///
+/// let bus = Bus::builder("album").topic("photos", |t| t.codec(Raw));
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Raw;
 

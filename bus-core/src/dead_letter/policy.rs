@@ -53,8 +53,8 @@ impl DeadLetter {
         Self { to: To::Discard, guard: Guard::default() }
     }
 
-    /// Given to `taker`, as the copy that would have gone to the topic (a database, a file, another bus). While it fails the
-    /// message is parked and it is asked again, with back-off.
+    /// Given to `taker`, as the copy that would have gone to the topic, its own topic empty (a database, a file, another
+    /// bus). While it fails the message is parked and it is asked again, with back-off.
     pub fn custom<F, Fut>(taker: F) -> Self
     where
         F: Fn(Message) -> Fut + Send + Sync + 'static,
@@ -97,7 +97,8 @@ impl fmt::Debug for DeadLetter {
 }
 
 /// When there are too many dead letters on a lane: a broken deployment, say, that fails with everything. The lane then
-/// stands still for a while, health says so, and the next message is a trial: one more dead letter and it stands still again.
+/// stands still for a while, health says so, and the next message is a trial: one more dead letter and it stands still
+/// again.
 ///
 /// ```
 /// # use std::time::Duration;

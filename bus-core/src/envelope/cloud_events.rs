@@ -85,8 +85,9 @@ pub(crate) fn version(said: &[u8]) -> Result<u32> {
     std::str::from_utf8(said).ok().and_then(|said| said.parse().ok()).ok_or_else(unreadable)
 }
 
-/// What `message` says about itself. Headers are data from outside: what is missing or unreadable is filled from the
-/// broker's own knowledge, and `expected_type` stands in where the type is not given.
+/// What `message` says about itself in its headers. They are data from outside: what is missing or unreadable is filled
+/// from the broker's own knowledge, and `expected_type` stands in where the type is not given. An envelope in the body is
+/// not looked into: [`Bus::read`](crate::bus::Bus::read) does that. [The module](super) has an example.
 pub fn read(message: &Message, origin: &Origin, expected_type: &str) -> EventMeta {
     // What is empty is not said: CloudEvents has no empty attributes.
     let text = |name: &str| message.headers.get_str(name).filter(|text| !text.is_empty());

@@ -6,13 +6,19 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{IntegrationEvent, snake_case};
 
-/// What topics are called on the broker. Names in a program, those of events and those given to the bus and to subscriptions,
-/// are what this makes of them; messages sent as they are ([`Bus::send`](crate::bus::Bus::send)) and patterns are not changed.
+/// What topics are called on the broker. Names in a program, those of events and those given to the bus and to
+/// subscriptions, are what this makes of them; messages sent as they are ([`Bus::send`](crate::bus::Bus::send)) and
+/// patterns are not changed.
 ///
 /// ```
 /// # use gulo_bus_core::routing::TopicNaming;
 /// let naming = TopicNaming::new().prefix("acme").environment("staging");
 /// assert_eq!(naming.name("users").as_ref(), "staging.acme.users");
+///
+/// // An event that names no topic goes to `facts.<its type>`, or has to name one.
+/// let (facts, named) = (TopicNaming::new().default_prefix("facts"), TopicNaming::new().explicit());
+/// let loud = TopicNaming::new().by(str::to_uppercase);
+/// assert_eq!(loud.name("users").as_ref(), "USERS");
 /// ```
 ///
 /// Dead-letter topics are called after the topic, by
@@ -66,7 +72,8 @@ impl TopicNaming {
         self
     }
 
-    /// Every event has to name its topic: one that does not is an error, at `start()` where a handler takes it.
+    /// Every event has to name its topic: one that does not is an error, at `start()` where a handler takes it, else when
+    /// it is published.
     #[must_use]
     pub fn explicit(mut self) -> Self {
         self.of_events = None;

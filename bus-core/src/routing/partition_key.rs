@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::event::EventMeta;
 
-/// What the key of an event is on the broker: events of one key keep their order. Who publishes may say another one for a
-/// single event: [`Outgoing::key`](crate::event::Outgoing::key).
+/// What the key of an event is on the broker: events of one key keep their order. Who publishes may say another one for
+/// a single event: [`Outgoing::key`](crate::event::Outgoing::key).
 ///
 /// ```
 /// # use gulo_bus_core::bus::Bus;

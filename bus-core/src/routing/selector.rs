@@ -55,11 +55,14 @@ impl Selected {
 }
 
 impl TopicSelector {
-    /// All topics whose whole name matches this regular expression, those made later included. Keep to what POSIX extended
-    /// expressions have: brokers match it too. Needs the capability `patterns`.
+    /// All topics whose whole name matches this regular expression, those made later included. Keep to what [POSIX extended
+    /// expressions] have: brokers match it too. One that is not valid is an error at `start()`. Needs the capability
+    /// `patterns`.
     ///
-    /// Dead letters that lie in a matching topic are passed over: a group must not eat its own. Better, let the pattern not
-    /// match them.
+    /// Dead letters that lie in a matching topic are passed over: a group must not eat its own. Better, let the pattern
+    /// not match them.
+    ///
+    /// [POSIX extended expressions]: https://pubs.opengroup.org/onlinepubs/9799919799/basedefs/V1_chap09.html#tag_09_04
     pub fn pattern(pattern: impl Into<String>) -> Self {
         Self(Selected::Pattern(pattern.into()))
     }

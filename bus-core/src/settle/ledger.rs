@@ -1,4 +1,22 @@
-//! Which of a lane's arrivals are finished, and so how far its log may be committed.
+//! Which of a lane's arrivals are finished, and so how far its log may be committed. Pure: for transports on a log.
+//!
+//! ```
+//! # use gulo_bus_core::settle::{Ledger, Run};
+//! let mut ledger = Ledger::new();
+//! let seqs = [10, 11, 13, 14].map(|position| ledger.arrive(position)); // the log has a hole at 12
+//! assert_eq!(seqs, [Some(0), Some(1), Some(2), Some(3)]);
+//!
+//! ledger.finish(2);
+//! assert_eq!(ledger.watermark(), None);                   // nothing is known of what lies before
+//! ledger.finish(0);
+//! assert_eq!(ledger.watermark(), Some(11));               // what may be committed
+//! assert_eq!(ledger.finished_above(), [Run { first: 13, last: 13 }]);
+//! assert_eq!((ledger.span(), ledger.unfinished()), (3, 2));
+//!
+//! // A successor that is told so begins at 11, and does not hand out 13 again.
+//! let mut next = Ledger::inheriting(11, ledger.finished_above());
+//! assert_eq!([11, 13, 14].map(|position| next.arrive(position)), [Some(0), None, Some(1)]);
+//! ```
 
 mod runs;
 
@@ -11,7 +29,7 @@ pub use runs::Run;
 ///
 /// It counts arrivals and never computes `offset + 1` over a gap: transaction markers, aborted records and compaction
 /// leave holes in a Kafka log that never arrive. Cost per message is constant (amortised); memory is one entry per
-/// arrival above the watermark.
+/// arrival above the watermark. [The module](self) has an example.
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
     /// Arrivals from the first unfinished one on: position and whether it is finished.
@@ -38,9 +56,9 @@ impl Ledger {
         Self::default()
     }
 
-    /// A lane that begins at `from`, on which nothing has arrived, of which an earlier owner finished `runs`, rising. They are
-    /// not handed out again; unless something arrives from before `from`: then it is another log (a topic that was deleted and
-    /// made anew), of which nothing is finished.
+    /// A lane that begins at `from`, on which nothing has arrived, of which an earlier owner finished `runs`, rising. They
+    /// are not handed out again; unless something arrives from before `from`: then it is another log (a topic that was
+    /// deleted and made anew), of which nothing is finished.
     pub fn inheriting(from: i64, runs: impl IntoIterator<Item = Run>) -> Self {
         Self { inherited: runs.into_iter().collect(), from, ..Self::default() }
     }
@@ -135,8 +153,8 @@ impl Ledger {
         self.open.front().map(|(position, _)| *position)
     }
 
-    /// What is finished above the first unfinished arrival, in rising runs: from the first to the last position of arrivals
-    /// between which none is unfinished. What an earlier owner finished and has not come again is among it.
+    /// What is finished above the first unfinished arrival, in rising runs: from the first to the last position of
+    /// arrivals between which none is unfinished. What an earlier owner finished and has not come again is among it.
     pub fn finished_above(&self) -> Vec<Run> {
         let inherited = self.inherited.iter().filter(|run| run.first <= run.last);
         runs::merge(self.open.iter().copied(), self.known.iter().map(|(run, _)| run), inherited)

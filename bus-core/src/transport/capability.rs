@@ -8,6 +8,15 @@ macro_rules! capabilities {
     ($($(#[$doc:meta])* $field:ident $variant:ident,)*) => {
         /// What a transport can do, one field a feature. What it cannot do is refused by the feature's name, at
         /// `start()` where it is known then, and never ignored.
+        ///
+        /// ```
+        /// # use gulo_bus_core::transport::{Capabilities, Capability};
+        /// let mut capabilities = Capabilities::NONE;
+        /// capabilities.key_order = true;
+        /// assert!(capabilities.require("mine", Capability::KeyOrder).is_ok());
+        /// let error = capabilities.require("mine", Capability::Seek).unwrap_err();
+        /// assert_eq!(error.to_string(), "transport `mine` does not offer `seek`");
+        /// ```
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
         #[non_exhaustive]
         pub struct Capabilities {
@@ -17,7 +26,7 @@ macro_rules! capabilities {
             pub max_message_bytes: Option<usize>,
         }
 
-        /// The name of one feature of [`Capabilities`].
+        /// The name of one feature of [`Capabilities`]. A bus can [`require`](crate::bus::BusBuilder::require) one.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Capability {
@@ -86,7 +95,11 @@ capabilities! {
 }
 
 impl Capabilities {
-    /// `Ok` where `capability` is there, else the error that names it and the transport.
+    /// `Ok` where `capability` is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](ErrorKind::Unsupported), naming it and the transport.
     pub fn require(self, transport: &str, capability: Capability) -> Result<()> {
         if self.has(capability) { Ok(()) } else { Err(unsupported(transport, capability)) }
     }

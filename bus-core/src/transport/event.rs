@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::message::{Message, Origin};
 use crate::settle::{Lane, Token};
 
-/// A message handed out, to be settled by its token.
+/// A message handed out, to be settled by its token. [The module](crate::transport) has an example.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     /// The message.
@@ -51,6 +51,19 @@ impl Inbox {
 }
 
 /// News of a source's lanes.
+///
+/// ```
+/// # use gulo_bus_core::transport::LaneEvent;
+/// fn hear(event: &LaneEvent) {
+///     match event {
+///         LaneEvent::Opened { origin, .. } => println!("reading {origin}"),
+///         LaneEvent::Draining { lanes, .. } => println!("{} lanes are to be given back", lanes.len()),
+///         LaneEvent::Lost(lane) => println!("{lane:?} is somebody else's: drop what is in work"),
+///         LaneEvent::Degraded(error) => eprintln!("{error}"), // it goes on by itself
+///         _ => {}
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LaneEvent {

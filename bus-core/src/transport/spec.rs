@@ -45,7 +45,9 @@ pub struct TopicSpec {
     /// Whether it keeps messages that no group reads yet, as a dead-letter topic must. A log keeps them anyway; a broker
     /// of queues, on which a message without a queue is refused, makes one for it.
     pub keep: bool,
-    /// Settings of the topic in the broker's own words (`retention.ms`, ..).
+    /// Settings of the topic in the broker's own words ([`retention.ms`], ..).
+    ///
+    /// [`retention.ms`]: https://kafka.apache.org/documentation/#topicconfigs
     pub settings: Vec<(String, String)>,
 }
 
@@ -84,6 +86,15 @@ pub enum Member {
 }
 
 /// A place in a lane's log.
+///
+/// ```
+/// # use std::time::{Duration, SystemTime};
+/// # use gulo_bus_core::bus::Subscription;
+/// # use gulo_bus_core::transport::Position;
+/// let only_new = Subscription::group("alerts").start(Position::Latest);
+/// let since_yesterday = Position::At(SystemTime::now() - Duration::from_secs(24 * 3600)); // needs `history`
+/// let repair = Subscription::group("repair").start(since_yesterday);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Position {
     /// Where the group stands.
@@ -100,6 +111,14 @@ pub enum Position {
 
 /// When verdicts are made durable, whichever comes first. Both are the bound of what a crash repeats, together with
 /// the window.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use gulo_bus_core::bus::Subscription;
+/// # use gulo_bus_core::transport::CommitPolicy;
+/// let often = CommitPolicy { every: 100, interval: Duration::from_millis(200) };
+/// let payments = Subscription::group("payments").commit(often);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CommitPolicy {
     /// After this many settled messages.

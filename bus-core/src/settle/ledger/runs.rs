@@ -1,7 +1,7 @@
 //! Finished messages above the watermark, in runs of positions.
 
-/// Positions from `first` to `last`, both included. What the log has in between is finished; what it does not have does not
-/// count.
+/// Positions from `first` to `last`, both included. What the log has in between is finished; what it does not have does
+/// not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Run {
     /// Of the first message.
