@@ -14,6 +14,17 @@ use crate::letter::{CameFrom, Failure, Reason};
 
 /// In whose words a dead letter says what it is.
 ///
+/// ```
+/// # use gulo_bus_core::message::{Message, Origin};
+/// # use gulo_dead_letters::{Convention, Letter};
+/// let message = Message::new("orders-dlt", "{}")
+///     .header("kafka_dlt-original-topic", "orders")
+///     .header("kafka_dlt-exception-message", "the price is no number");
+/// let letter = Letter::read(message, Origin { topic: "orders-dlt".into(), partition: Some(0), offset: Some(4) });
+/// assert_eq!((letter.convention, letter.convention.name()), (Convention::Spring, "Spring Kafka"));
+/// assert_eq!(letter.failure.message.as_deref(), Some("the price is no number"));
+/// ```
+///
 /// A letter may have died more than once, in different hands. Whoever writes a letter writes behind the headers that
 /// are there, so it is the last one that says where the message failed this time, and the headers of an earlier death
 /// are the message's own by then.
@@ -22,11 +33,17 @@ use crate::letter::{CameFrom, Failure, Reason};
 pub enum Convention {
     /// Our own: [`gulo_bus_core::dead_letter`].
     Gulo,
-    /// Spring Kafka: `kafka_dlt-*`; of a retry topic `kafka_original-*`, `kafka_exception-*`, `retry_topic-*`.
+    /// [Spring Kafka]: `kafka_dlt-*`; of a retry topic `kafka_original-*`, `kafka_exception-*`, `retry_topic-*`.
+    ///
+    /// [Spring Kafka]: https://docs.spring.io/spring-kafka/reference/kafka/annotation-error-handling.html#dead-letters
     Spring,
-    /// Kafka Connect: `__connect.errors.*`.
+    /// [Kafka Connect]: `__connect.errors.*`.
+    ///
+    /// [Kafka Connect]: https://cwiki.apache.org/confluence/display/KAFKA/KIP-298%3A+Error+Handling+in+Connect
     Connect,
-    /// Wolverine: `exception-type`, `failed-at`, `original-*`.
+    /// [Wolverine]: `exception-type`, `failed-at`, `original-*`.
+    ///
+    /// [Wolverine]: https://wolverinefx.net/guide/messaging/transports/kafka.html
     Wolverine,
     /// None of them: nothing is known but the message itself.
     Unknown,

@@ -12,10 +12,17 @@ use crate::letter::{Letter, Reason};
 /// errors) is fulfilled by any of them. A letter that does not say what is asked for does not fulfil it.
 ///
 /// ```
+/// # use chrono::{Duration, Utc};
 /// # use gulo_dead_letters::{Filter, Letter, Reason};
-/// # fn example(letters: Vec<Letter>) {
-/// // What the ledger could not take yesterday, the group billing alone.
-/// let filter = Filter::new().group("billing").reason(Reason::AttemptsExhausted).error("the ledger is closed");
+/// # fn example(letters: Vec<Letter>, last: &Letter) {
+/// // What the ledger could not take in the last day, the group billing alone.
+/// let filter = Filter::new()
+///     .group("billing")
+///     .origin_topic("orders")
+///     .reason(Reason::AttemptsExhausted)
+///     .error("the ledger is closed")
+///     .failed_from(Utc::now() - Duration::days(1))
+///     .after(&last.stands); // what stands behind the last one that was dealt with
 /// let chosen: Vec<Letter> = letters.into_iter().filter(|letter| filter.accepts(letter)).collect();
 /// # }
 /// ```

@@ -38,6 +38,11 @@ use crate::republish::provenance;
 /// let letter = Letter::read(message, Origin { topic: "users.email.dlq".into(), partition: Some(0), offset: Some(4) });
 /// assert_eq!((&letter.reason, letter.origin.group.as_deref()), (&Reason::Permanent, Some("email")));
 /// assert_eq!((letter.payload_text().as_ref(), letter.headers.len()), (r#"{"user_id":7}"#, 1));
+///
+/// // As it was before it died.
+/// assert_eq!(letter.origin.place().map(|place| place.to_string()).as_deref(), Some("users"));
+/// assert_eq!(letter.message().topic.as_ref(), "users");
+/// println!("{:?} failed at {:?}: {}", letter.key_text(), letter.failed_at(), letter.failure);
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -71,7 +76,7 @@ pub struct Letter {
     pub headers: Headers,
 }
 
-/// Where a message came from, as far as its dead letter says.
+/// Where a message came from, as far as its dead letter says. [`Letter`] has an example.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CameFrom {
@@ -122,7 +127,7 @@ impl Reason {
     }
 }
 
-/// What a failure said.
+/// What a failure said. `Display` is `class: message`, on one line. [`Letter`] has an example.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Failure {
@@ -198,6 +203,16 @@ impl Letter {
     }
 
     /// The payload, out of JSON.
+    ///
+    /// ```
+    /// # use gulo_bus_core::message::{Message, Origin};
+    /// # use gulo_dead_letters::Letter;
+    /// #[derive(serde::Deserialize)]
+    /// struct User { user_id: u64 }
+    /// # let stands = Origin { topic: "users.email.dlq".into(), partition: Some(0), offset: Some(4) };
+    /// # let letter = Letter::read(Message::new("users.email.dlq", r#"{"user_id":7}"#), stands);
+    /// assert_eq!(letter.json::<User>().unwrap().user_id, 7);
+    /// ```
     ///
     /// # Errors
     ///

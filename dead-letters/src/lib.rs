@@ -4,6 +4,9 @@
 //! [`DeadLetters`] reads a topic as it stands, and settles and removes nothing. A [`Letter`] says what failed, where,
 //! how often and why, whether Gulo wrote it, Spring Kafka, Kafka Connect or Wolverine ([`Convention`]). [`Republish`]
 //! makes messages of letters again: same key, same bytes, same headers, and says on them that it did.
+//! [The guide to dead letters] walks through it.
+//!
+//! [The guide to dead letters]: https://github.com/gulo-rs/gulo/blob/main/docs/dead-letters.md
 //!
 //! ```
 //! use std::sync::Arc;

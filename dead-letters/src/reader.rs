@@ -36,10 +36,17 @@ const PARTING: Duration = Duration::from_secs(5);
 ///
 /// ```
 /// # async fn example(transport: std::sync::Arc<dyn gulo_bus_core::transport::Transport>) -> gulo_bus_core::Result<()> {
-/// let mut letters = gulo_dead_letters::DeadLetters::new(transport).open("users.email.dlq").await?;
+/// # use std::time::{Duration, SystemTime};
+/// # use gulo_bus_core::transport::Position;
+/// # use gulo_dead_letters::DeadLetters;
+/// let yesterday = SystemTime::now() - Duration::from_secs(24 * 3600);
+/// let topics = DeadLetters::new(transport).start(Position::At(yesterday)).patience(Duration::from_secs(10));
+/// let mut letters = topics.open("users.email.dlq").await?;
 /// while let Some(letter) = letters.next().await? {
 ///     println!("{letter}");
 /// }
+/// letters.cut_short().iter().for_each(|place| eprintln!("no more came behind {place}"));
+/// letters.close().await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -80,6 +87,8 @@ impl DeadLetters {
     /// [`Unsupported`](ErrorKind::Unsupported), naming `solo`, where the broker's topics cannot be read without taking
     /// from them; [`TimedOut`](ErrorKind::TimedOut) where it does not answer in 30 seconds; and whatever the transport
     /// says.
+    ///
+    /// Cancel safety: safe, nothing is left of it.
     pub async fn open(&self, topic: impl Into<Arc<str>>) -> Result<Letters> {
         let topic = topic.into();
         self.look(&topic).await.map_err(|error| error.context(format_args!("dead letters in `{}`", Shown(&topic))))

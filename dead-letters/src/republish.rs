@@ -53,8 +53,22 @@ const PARTING: Duration = Duration::from_secs(5);
 /// # async fn example(transport: Arc<dyn Transport>, letters: Vec<Letter>) -> gulo_bus_core::Result<()> {
 /// let republish = Republish::new(transport).only_to(["orders"]).per_second(100);
 /// println!("{}", republish.dry_run(&letters).await?); // what would go where
-/// println!("{}", republish.send(letters).await?);
+/// let report = republish.send(letters).await?;
+/// println!("{report}");
+/// assert!(report.is_complete()); // or see `refused` and `unconfirmed`
 /// # Ok(()) }
+/// ```
+///
+/// To repair them first, letters may go elsewhere, and for whom one says:
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use gulo_bus_core::transport::Transport;
+/// # use gulo_dead_letters::Republish;
+/// # fn example(transport: Arc<dyn Transport>) {
+/// let repair = Republish::new(transport.clone()).to_topic("orders-repair").for_group("repair").batch(50);
+/// let everybody = Republish::new(transport).only_to(["orders"]).to_all_groups();
+/// # }
 /// ```
 #[derive(Clone)]
 pub struct Republish {

@@ -5,7 +5,17 @@ use std::time::Duration;
 
 use gulo_bus_core::transport::Capabilities;
 
-/// Which kind of broker the memory plays.
+/// Which kind of broker the memory plays. What each can do is in its
+/// [capabilities](gulo_bus_core::transport::Capabilities).
+///
+/// ```
+/// use gulo_bus_core::transport::{Capability, Transport};
+/// use gulo_transport_memory::{MemoryConfig, MemoryTransport, Shape};
+///
+/// let (log, queues) = (MemoryTransport::new(), MemoryTransport::with(MemoryConfig::new().shape(Shape::Queue)));
+/// assert!(log.capabilities().has(Capability::History) && !queues.capabilities().has(Capability::History));
+/// assert!(queues.capabilities().has(Capability::Requeue));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Shape {
     /// Topics are partitioned logs that keep what was published; a group shares the partitions among its members and
@@ -21,9 +31,13 @@ pub enum Shape {
 ///
 /// ```
 /// use gulo_transport_memory::{MemoryConfig, MemoryTransport, Shape};
+/// # use std::time::Duration;
 ///
-/// let config = MemoryConfig::new().shape(Shape::Queue).max_message_bytes(64 * 1024).create_on_publish(true);
-/// let transport = MemoryTransport::with(config);
+/// let log = MemoryConfig::new().partitions(12).retain(10_000).publish_timeout(Duration::from_secs(5));
+/// let embedded = MemoryTransport::with(log);
+///
+/// let queues = MemoryConfig::new().shape(Shape::Queue).max_message_bytes(64 * 1024).create_on_publish(true);
+/// let double = MemoryTransport::with(queues.keep_unrouted(true).dead_letter("rejected"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemoryConfig {

@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use crate::broker::Broker;
 use crate::broker::group::{Group, GroupId};
 
-/// Switches of a [`MemoryTransport`](crate::MemoryTransport)'s broker; all clones share them. None of them waits.
+/// Switches of a [`MemoryTransport`](crate::MemoryTransport)'s broker, and windows into it; all clones share them. None
+/// of them waits.
 ///
 /// ```
 /// # use gulo_bus_core::message::Message;
@@ -25,8 +26,45 @@ use crate::broker::group::{Group, GroupId};
 /// let unsent = publisher.publish(vec![Message::new("users", "x")]).await.unwrap_err();
 /// assert_eq!(unsent.failed[0].outcome, Outcome::Unknown);        // it may have arrived,
 /// assert_eq!(transport.faults().messages("users").len(), 1);     // and it has
+///
+/// transport.faults().down();                                     // for 30 s and more of the paused clock
+/// let unsent = publisher.publish(vec![Message::new("users", "y")]).await.unwrap_err();
+/// assert_eq!(unsent.failed[0].outcome, Outcome::NotSent);
+/// transport.faults().up();
 /// # Ok(()) }
-/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(example()).unwrap();
+/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+/// #     .block_on(example()).unwrap();
+/// ```
+///
+/// What a group has done and what it has not:
+///
+/// ```
+/// # use std::time::Duration;
+/// # use gulo_bus_core::message::Message;
+/// # use gulo_bus_core::settle::Settlement;
+/// # use gulo_bus_core::transport::{Inbox, SubscribeSpec, TopicSpec, Topology, TopologyMode, Transport};
+/// # use gulo_transport_memory::MemoryTransport;
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// # let transport = MemoryTransport::new();
+/// # let topics = vec![TopicSpec { partitions: Some(1), ..TopicSpec::new("users") }];
+/// # transport.ensure(&Topology { mode: TopologyMode::Create, topics, groups: Vec::new() }).await?;
+/// let both = vec![Message::new("users", "x"), Message::new("users", "y")];
+/// transport.publisher().await?.publish(both).await?;
+/// let mut source = transport.subscribe(SubscribeSpec::group("email", ["users"])).await?;
+/// let mut inbox = Inbox::default();
+/// while inbox.deliveries.len() < 2 {
+///     source.recv(&mut inbox, 2).await?;
+/// }
+/// source.settle(&mut vec![Settlement::done(inbox.deliveries[0].token)])?;
+/// let faults = transport.faults();
+/// assert_eq!((faults.members("email"), faults.unsettled("email").len()), (1, 1));
+///
+/// source.close(tokio::time::Instant::now() + Duration::from_secs(1)).await?; // makes it durable
+/// assert_eq!((faults.committed("email", "users", 0), faults.lag("email")), (Some(1), 1));
+/// assert!(!faults.is_settled(["email"]));
+/// # Ok(()) }
+/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+/// #     .block_on(example()).unwrap();
 /// ```
 #[derive(Debug, Clone)]
 pub struct Faults {

@@ -25,7 +25,7 @@ const ROOM: usize = 256;
 /// not among them, and it always comes to its end. Most brokers' logs have places without a message (the mark of a
 /// transaction, what compaction removed); where the last ones are such, nothing will come of them, and reading ends
 /// when nothing has come for the [patience](super::DeadLetters::patience) although the broker can be reached.
-/// [`cut_short`](Self::cut_short) names those partitions.
+/// [`cut_short`](Self::cut_short) names those partitions. [`DeadLetters`](super::DeadLetters) has an example.
 pub struct Letters {
     transport: Arc<dyn Transport>,
     topic: Arc<str>,

@@ -12,7 +12,20 @@ use super::plan::Course;
 use crate::letter::Letter;
 use crate::text::Shown;
 
-/// Why a letter is not sent.
+/// Why a letter is not sent. `Display` says what to do about it.
+///
+/// ```
+/// # use gulo_dead_letters::{DryRun, Refusal};
+/// fn look(run: &DryRun) {
+///     run.planned.iter().for_each(|planned| println!("{} goes to {}", planned.letter, planned.to));
+///     for refused in &run.refused {
+///         match &refused.refusal {
+///             Refusal::NotAllowed(topic) => println!("{} is of {topic}, which was not named", refused.letter),
+///             other => println!("{}: {other}", refused.letter),
+///         }
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -50,7 +63,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// A letter that is not sent.
+/// A letter that is not sent. [`Refusal`] has an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refused {
@@ -66,7 +79,7 @@ impl Refused {
     }
 }
 
-/// A letter that would be sent.
+/// A letter that would be sent. [`Refusal`] has an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Planned {
@@ -87,7 +100,8 @@ impl Planned {
     }
 }
 
-/// What would become of letters, in their order. `Display` has a line for each.
+/// What would become of letters, in their order. `Display` has a line for each. [`Republish`](super::Republish) has an
+/// example.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct DryRun {
@@ -118,7 +132,7 @@ fn show_refused(refused: &[Refused], f: &mut fmt::Formatter<'_>) -> fmt::Result 
     refused.iter().try_for_each(|Refused { letter, refusal }| write!(f, "\n  {letter} refused: {refusal}"))
 }
 
-/// A letter that was sent.
+/// A letter that was sent. [`Report`] has an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sent {
@@ -134,7 +148,7 @@ impl Sent {
     }
 }
 
-/// A letter whose message is not confirmed.
+/// A letter whose message is not confirmed. [`Report`] has an example.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Unconfirmed {
@@ -153,6 +167,17 @@ impl Unconfirmed {
 }
 
 /// What became of letters. `Display` has a line for each that was not sent.
+///
+/// ```
+/// # use gulo_dead_letters::Report;
+/// fn look(report: &Report) {
+///     println!("{} of them are done", report.sent.len());
+///     for unconfirmed in &report.unconfirmed {
+///         let (letter, outcome) = (&unconfirmed.sent.letter, unconfirmed.outcome.name());
+///         println!("{letter} to {} is {outcome}: {}", unconfirmed.sent.to, unconfirmed.error);
+///     }
+/// }
+/// ```
 #[derive(Debug, Default)]
 #[must_use]
 #[non_exhaustive]
