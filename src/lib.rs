@@ -23,7 +23,30 @@ pub mod __private {
     pub use serde;
 }
 
-/// What a service needs, in one line: `use gulo::prelude::*;`.
+/// What a service needs, in one line.
+///
+/// ```
+/// use gulo::prelude::*;
+///
+/// #[derive(serde::Serialize, serde::Deserialize, IntegrationEvent)]
+/// #[event(type = "user.registered", topic = "users", key = user_id)]
+/// struct UserRegistered {
+///     user_id: u64,
+/// }
+///
+/// async fn greet(Event(user): Event<UserRegistered>) -> Result<(), HandlerError> {
+///     println!("welcome, {}", user.user_id);
+///     Ok(())
+/// }
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let greetings = Subscription::group("greetings").concurrency(Concurrency::per_key(64)).on(greet);
+/// let bus = Bus::builder("user-service").transport(MemoryTransport::new()).subscribe(greetings).start().await?;
+/// bus.publish(UserRegistered { user_id: 7 }).await?; // confirmed by the broker
+/// bus.shutdown(std::time::Duration::from_secs(10)).await?;
+/// # Ok(()) }
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(example()).unwrap();
+/// ```
 pub mod prelude {
     pub use gulo_bus_core::bus::{Bus, Concurrency, Limits, Publish, Subscription, Unhandled};
     #[cfg(feature = "msgpack")]

@@ -1,5 +1,22 @@
 //! The macros of the Gulo event bus. Applications use them through the facade: `#[derive(gulo::IntegrationEvent)]` and
 //! `#[gulo::handler]`.
+//!
+//! ```
+//! use gulo::prelude::*;
+//!
+//! #[derive(serde::Serialize, serde::Deserialize, IntegrationEvent)]
+//! #[event(type = "user.registered", key = user_id)]
+//! struct UserRegistered {
+//!     user_id: u64,
+//! }
+//!
+//! #[gulo::handler]
+//! async fn greet(Event(user): Event<UserRegistered>) {
+//!     println!("welcome, {}", user.user_id);
+//! }
+//!
+//! let subscription = Subscription::group("greetings").on(greet);
+//! ```
 
 mod attribute;
 mod event;
@@ -31,7 +48,7 @@ use proc_macro::TokenStream;
 ///
 /// | `#[event(..)]` | |
 /// |---|---|
-/// | `type = "user.registered"` | its name on the wire: at most 256 bytes, no control characters, never changed once it is in use |
+/// | `type = "user.registered"` | its name on the wire: 1 to 256 bytes without control characters, never changed in use |
 /// | `version = 3` | the version of its shape, from 1 |
 /// | `accepts = 1..=3` | the versions it is read from, its own among them |
 /// | `upcast(1 = from_v1, 2 = from_v2)` | functions from older versions |
@@ -43,10 +60,11 @@ use proc_macro::TokenStream;
 ///
 /// # Keys
 ///
-/// A key, and so an aggregate's id, is made of anything with `Display`: a field (`user_id`, or `0` of a tuple), a field of a
-/// field (`customer.id`), a method of the event without arguments (`partition_key()`), or several of them with a `/` between:
-/// `key(tenant, user_id)`. An `Option` that is `None` gives no key at all, one among several included: such an event has no
-/// order. The fields of an enum's variants are reached by a method.
+/// A key, and so an aggregate's id, is made of anything with `Display`: a field (`user_id`, or `0` of a tuple), a field of
+/// a field (`customer.id`), a method of the event without arguments (`partition_key()`), or several of them with a `/`
+/// between: `key(tenant, user_id)`. An `Option` that is `None` gives no key at all, one among several included: the id of
+/// its aggregate stands in, and where it has none either such an event has no order. The fields of an enum's variants are
+/// reached by a method.
 ///
 /// ```
 /// # use gulo::prelude::*;

@@ -35,15 +35,15 @@ pub enum Convention {
     Gulo,
     /// [Spring Kafka]: `kafka_dlt-*`; of a retry topic `kafka_original-*`, `kafka_exception-*`, `retry_topic-*`.
     ///
-    /// [Spring Kafka]: https://docs.spring.io/spring-kafka/reference/kafka/annotation-error-handling.html#dead-letters
+    /// [Spring Kafka]: https://docs.spring.io/spring-kafka/api/org/springframework/kafka/listener/DeadLetterPublishingRecoverer.html
     Spring,
     /// [Kafka Connect]: `__connect.errors.*`.
     ///
-    /// [Kafka Connect]: https://cwiki.apache.org/confluence/display/KAFKA/KIP-298%3A+Error+Handling+in+Connect
+    /// [Kafka Connect]: https://github.com/apache/kafka/blob/4.1.0/connect/runtime/src/main/java/org/apache/kafka/connect/runtime/errors/DeadLetterQueueReporter.java
     Connect,
     /// [Wolverine]: `exception-type`, `failed-at`, `original-*`.
     ///
-    /// [Wolverine]: https://wolverinefx.net/guide/messaging/transports/kafka.html
+    /// [Wolverine]: https://github.com/JasperFx/wolverine/blob/main/src/Wolverine/Transports/DeadLetterQueueConstants.cs
     Wolverine,
     /// None of them: nothing is known but the message itself.
     Unknown,

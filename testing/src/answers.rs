@@ -14,6 +14,27 @@ use crate::bus::TestBus;
 use crate::record::{Letter, What};
 
 /// An event that was published and confirmed. It is its event, where one reads or compares it.
+///
+/// ```
+/// # use gulo_bus_core::bus::{Bus, Subscription};
+/// # use gulo_bus_core::event::IntegrationEvent;
+/// # use gulo_bus_core::handler::Event;
+/// # use gulo_testing::TestBus;
+/// # #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)] struct Placed { order: u64 }
+/// # impl IntegrationEvent for Placed { const TYPE: &'static str = "order.placed"; }
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let billing = Subscription::group("billing").on(async |_: Event<Placed>| {});
+/// let bus = TestBus::start(Bus::builder("shop").subscribe(billing)).await?;
+/// bus.publish(Placed { order: 1 }).await?;
+/// let placed = &bus.published::<Placed>()[0];
+/// assert_eq!((placed.order, &*placed.meta.source), (1, "shop"));
+/// assert_eq!(placed.message.headers.get_str("ce_type"), Some("order.placed"));
+/// # bus.settle().await?;
+/// # bus.shutdown().await?;
+/// # Ok(()) }
+/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+/// #     .block_on(example()).unwrap();
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Published<E> {
@@ -25,7 +46,7 @@ pub struct Published<E> {
     pub message: Message,
 }
 
-/// An event that a group handled. It is its event, where one reads or compares it.
+/// An event that a group handled. It is its event, where one reads or compares it. [`TestBus`] has an example.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Handled<E> {
@@ -39,7 +60,7 @@ pub struct Handled<E> {
     pub handler: &'static str,
 }
 
-/// An attempt after the first.
+/// An attempt after the first. [`TestBus`] has an example.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Retried {
@@ -54,6 +75,7 @@ pub struct Retried {
 }
 
 /// A message of which the group's dead letter stands confirmed, was taken, or by the group's choice discarded.
+/// [`TestBus::dead_lettered`] has an example.
 #[non_exhaustive]
 pub struct DeadLettered<'a> {
     /// The type it says, or in words that it says none.
@@ -73,7 +95,7 @@ pub struct DeadLettered<'a> {
     bus: &'a Bus,
 }
 
-/// A message that a group passed over.
+/// A message that a group passed over. [`TestBus::skipped`] has an example.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Skipped {
@@ -142,6 +164,29 @@ impl TestBus {
 
     /// What `group` could not handle and is done with, of all types, in order.
     ///
+    /// ```
+    /// # use gulo_bus_core::bus::{Bus, Subscription};
+    /// # use gulo_bus_core::event::IntegrationEvent;
+    /// # use gulo_bus_core::handler::{Event, HandlerError};
+    /// # use gulo_testing::TestBus;
+    /// # #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)] struct Placed { order: u64 }
+    /// # impl IntegrationEvent for Placed { const TYPE: &'static str = "order.placed"; }
+    /// # use gulo_bus_core::dead_letter::Reason;
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let refuse = async |_: Event<Placed>| Err::<(), _>(HandlerError::new("no price").permanent());
+    /// let bus = TestBus::start(Bus::builder("shop").subscribe(Subscription::group("billing").on(refuse))).await?;
+    /// bus.publish(Placed { order: 1 }).await?;
+    /// bus.settle().await?;
+    /// let dead = &bus.dead_lettered("billing")[0];
+    /// assert_eq!((dead.reason, &*dead.error, dead.attempts), (Reason::Permanent, "no price", 1));
+    /// assert_eq!(dead.event::<Placed>()?, Placed { order: 1 });
+    /// assert_eq!(&*dead.letter.topic, "integration-events.order_placed.billing.dlq");
+    /// # bus.shutdown().await?;
+    /// # Ok(()) }
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+    /// #     .block_on(example()).unwrap();
+    /// ```
+    ///
     /// # Panics
     ///
     /// Where there is no such group.
@@ -159,7 +204,28 @@ impl TestBus {
         self.happened().filter_map(read).collect()
     }
 
-    /// What `group` passed over, in order: tombstones, and types it has no handler for.
+    /// What `group` passed over, in order: tombstones, types it has no handler for, letters sent back for another group.
+    ///
+    /// ```
+    /// # use gulo_bus_core::bus::{Bus, Subscription};
+    /// # use gulo_bus_core::event::IntegrationEvent;
+    /// # use gulo_bus_core::handler::Event;
+    /// # use gulo_testing::TestBus;
+    /// # #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)] struct Placed { order: u64 }
+    /// # impl IntegrationEvent for Placed { const TYPE: &'static str = "order.placed"; }
+    /// # use gulo_bus_core::message::Message;
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let billing = Subscription::group("billing").on(async |_: Event<Placed>| {});
+    /// let bus = TestBus::start(Bus::builder("shop").subscribe(billing)).await?;
+    /// let other = Message::new("integration-events.order_placed", "{}").header("ce_type", "order.seen");
+    /// bus.send(vec![other]).await?;
+    /// bus.settle().await?;
+    /// assert_eq!(bus.skipped("billing")[0].event_type, "order.seen");
+    /// bus.shutdown().await?;
+    /// # Ok(()) }
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+    /// #     .block_on(example()).unwrap();
+    /// ```
     ///
     /// # Panics
     ///

@@ -30,7 +30,9 @@ const SHUTDOWN: Duration = Duration::from_secs(30);
 /// An application's bus, as in production but for the broker, which is in memory, and the time, which is virtual.
 ///
 /// Tokio's clock is paused: it goes forward only when nothing else can run, to the next timer. So waits cost nothing, and
-/// their order is always the same. Real sockets and files are not waited for by it: see the guide to testing.
+/// their order is always the same. Real sockets and files are not waited for by it: see [the guide to testing].
+///
+/// [the guide to testing]: https://github.com/gulo-rs/gulo/blob/main/docs/testing.md
 ///
 /// Where the test panics, what happened is printed.
 ///
@@ -76,8 +78,37 @@ impl TestBus {
         Self::on(MemoryTransport::new()).start(app).await
     }
 
-    /// As [`start`](Self::start), for an application that is to be [restarted](Self::restart): `app` makes it each time. What
-    /// shall outlive that, as a database does, `app` clones into each.
+    /// As [`start`](Self::start), for an application that is to be [restarted](Self::restart): `app` makes it each time.
+    /// What shall outlive that, as a database does, `app` clones into each.
+    ///
+    /// ```
+    /// # use gulo_bus_core::bus::{Bus, BusBuilder, Subscription};
+    /// # use gulo_bus_core::event::IntegrationEvent;
+    /// # use gulo_bus_core::handler::Event;
+    /// # use gulo_testing::TestBus;
+    /// # #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)] struct Placed { order: u64 }
+    /// # impl IntegrationEvent for Placed { const TYPE: &'static str = "order.placed"; }
+    /// # use std::time::Duration;
+    /// fn app() -> BusBuilder {
+    ///     let slow = async |_: Event<Placed>| tokio::time::sleep(Duration::from_secs(60)).await;
+    ///     Bus::builder("shop").subscribe(Subscription::group("billing").on(slow))
+    /// }
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let bus = TestBus::with(app).await?;
+    /// bus.publish(Placed { order: 1 }).await?;
+    /// bus.advance(Duration::from_secs(30)).await;             // its handler is at work
+    /// assert!(bus.handled::<Placed>("billing").is_empty());
+    /// let bus = bus.crash().await?;                           // as `kill -9`: it comes again
+    /// bus.settle().await?;
+    /// let bus = bus.restart().await?;                         // in good order: it does not
+    /// bus.settle().await?;
+    /// assert_eq!(bus.handled::<Placed>("billing"), [Placed { order: 1 }]);
+    /// bus.shutdown().await?;
+    /// # Ok(()) }
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+    /// #     .block_on(example()).unwrap();
+    /// ```
     ///
     /// # Errors
     ///
@@ -144,6 +175,25 @@ impl TestBus {
     }
 
     /// The switches that make the broker misbehave, and the windows to look into it.
+    ///
+    /// ```
+    /// # use gulo_bus_core::bus::{Bus, Subscription};
+    /// # use gulo_bus_core::event::IntegrationEvent;
+    /// # use gulo_bus_core::handler::Event;
+    /// # use gulo_testing::TestBus;
+    /// # #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)] struct Placed { order: u64 }
+    /// # impl IntegrationEvent for Placed { const TYPE: &'static str = "order.placed"; }
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let billing = Subscription::group("billing").on(async |_: Event<Placed>| {});
+    /// let bus = TestBus::start(Bus::builder("shop").subscribe(billing)).await?;
+    /// bus.faults().refuse(1);
+    /// assert!(bus.publish(Placed { order: 1 }).await.is_err());
+    /// assert!(bus.messages("integration-events.order_placed").is_empty());
+    /// bus.shutdown().await?;
+    /// # Ok(()) }
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+    /// #     .block_on(example()).unwrap();
+    /// ```
     pub fn faults(&self) -> Faults {
         self.memory.faults()
     }
@@ -166,7 +216,7 @@ impl TestBus {
         self.settle_within(PATIENCE).await
     }
 
-    /// As [`settle`](Self::settle), for at most `limit` of virtual time.
+    /// As [`settle`](Self::settle), for at most `limit` of virtual time. [`Unsettled`] has an example.
     ///
     /// # Errors
     ///
@@ -179,13 +229,14 @@ impl TestBus {
         Err(look.unsettled(format!("within {limit:?} of virtual time"), Some(&self.bus.health())))
     }
 
-    /// Lets this much virtual time go by, with all that becomes due in it, in order.
+    /// Lets this much virtual time go by, with all that becomes due in it, in order. [`with`](Self::with) has an example.
     pub async fn advance(&self, time: Duration) {
         // Not `tokio::time::advance`: that leaps, and all timers in between fire at once.
         tokio::time::sleep(time).await;
     }
 
     /// Shuts the bus down in good order and starts it again on the same broker, as a deployment does.
+    /// [`with`](Self::with) has an example.
     ///
     /// # Errors
     ///
@@ -206,7 +257,7 @@ impl TestBus {
 
     /// Lets the bus die as a process does that is killed, and starts it again on the same broker: handlers end at their
     /// await, what they had finished and what was not durable yet comes again, and publishers given out before send nothing
-    /// more. Tasks that the application spawned itself go on.
+    /// more. Tasks that the application spawned itself go on. [`with`](Self::with) has an example.
     ///
     /// # Errors
     ///
@@ -242,6 +293,7 @@ impl TestBus {
     }
 
     /// What happened so far, in order: what was published, what each attempt came to, what was skipped or dead-lettered.
+    /// [`Log`] has an example.
     pub fn log(&self) -> Log {
         self.record.log()
     }

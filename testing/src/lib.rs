@@ -43,7 +43,10 @@
 //! # }
 //! ```
 //!
-//! Where a test fails, what happened instead is printed: see [`TestBus::log`].
+//! Where a test fails, what happened instead is printed: see [`TestBus::log`]. [The guide to testing] goes from the cheapest
+//! test to the dearest, [`MockEventPublisher`] among them.
+//!
+//! [The guide to testing]: https://github.com/gulo-rs/gulo/blob/main/docs/testing.md
 
 mod answers;
 mod bus;

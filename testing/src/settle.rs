@@ -138,7 +138,7 @@ fn parked<'a>(health: &'a Health, open: &Open) -> Option<&'a ParkedKey> {
     })
 }
 
-/// A message that has not come to its end in a group.
+/// A message that has not come to its end in a group. [`Unsettled`] has an example.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Open {
@@ -184,6 +184,31 @@ impl fmt::Display for Open {
 ///
 /// Display and Debug are the same text: what is open, what health says, and what happened. It names keys and what errors
 /// say, and never a payload.
+///
+/// ```
+/// # use gulo_bus_core::bus::{Bus, Subscription};
+/// # use gulo_bus_core::event::IntegrationEvent;
+/// # use gulo_bus_core::handler::{Event, HandlerError};
+/// # use gulo_testing::TestBus;
+/// # #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)] struct Placed { order: u64 }
+/// # impl IntegrationEvent for Placed { const TYPE: &'static str = "order.placed"; }
+/// # use std::time::Duration;
+/// # use gulo_bus_core::bus::Stage;
+/// # use gulo_bus_core::retry::Retry;
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let closed = async |_: Event<Placed>| Err::<(), _>(HandlerError::new("the ledger is closed"));
+/// let billing = Subscription::group("billing").retry(Retry::fixed(Duration::from_secs(60))).on(closed);
+/// let bus = TestBus::start(Bus::builder("shop").subscribe(billing)).await?;
+/// bus.publish(Placed { order: 1 }).await?;
+/// let unsettled = bus.settle_within(Duration::from_secs(90)).await.unwrap_err();
+/// let open = &unsettled.open[0];
+/// assert_eq!((open.stage, open.attempts, open.reason.as_deref()), (Stage::Waiting, 2, Some("the ledger is closed")));
+/// # bus.settle().await?;
+/// # bus.shutdown().await?;
+/// # Ok(()) }
+/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+/// #     .block_on(example()).unwrap();
+/// ```
 #[non_exhaustive]
 pub struct Unsettled {
     when: String,

@@ -50,12 +50,30 @@ pub use values::{Compression, GroupProtocol, SaslMechanism, SecurityProtocol};
 ///     .security_protocol(SecurityProtocol::SaslSsl)
 ///     .sasl(SaslMechanism::ScramSha512, "user-service", password)
 ///     .ssl_ca("/etc/kafka/ca.pem")
+///     .client_id("user-service")
 ///     .compression(Compression::Zstd)
 ///     .linger(Duration::from_millis(5))
+///     .publish_timeout(Duration::from_secs(20))
+///     .session_timeout(Duration::from_secs(20))
 ///     .property("client.rack", "eu-1a");                          // anything that librdkafka knows
 /// let from_env = KafkaConfig::from_env()?;                        // KAFKA_BOOTSTRAP_SERVERS and the rest
 /// let both = by_hand.with_env()?;                                 // the environment counts where both say something
 /// # Ok(()) }
+/// ```
+///
+/// What clients get of it can be looked at:
+///
+/// ```
+/// # use gulo_transport_kafka::{GroupProtocol, KafkaConfig};
+/// let config = KafkaConfig::new("localhost:9092")
+///     .group_protocol(GroupProtocol::Consumer)
+///     .group_instance_id("orders-0")
+///     .consumer_property("fetch.wait.max.ms", "100")
+///     .producer_property("batch.size", "65536");
+/// let (consumers, producers) = (config.consumer_properties(), config.producer_properties());
+/// assert_eq!(consumers.get("fetch.wait.max.ms").map(String::as_str), Some("100"));
+/// assert_eq!(producers.get("batch.size").map(String::as_str), Some("65536"));
+/// assert_eq!(producers.get("acks").map(String::as_str), Some("all"));
 /// ```
 #[derive(Clone)]
 pub struct KafkaConfig {
@@ -116,8 +134,11 @@ impl KafkaConfig {
         Self { servers: servers.into(), origins, ..Self::default() }
     }
 
-    /// What the environment says: the variables listed in the guide (`docs/kafka.md`), and any property of librdkafka as
-    /// `KAFKA_` and its name in upper case with `_` for `.`; as `KAFKA_PRODUCER_` or `KAFKA_CONSUMER_` for one kind of client.
+    /// What the environment says: the variables listed in [the guide], and any [property of librdkafka] as `KAFKA_` and
+    /// its name in upper case with `_` for `.`; as `KAFKA_PRODUCER_` or `KAFKA_CONSUMER_` for one kind of client.
+    ///
+    /// [the guide]: https://github.com/gulo-rs/gulo/blob/main/docs/kafka.md
+    /// [property of librdkafka]: https://github.com/confluentinc/librdkafka/blob/v2.12.1/CONFIGURATION.md
     ///
     /// Variables of that prefix that belong to broker images or that Kubernetes makes (`KAFKA_SERVICE_HOST`, ..) are ignored.
     ///
@@ -139,6 +160,14 @@ impl KafkaConfig {
 
     /// The same with variables that are given: names with `KAFKA_`, and values.
     ///
+    /// ```
+    /// # use gulo_transport_kafka::KafkaConfig;
+    /// let variables = [("KAFKA_BOOTSTRAP_SERVERS", "kafka:9092"), ("KAFKA_SERVICE_NAME", "user-service")];
+    /// let config = KafkaConfig::default().with_variables(variables)?;
+    /// assert_eq!(config.service().name.as_deref(), Some("user-service"));
+    /// # Ok::<(), gulo_bus_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`from_env`](Self::from_env).
@@ -152,9 +181,11 @@ impl KafkaConfig {
         Ok(self)
     }
 
-    /// A property of librdkafka by its own name, for all clients that have it. It wins over the defaults of this crate. Those
-    /// that would break a promise (`enable.auto.commit=true`, `acks=1`, ..) and those that belong to the subscription
+    /// A [property of librdkafka] by its own name, for all clients that have it. It wins over the defaults of this crate.
+    /// Those that would break a promise (`enable.auto.commit=true`, `acks=1`, ..) and those that belong to the subscription
     /// (`group.id`, ..) are refused at the first use.
+    ///
+    /// [property of librdkafka]: https://github.com/confluentinc/librdkafka/blob/v2.12.1/CONFIGURATION.md
     #[must_use]
     pub fn property(self, name: impl AsRef<str>, value: impl Into<String>) -> Self {
         self.saying(For::All, name.as_ref(), value)

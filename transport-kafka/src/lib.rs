@@ -1,10 +1,18 @@
 //! Gulo on Apache Kafka, by librdkafka.
 //!
 //! ```no_run
+//! # use std::time::Duration;
+//! use gulo_bus_core::bus::{Bus, Subscription};
+//! use gulo_bus_core::handler::Payload;
+//! use gulo_bus_core::message::Message;
 //! use gulo_transport_kafka::{KafkaConfig, KafkaTransport};
 //!
-//! # fn main() -> Result<(), gulo_bus_core::Error> {
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let transport = KafkaTransport::new(KafkaConfig::from_env()?); // connects to nothing yet
+//! let archive = Subscription::group("archive").on_raw("photos", async |Payload(bytes): Payload| println!("{bytes:?}"));
+//! let bus = Bus::builder("album").transport(transport).subscribe(archive).start().await?; // it does here
+//! bus.send(vec![Message::new("photos", "x").key("7")]).await?;
+//! bus.shutdown(Duration::from_secs(30)).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -17,6 +25,10 @@
 //!   position of a lane is counted from its arrivals, never computed from offsets.
 //! - A thread of its own serves each source's group membership, so no handler, however slow, costs the membership.
 //! - Lanes that move to another member drain first, are committed, and only then are given up.
+//!
+//! [The guide to Kafka] has the settings, security, semantics, tuning and troubleshooting.
+//!
+//! [The guide to Kafka]: https://github.com/gulo-rs/gulo/blob/main/docs/kafka.md
 
 mod background;
 mod certificate;

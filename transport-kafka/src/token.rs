@@ -20,7 +20,9 @@ use crate::context::lock;
 
 /// A token that a broker takes for a login: [RFC 7628](https://www.rfc-editor.org/rfc/rfc7628).
 ///
-/// Shown nowhere: `Debug` has the principal and when it ends.
+/// Shown nowhere: `Debug` has the principal and when it ends. [`KafkaConfig::token_provider`] has an example.
+///
+/// [`KafkaConfig::token_provider`]: crate::KafkaConfig::token_provider
 #[derive(Clone)]
 pub struct OauthToken {
     pub(crate) token: String,

@@ -47,10 +47,12 @@ const BESIDES_DRAIN: Duration = Duration::from_secs(10);
 /// - A lane is one assignment of a partition. It stays paused through a seek, and says so.
 /// - A group that starts somewhere else than at the oldest message is put there with its first assignment, and that is
 ///   committed: it starts there once, not again with each rebalance.
-/// - Patterns are POSIX extended regular expressions, the whole name must match. A solo reader of a pattern follows
+/// - Patterns are [POSIX extended regular expressions], the whole name must match. A solo reader of a pattern follows
 ///   topics that are made later, as a group of its own that commits nothing.
 /// - A transaction has a producer of its own for each id, opened with the first one and kept. Beginning one takes
 ///   `connect_timeout` at most, each step of its end `publish_timeout`.
+///
+/// [POSIX extended regular expressions]: https://pubs.opengroup.org/onlinepubs/9799919799/basedefs/V1_chap09.html#tag_09_04
 ///
 /// From topic to topic, exactly once:
 ///

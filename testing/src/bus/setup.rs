@@ -16,7 +16,7 @@ use crate::transport::RecordedTransport;
 /// Makes the application, each time it is started.
 pub(super) type Factory = Box<dyn Fn() -> BusBuilder + Send + Sync>;
 
-/// On which broker a [`TestBus`] is to run: see [`TestBus::on`].
+/// On which broker a [`TestBus`] is to run: [`TestBus::on`] has an example.
 #[derive(Debug)]
 pub struct Setup {
     pub(super) memory: MemoryTransport,

@@ -12,8 +12,29 @@ use super::{Entry, Record, What};
 /// Lines at most: what is wrong is seldom further back.
 const LINES: usize = 200;
 
-/// What happened, in order and readable, as [`TestBus::log`](crate::TestBus::log) gives it. Keys and what errors say stand
-/// in it; payloads never do.
+/// What happened, in order and readable, as [`TestBus::log`](crate::TestBus::log) gives it: the last 200 lines, each with
+/// its virtual time. Keys and what errors say stand in it; payloads never do.
+///
+/// ```
+/// # use gulo_bus_core::bus::{Bus, Subscription};
+/// # use gulo_bus_core::event::IntegrationEvent;
+/// # use gulo_bus_core::handler::Event;
+/// # use gulo_testing::TestBus;
+/// # #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)] struct Placed { order: u64 }
+/// # impl IntegrationEvent for Placed { const TYPE: &'static str = "order.placed"; }
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let billing = Subscription::group("billing").on(async |_: Event<Placed>| {});
+/// let bus = TestBus::start(Bus::builder("shop").subscribe(billing)).await?;
+/// bus.publish(Placed { order: 1 }).await?;
+/// bus.settle().await?;
+/// let log = bus.log().to_string();
+/// assert!(log.contains("published order.placed to integration-events.order_placed"), "{log}");
+/// assert!(log.contains("attempt 1 handled"), "{log}");
+/// bus.shutdown().await?;
+/// # Ok(()) }
+/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+/// #     .block_on(example()).unwrap();
+/// ```
 #[derive(Debug, Clone)]
 pub struct Log {
     entries: Vec<Entry>,

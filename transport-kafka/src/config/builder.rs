@@ -33,10 +33,10 @@ impl KafkaConfig {
 
     /// Logs in with tokens that `provider` gives (mechanism OAUTHBEARER). Needs a `Sasl..` protocol.
     ///
-    /// It is asked by a task of ours: at the first use, then when a quarter of a token's time is left, and again with back-off
-    /// while it fails. It may take its time, up to 30 s; nothing waits for it but the first use. While it fails and the last
-    /// token has ended, the transport's status says so. Where another mechanism is said too, before or after, that is an error at
-    /// the first use.
+    /// It is asked by a task of ours: at the first use, then when a quarter of a token's time is left, and again with
+    /// back-off while it fails. It may take its time, up to 30 s; nothing waits for it but the first use. While it fails and
+    /// the last token has ended, the transport's status says so. Where another mechanism is said too, before or after, that
+    /// is an error at the first use.
     ///
     /// ```
     /// # use std::time::{Duration, SystemTime};
@@ -70,6 +70,14 @@ impl KafkaConfig {
     }
 
     /// The files with the client's certificate and its key, PEM, for mutual TLS.
+    ///
+    /// ```
+    /// # use gulo_transport_kafka::{KafkaConfig, SecurityProtocol};
+    /// let config = KafkaConfig::new("kafka:9093")
+    ///     .security_protocol(SecurityProtocol::Ssl)
+    ///     .ssl_ca("/etc/kafka/ca.pem")
+    ///     .ssl_certificate("/etc/kafka/client.pem", "/etc/kafka/client.key");
+    /// ```
     #[must_use]
     pub fn ssl_certificate(self, certificate: impl AsRef<Path>, key: impl AsRef<Path>) -> Self {
         let (method, certificate, key) = ("ssl_certificate", text(certificate.as_ref()), text(key.as_ref()));

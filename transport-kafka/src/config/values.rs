@@ -1,6 +1,8 @@
 //! Values that have a name of their own.
 
-/// How a client talks to brokers: Kafka's `security.protocol`.
+/// How a client talks to brokers: Kafka's [`security.protocol`]. [`KafkaConfig`](crate::KafkaConfig) has an example.
+///
+/// [`security.protocol`]: https://github.com/confluentinc/librdkafka/blob/v2.12.1/CONFIGURATION.md
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SecurityProtocol {
@@ -14,21 +16,25 @@ pub enum SecurityProtocol {
     SaslSsl,
 }
 
-/// How a client logs in: Kafka's `sasl.mechanism`.
+/// How a client logs in: Kafka's [`sasl.mechanism`]. [`KafkaConfig`](crate::KafkaConfig) has an example.
+///
+/// [`sasl.mechanism`]: https://github.com/confluentinc/librdkafka/blob/v2.12.1/CONFIGURATION.md
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SaslMechanism {
     /// User name and password; the broker sees the password.
     Plain,
-    /// The same, proven without showing it.
+    /// The same, proven without showing it: [RFC 7677](https://www.rfc-editor.org/rfc/rfc7677).
     ScramSha256,
-    /// The same.
+    /// The same with a longer hash.
     ScramSha512,
-    /// A token.
+    /// A token: [`token_provider`](crate::KafkaConfig::token_provider) gives it.
     OauthBearer,
 }
 
-/// How batches are compressed: Kafka's `compression.type`.
+/// How batches are compressed: Kafka's [`compression.type`]. [`KafkaConfig`](crate::KafkaConfig) has an example.
+///
+/// [`compression.type`]: https://github.com/confluentinc/librdkafka/blob/v2.12.1/CONFIGURATION.md
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compression {
@@ -44,13 +50,18 @@ pub enum Compression {
     Zstd,
 }
 
-/// Which protocol members of a group and their broker speak: Kafka's `group.protocol`.
+/// Which protocol members of a group and their broker speak: Kafka's [`group.protocol`].
+/// [`KafkaConfig`](crate::KafkaConfig) has an example.
+///
+/// [`group.protocol`]: https://github.com/confluentinc/librdkafka/blob/v2.12.1/CONFIGURATION.md
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GroupProtocol {
     /// Members share their partitions out among themselves. The default.
     Classic,
-    /// The broker does (KIP-848). Session time-out and heartbeat are the broker's settings then.
+    /// The broker does ([KIP-848]). Session time-out and heartbeat are the broker's settings then.
+    ///
+    /// [KIP-848]: https://github.com/confluentinc/librdkafka/blob/v2.12.1/INTRODUCTION.md#next-generation-consumer-group-protocol-kip-848
     Consumer,
 }
 
