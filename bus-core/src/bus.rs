@@ -149,8 +149,9 @@ impl Bus {
         self.publishing.publish(events).await
     }
 
-    /// Publishes messages as they are: no codec, no envelope, nothing added. Those of one key keep their order. Resolves
-    /// when the broker has confirmed all of them. The topics are to be named with [`topic`](BusBuilder::topic), or exist.
+    /// Publishes messages as they are: no codec, no envelope, nothing added. Those of one key keep their order.
+    /// Resolves when the broker has confirmed all of them. The topics are to be named with
+    /// [`topic`](BusBuilder::topic), or exist.
     ///
     /// ```
     /// # use gulo_bus_core::bus::Bus;

@@ -33,8 +33,8 @@ pub struct ServiceConfig {
     pub variables: Option<&'static str>,
     /// The service: the source of its events.
     pub name: Option<Arc<str>>,
-    /// What stands before the type of an event that names no topic: `<prefix>.<type in snake case>`. `integration-events`
-    /// unless said.
+    /// What stands before the type of an event that names no topic: `<prefix>.<type in snake case>`.
+    /// `integration-events` unless said.
     pub default_topic_prefix: Arc<str>,
     /// Its group.
     pub group: Option<Arc<str>>,

@@ -1,5 +1,5 @@
-//! Where messages go that cannot be handled, and what is written on them. [`DeadLetter`] is a group's choice; the constants
-//! are the headers of the copies. [The guide to dead letters] shows how they are read and sent back.
+//! Where messages go that cannot be handled, and what is written on them. [`DeadLetter`] is a group's choice; the
+//! constants are the headers of the copies. [The guide to dead letters] shows how they are read and sent back.
 //!
 //! ```
 //! # use gulo_bus_core::bus::Subscription;
@@ -13,7 +13,8 @@
 //!     let said = |name| letter.headers.get_str(name);
 //!     Some(format!("{}: {}", said(dead_letter::REASON)?, said(dead_letter::ERROR)?))
 //! }
-//! # let letter = Message::new("t", "").header(dead_letter::REASON, "permanent").header(dead_letter::ERROR, "no address");
+//! # let letter = Message::new("users.email.dlq", "").header(dead_letter::REASON, "permanent");
+//! # let letter = letter.header(dead_letter::ERROR, "no address");
 //! # assert_eq!(line(&letter).as_deref(), Some("permanent: no address"));
 //! ```
 //!
@@ -46,8 +47,8 @@ pub const ORIGIN_TOPIC: &str = "dead-letter-origin-topic";
 pub const ORIGIN_PARTITION: &str = "dead-letter-origin-partition";
 /// The offset, where the broker has one.
 pub const ORIGIN_OFFSET: &str = "dead-letter-origin-offset";
-/// When it was published, [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) in UTC, where known. The copy has a timestamp
-/// of its own, so that retention counts from the day it became a dead letter.
+/// When it was published, [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) in UTC, where known. The copy has a
+/// timestamp of its own, so that retention counts from the day it became a dead letter.
 pub const ORIGIN_TIMESTAMP: &str = "dead-letter-origin-timestamp";
 /// The group that could not handle it.
 pub const ORIGIN_GROUP: &str = "dead-letter-origin-group";

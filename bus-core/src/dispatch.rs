@@ -1,11 +1,11 @@
 //! Which message may begin: order per key, a bounded number at a time. Pure: it says what to run, the runner polls.
 //!
-//! A key is *held* from the moment one of its messages begins, or is chosen to begin next, until that message came to its
-//! end, retries and waits included. What arrives for a held key queues behind it. A message that waits (for its next
-//! attempt, or for its dead letter to be taken) gives its slot back and keeps its key.
+//! A key is *held* from the moment one of its messages begins, or is chosen to begin next, until that message came to
+//! its end, retries and waits included. What arrives for a held key queues behind it. A message that waits (for its
+//! next attempt, or for its dead letter to be taken) gives its slot back and keeps its key.
 //!
-//! The happy path costs next to nothing: a message whose key is free ([`is_free`](Dispatcher::is_free)) is begun at once,
-//! and only one that does not finish at its first poll takes its key, by [`hold`](Dispatcher::hold).
+//! The happy path costs next to nothing: a message whose key is free ([`is_free`](Dispatcher::is_free)) is begun at
+//! once, and only one that does not finish at its first poll takes its key, by [`hold`](Dispatcher::hold).
 
 use std::collections::{HashMap, VecDeque};
 
@@ -124,8 +124,9 @@ impl<J> Dispatcher<J> {
         }
     }
 
-    /// Whether a message that arrives may begin at this moment. The caller polls it then, and either is done with it or calls
-    /// [`hold`](Self::hold), before anything else is asked of the dispatcher. Else it goes to [`enqueue`](Self::enqueue).
+    /// Whether a message that arrives may begin at this moment. The caller polls it then, and either is done with it or
+    /// calls [`hold`](Self::hold), before anything else is asked of the dispatcher. Else it goes to
+    /// [`enqueue`](Self::enqueue).
     pub(crate) fn is_free(&self, lane: Lane, key: Option<&Bytes>) -> bool {
         let held = |order| self.behind.contains_key(&order);
         self.running < self.concurrency.limit()
@@ -199,8 +200,8 @@ impl<J> Dispatcher<J> {
         }
     }
 
-    /// Its wait is over: it goes on when there is a slot, in turn with what has not begun. Before it, keys that fail for
-    /// ever would leave nothing to the others.
+    /// Its wait is over: it goes on when there is a slot, in turn with what has not begun. Before it, keys that fail
+    /// for ever would leave nothing to the others.
     pub(crate) fn unpark(&mut self, slot: Slot) {
         if let Some(held) = self.held.get(&slot)
             && !held.running

@@ -2,9 +2,9 @@
 //!
 //! - [`CloudEvents`](Envelope::CloudEvents), the default: [CloudEvents 1.0] in [binary mode]. Headers `ce_*` and
 //!   `content-type`; the payload is the event. Always read.
-//! - [`CloudEventsStructured`](Envelope::CloudEventsStructured): CloudEvents as [one JSON object], the event in `data` or
-//!   `data_base64`. Always read, by its content type; on topics of this envelope also without, as Python's SDK wrote it
-//!   until 2.0.
+//! - [`CloudEventsStructured`](Envelope::CloudEventsStructured): CloudEvents as [one JSON object], the event in `data`
+//!   or `data_base64`. Always read, by its content type; on topics of this envelope also without, as Python's SDK wrote
+//!   it until 2.0.
 //! - [`BuildingBlocks`](Envelope::BuildingBlocks): the JSON envelope of Python's `building_blocks`, metadata beside
 //!   `payload` and repeated in headers. Read on topics that write it or
 //!   say that they read it.
@@ -71,8 +71,8 @@ pub enum Envelope {
     CloudEventsStructured,
     /// The JSON envelope of Python's `building_blocks`.
     BuildingBlocks,
-    /// None: what is known of an event apart from its content is not written, and those who read it take it for what they
-    /// expect.
+    /// None: what is known of an event apart from its content is not written, and those who read it take it for what
+    /// they expect.
     Raw,
 }
 
@@ -106,8 +106,8 @@ pub(crate) struct Opened {
     pub(crate) data: Option<Bytes>,
 }
 
-/// The headers of [`CloudEvents`](Envelope::CloudEvents) that say `meta`, for a payload of `content_type`. For who sends
-/// messages as they are; [the module](self) has an example.
+/// The headers of [`CloudEvents`](Envelope::CloudEvents) that say `meta`, for a payload of `content_type`. For who
+/// sends messages as they are; [the module](self) has an example.
 pub fn write(meta: &EventMeta, content_type: &str) -> Headers {
     cloud_events::write(&mut BytesMut::new(), meta, content_type, &Headers::new())
 }

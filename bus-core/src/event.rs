@@ -1,5 +1,5 @@
-//! Typed events and what is known about each of them. Most are derived: `#[derive(IntegrationEvent)]` of the facade writes
-//! the `impl`; [the guide to events] says what it can say.
+//! Typed events and what is known about each of them. Most are derived: `#[derive(IntegrationEvent)]` of the facade
+//! writes the `impl`; [the guide to events] says what it can say.
 //!
 //! ```
 //! # use gulo_bus_core::bus::Bus;
@@ -58,8 +58,8 @@ pub use outgoing::Outgoing;
     note = "an event is `Serialize + Deserialize` and names its type: by the derive, or by `impl IntegrationEvent for {Self}` with its `TYPE`"
 )]
 pub trait IntegrationEvent: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// Its name on the wire, CloudEvents' [`type`]: 1 to 256 bytes without control characters, and never changed once it
-    /// is in use.
+    /// Its name on the wire, CloudEvents' [`type`]: 1 to 256 bytes without control characters, and never changed once
+    /// it is in use.
     ///
     /// [`type`]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#type
     const TYPE: &'static str;
@@ -67,8 +67,8 @@ pub trait IntegrationEvent: Serialize + DeserializeOwned + Send + Sync + 'static
     /// The version of its shape, from 1. Adding a field that may be missing needs no new version.
     const VERSION: u32 = 1;
 
-    /// The versions it is read from, [`VERSION`](Self::VERSION) among them: a message of another one becomes a dead letter
-    /// that names both. Only its own unless said.
+    /// The versions it is read from, [`VERSION`](Self::VERSION) among them: a message of another one becomes a dead
+    /// letter that names both. Only its own unless said.
     const ACCEPTS: RangeInclusive<u32> = Self::VERSION..=Self::VERSION;
 
     /// The topic it goes to. `None` leaves that to the bus: `integration-events.<type in snake case>`, unless its
@@ -78,8 +78,8 @@ pub trait IntegrationEvent: Serialize + DeserializeOwned + Send + Sync + 'static
     /// The service it comes from, where that is not the one that publishes it.
     const SOURCE: Option<&'static str> = None;
 
-    /// Events of one key keep their order. `None` is the id of its [`aggregate`](Self::aggregate), and no order where it
-    /// has none either, unless the bus has another [`PartitionKey`](crate::routing::PartitionKey).
+    /// Events of one key keep their order. `None` is the id of its [`aggregate`](Self::aggregate), and no order where
+    /// it has none either, unless the bus has another [`PartitionKey`](crate::routing::PartitionKey).
     fn key(&self) -> Option<String> {
         None
     }
@@ -131,8 +131,8 @@ pub trait IntegrationEvent: Serialize + DeserializeOwned + Send + Sync + 'static
     }
 }
 
-/// What a function from an older version of an event gives back: the event, or a `Result` of it. The derive's `upcast(..)`
-/// calls it.
+/// What a function from an older version of an event gives back: the event, or a `Result` of it. The derive's
+/// `upcast(..)` calls it.
 ///
 /// ```
 /// # use gulo_bus_core::event::{IntegrationEvent, Upcast};

@@ -39,8 +39,8 @@ use crate::transport::Unsent;
 #[cfg_attr(feature = "testing", mockall::automock)]
 #[async_trait]
 pub trait EventPublisher: Send + Sync {
-    /// Publishes a batch of events of any types, those of one key in their order. Resolves when the broker has confirmed
-    /// all of it; an empty batch is `Ok`.
+    /// Publishes a batch of events of any types, those of one key in their order. Resolves when the broker has
+    /// confirmed all of it; an empty batch is `Ok`.
     ///
     /// # Errors
     ///

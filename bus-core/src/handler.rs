@@ -29,12 +29,12 @@
 //!
 //! The first argument is [`Event<T>`](Event). Any of [`State<S>`](State), [`Meta`], [`Attempt`],
 //! [`Publish`](crate::bus::Publish), [`Headers`](crate::headers::Headers), [`Message`](crate::message::Message),
-//! [`Payload`], [`Origin`](crate::message::Origin) and what implements [`FromContext`] may follow, up to four. A handler
-//! returns `()`, `Result<(), E>` or an [`Outcome`]. One that takes messages as they are, without an event, is a
+//! [`Payload`], [`Origin`](crate::message::Origin) and what implements [`FromContext`] may follow, up to four. A
+//! handler returns `()`, `Result<(), E>` or an [`Outcome`]. One that takes messages as they are, without an event, is a
 //! [`RawHandler`].
 //!
-//! Cancel safety: the future of a handler is dropped at its next await where its deadline has passed, which is a failure
-//! like any other; and where its lane is lost or a shutdown has no more time: the message comes again then.
+//! Cancel safety: the future of a handler is dropped at its next await where its deadline has passed, which is a
+//! failure like any other; and where its lane is lost or a shutdown has no more time: the message comes again then.
 
 mod error;
 mod extract;

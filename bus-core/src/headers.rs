@@ -105,7 +105,9 @@ impl Headers {
     }
 
     /// The last value of this name that is not null: the last one wins, as Kafka's own clients have it
-    /// ([`lastHeader`](https://github.com/apache/kafka/blob/4.1.0/clients/src/main/java/org/apache/kafka/common/header/Headers.java)).
+    /// ([`lastHeader`]).
+    ///
+    /// [`lastHeader`]: https://github.com/apache/kafka/blob/4.1.0/clients/src/main/java/org/apache/kafka/common/header/Headers.java
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         match &self.packed {
             Some(packed) => packed.values_of(name).flatten().last(),
@@ -113,8 +115,8 @@ impl Headers {
         }
     }
 
-    /// [`get`](Self::get) for several names, by going through the headers once. Inlined: what is asked of every message is
-    /// asked for by names that are known, which then cost a comparison or two.
+    /// [`get`](Self::get) for several names, by going through the headers once. Inlined: what is asked of every message
+    /// is asked for by names that are known, which then cost a comparison or two.
     #[inline(always)]
     pub(crate) fn get_each<const N: usize>(&self, names: [&str; N]) -> [Option<&[u8]>; N] {
         match (&self.packed, &self.list) {

@@ -57,9 +57,10 @@ pub struct Invocation {
 /// function that returns a future runs up to there when it is called.) What the layer's future returns is the handler's
 /// result of this attempt. Where several handlers take one message, each call is wrapped by itself.
 ///
-/// A panic in a layer is a failure, as one in a handler is; a handler's panic passes through the layers, past what they do
-/// after `inner.await`. Where a future is dropped (a deadline, a lane that is lost, a shutdown) the layers' are dropped with
-/// it: what must happen then belongs into a `Drop`.
+/// A panic in a layer is a failure, as one in a handler is; a handler's panic passes through the layers, past what they
+/// do after `inner.await`. Where the call is dropped (its lane is lost, a shutdown has no more time; inside of a
+/// [`TimeOut`] also where that is late) what a layer does after `inner.await` is dropped with it: what must happen
+/// belongs into a `Drop`.
 ///
 /// Told of what was not handled, a layer is where alarms come from:
 ///
@@ -83,8 +84,8 @@ pub trait Layer: Send + Sync + 'static {
     /// Puts itself around `inner`.
     fn wrap(&self, call: &Invocation, inner: HandlerFuture) -> HandlerFuture;
 
-    /// Is told of a message that came to its end without having been handled: for an alarm, or a record. It is called in
-    /// the group's own task and must not block. Does nothing unless said.
+    /// Is told of a message that came to its end without having been handled: for an alarm, or a record. It is called
+    /// in the group's own task and must not block. Does nothing unless said.
     fn not_handled(&self, message: &NotHandled<'_>) {
         let _ = message;
     }
@@ -141,8 +142,8 @@ impl Layer for Log {
     }
 }
 
-/// Fails a call that takes longer: its future is dropped at its next await, and the failure is retried by policy. For one
-/// group that is [`Subscription::deadline`](crate::bus::Subscription::deadline); for all:
+/// Fails a call that takes longer: its future is dropped at its next await, and the failure is retried by policy. For
+/// one group that is [`Subscription::deadline`](crate::bus::Subscription::deadline); for all:
 ///
 /// ```
 /// # use std::time::Duration;

@@ -12,7 +12,8 @@
 //! use gulo_bus_core::transport::Transport;
 //!
 //! async fn run(transport: impl Transport) -> Result<(), Box<dyn std::error::Error>> {
-//!     let email = Subscription::group("email").on(async |Event(user): Event<UserRegistered>| println!("{}", user.email));
+//!     let welcome = async |Event(user): Event<UserRegistered>| println!("welcome, {}", user.email);
+//!     let email = Subscription::group("email").on(welcome);
 //!     let bus = Bus::builder("user-service").transport(transport).subscribe(email).start().await?;
 //!     bus.publish(UserRegistered { email: "ann@example.org".into() }).await?;
 //!     Ok(())

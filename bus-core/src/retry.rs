@@ -108,8 +108,8 @@ impl Retry {
     }
 
     /// Each wait is a random part of what it would be, so that what failed together does not come back together: [full
-    /// jitter](https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). What a handler asks for itself
-    /// is waited as it is.
+    /// jitter](https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). What a handler asks for
+    /// itself is waited as it is.
     #[must_use]
     pub const fn jitter(mut self) -> Self {
         self.jitter = true;

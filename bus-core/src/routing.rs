@@ -5,8 +5,8 @@
 //! # use gulo_bus_core::bus::{Bus, Subscription};
 //! # use gulo_bus_core::handler::Payload;
 //! # use gulo_bus_core::routing::{PartitionKey, TopicNaming, TopicSelector};
-//! let archive = Subscription::group("archive")
-//!     .on_raw(TopicSelector::pattern(r"staging\.orders\.[a-z]+"), async |Payload(bytes): Payload| println!("{bytes:?}"));
+//! let orders = TopicSelector::pattern(r"staging\.orders\.[a-z]+");
+//! let archive = Subscription::group("archive").on_raw(orders, async |Payload(bytes): Payload| println!("{bytes:?}"));
 //! let bus = Bus::builder("order-service")
 //!     .topic_naming(TopicNaming::new().environment("staging"))    // `users` is `staging.users` on the broker
 //!     .partition_key(PartitionKey::aggregate())                   // what is about one thing keeps its order

@@ -1,5 +1,5 @@
-//! Lanes, tokens and verdicts: how a message handed out finds its way back. For transports, and for those who read without
-//! a bus.
+//! Lanes, tokens and verdicts: how a message handed out finds its way back. For transports, and for those who read
+//! without a bus.
 //!
 //! ```
 //! # use gulo_bus_core::settle::{Settlement, Verdict};

@@ -19,8 +19,8 @@ pub(crate) fn utc(time: SystemTime) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(i64::try_from(since.as_secs()).ok()?, since.subsec_nanos())
 }
 
-/// RFC 3339 in UTC with microseconds, as text of [`TIME_BYTES`] bytes: `2026-11-24T10:00:00.123456Z`. Every event has one, and
-/// `chrono` takes three times as long to write it. `None` beyond the year 9999, which has no such text.
+/// RFC 3339 in UTC with microseconds, as text of [`TIME_BYTES`] bytes: `2026-11-24T10:00:00.123456Z`. Every event has
+/// one, and `chrono` takes three times as long to write it. `None` beyond the year 9999, which has no such text.
 pub(crate) fn rfc3339(time: DateTime<Utc>) -> Option<[u8; TIME_BYTES]> {
     let mut text = *b"0000-00-00T00:00:00.000000Z";
     let year = u32::try_from(time.year()).ok().filter(|year| *year <= 9999)?;

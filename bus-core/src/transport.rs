@@ -98,9 +98,9 @@ pub trait Publisher: Send + Sync + 'static {
 
 /// Receives messages, as a member of a group or alone.
 ///
-/// One task owns it. It is [`Any`], so that a [`Transaction`] of its transport can take part in it. All of what it hands
-/// out between [`LaneEvent::Opened`] and the end of the lane carries that lane's epoch; verdicts and commands for another
-/// epoch do nothing. [The module](self) has an example.
+/// One task owns it. It is [`Any`], so that a [`Transaction`] of its transport can take part in it. All of what it
+/// hands out between [`LaneEvent::Opened`] and the end of the lane carries that lane's epoch; verdicts and commands for
+/// another epoch do nothing. [The module](self) has an example.
 #[async_trait]
 pub trait Source: Any + Send {
     /// Waits for at least one delivery or event and adds it to `inbox`, at most `room` deliveries. With `room` 0 it
@@ -118,10 +118,10 @@ pub trait Source: Any + Send {
     /// [`Unsupported`](crate::ErrorKind::Unsupported); that delivery stays unsettled and the others are handed over.
     fn settle(&mut self, batch: &mut Vec<Settlement>) -> Result<()>;
 
-    /// Whether what was handed out may still be begun. `false` for as long as it is in doubt whether the lanes are still
-    /// ours, because this process did not run for so long (stopped, or starved) that the group may have given them away.
-    /// It becomes `true` again when that is known; what has been lost by then is told by the next `recv`. Asked before
-    /// each round of handlers, so it must cost next to nothing.
+    /// Whether what was handed out may still be begun. `false` for as long as it is in doubt whether the lanes are
+    /// still ours, because this process did not run for so long (stopped, or starved) that the group may have given
+    /// them away. It becomes `true` again when that is known; what has been lost by then is told by the next `recv`.
+    /// Asked before each round of handlers, so it must cost next to nothing.
     fn may_begin(&self) -> bool;
 
     /// Asks for something to be done to lanes; answered by [`LaneEvent`]s out of `recv`.

@@ -48,7 +48,7 @@ use proc_macro::TokenStream;
 ///
 /// | `#[event(..)]` | |
 /// |---|---|
-/// | `type = "user.registered"` | its name on the wire: 1 to 256 bytes without control characters, never changed in use |
+/// | `type = "user.registered"` | its name on the wire: 1 to 256 bytes, no control characters, never changed in use |
 /// | `version = 3` | the version of its shape, from 1 |
 /// | `accepts = 1..=3` | the versions it is read from, its own among them |
 /// | `upcast(1 = from_v1, 2 = from_v2)` | functions from older versions |
@@ -60,11 +60,11 @@ use proc_macro::TokenStream;
 ///
 /// # Keys
 ///
-/// A key, and so an aggregate's id, is made of anything with `Display`: a field (`user_id`, or `0` of a tuple), a field of
-/// a field (`customer.id`), a method of the event without arguments (`partition_key()`), or several of them with a `/`
-/// between: `key(tenant, user_id)`. An `Option` that is `None` gives no key at all, one among several included: the id of
-/// its aggregate stands in, and where it has none either such an event has no order. The fields of an enum's variants are
-/// reached by a method.
+/// A key, and so an aggregate's id, is made of anything with `Display`: a field (`user_id`, or `0` of a tuple), a field
+/// of a field (`customer.id`), a method of the event without arguments (`partition_key()`), or several of them with a
+/// `/` between: `key(tenant, user_id)`. An `Option` that is `None` gives no key at all, one among several included: the
+/// id of its aggregate stands in, and where it has none either such an event has no order. The fields of an enum's
+/// variants are reached by a method.
 ///
 /// ```
 /// # use gulo::prelude::*;
@@ -97,10 +97,10 @@ use proc_macro::TokenStream;
 ///
 /// # Versions
 ///
-/// A function of `upcast` takes the event as it was in that version, which needs `Deserialize` only, and gives back the event
-/// or a `Result` of it, whose error may be anything with `Display`. A version that is accepted and has no function is read as
-/// if it were today's, which is right where fields were only added. Without `accepts` all versions from the lowest in `upcast`
-/// on are accepted.
+/// A function of `upcast` takes the event as it was in that version, which needs `Deserialize` only, and gives back the
+/// event or a `Result` of it, whose error may be anything with `Display`. A version that is accepted and has no
+/// function is read as if it were today's, which is right where fields were only added. Without `accepts` all versions
+/// from the lowest in `upcast` on are accepted.
 ///
 /// ```
 /// # use gulo::prelude::*;
@@ -130,15 +130,15 @@ use proc_macro::TokenStream;
 ///
 /// # Generic events
 ///
-/// An event with type parameters is one wherever the whole of it is `Serialize + DeserializeOwned + Send + Sync + 'static`. All
-/// of them have the same type on the wire.
+/// An event with type parameters is one wherever the whole of it is
+/// `Serialize + DeserializeOwned + Send + Sync + 'static`. All of them have the same type on the wire.
 #[proc_macro_derive(IntegrationEvent, attributes(event))]
 pub fn integration_event(input: TokenStream) -> TokenStream {
     event::expand(&syn::parse_macro_input!(input)).into()
 }
 
-/// Says what keeps an `async fn` from being a handler, at the place that is wrong. Where nothing is, it does nothing: any
-/// handler works without it.
+/// Says what keeps an `async fn` from being a handler, at the place that is wrong. Where nothing is, it does nothing:
+/// any handler works without it.
 ///
 /// Without it, all that the compiler can say is that the function given to `Subscription::on` is not a handler.
 ///
@@ -183,11 +183,11 @@ pub fn integration_event(input: TokenStream) -> TokenStream {
 ///   = note: a value of your own is given to the bus by `.state(..)` and taken as `State<Mailer>`
 /// ```
 ///
-/// It looks at the first argument, `Event<T>` of an integration event; at the further ones, at most four; at what is returned;
-/// and at whether the future is `Send`. Its arguments:
+/// It looks at the first argument, `Event<T>` of an integration event; at the further ones, at most four; at what is
+/// returned; and at whether the future is `Send`. Its arguments:
 ///
-/// - `#[gulo::handler(raw)]` is for a handler of raw messages, given to `Subscription::on_raw`. It has no event, and takes up
-///   to five arguments.
+/// - `#[gulo::handler(raw)]` is for a handler of raw messages, given to `Subscription::on_raw`. It has no event, and
+///   takes up to five arguments.
 /// - `#[gulo::handler(crate = ::platform::gulo)]` says where the bus is, for a library that has it under another name.
 ///
 /// ```
@@ -200,7 +200,8 @@ pub fn integration_event(input: TokenStream) -> TokenStream {
 /// let subscription = Subscription::group("archive").on_raw("users", archive);
 /// ```
 ///
-/// In an `impl` it takes functions without `self`. One that uses a type parameter of the `impl` must say `Self` somewhere.
+/// In an `impl` it takes functions without `self`. One that uses a type parameter of the `impl` must say `Self`
+/// somewhere.
 ///
 /// The compiler reads the function's body twice for it, which costs time; nothing of that is in the program.
 #[proc_macro_attribute]

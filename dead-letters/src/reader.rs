@@ -35,10 +35,11 @@ const PARTING: Duration = Duration::from_secs(5);
 /// readers.
 ///
 /// ```
-/// # async fn example(transport: std::sync::Arc<dyn gulo_bus_core::transport::Transport>) -> gulo_bus_core::Result<()> {
+/// # use std::sync::Arc;
 /// # use std::time::{Duration, SystemTime};
-/// # use gulo_bus_core::transport::Position;
+/// # use gulo_bus_core::transport::{Position, Transport};
 /// # use gulo_dead_letters::DeadLetters;
+/// # async fn example(transport: Arc<dyn Transport>) -> gulo_bus_core::Result<()> {
 /// let yesterday = SystemTime::now() - Duration::from_secs(24 * 3600);
 /// let topics = DeadLetters::new(transport).start(Position::At(yesterday)).patience(Duration::from_secs(10));
 /// let mut letters = topics.open("users.email.dlq").await?;

@@ -148,8 +148,8 @@ impl Republish {
 
     /// Sends them, in the order given, and waits until each is confirmed.
     ///
-    /// Where one is not confirmed, but for one that the broker will never take, nothing is sent of the batches behind it,
-    /// which might overtake it; the [`Report`] has their letters beside it.
+    /// Where one is not confirmed, but for one that the broker will never take, nothing is sent of the batches behind
+    /// it, which might overtake it; the [`Report`] has their letters beside it.
     ///
     /// # Errors
     ///

@@ -143,8 +143,8 @@ impl TestBus {
         self.happened().filter_map(read).collect()
     }
 
-    /// The attempts of `group` after the first, of all types, in order. Not those of a handler that is no `async fn` and
-    /// panics before it gives back its future: nothing can be put around that.
+    /// The attempts of `group` after the first, of all types, in order. Not those of a handler that is no `async fn`
+    /// and panics before it gives back its future: nothing can be put around that.
     ///
     /// # Panics
     ///
@@ -204,7 +204,8 @@ impl TestBus {
         self.happened().filter_map(read).collect()
     }
 
-    /// What `group` passed over, in order: tombstones, types it has no handler for, letters sent back for another group.
+    /// What `group` passed over, in order: tombstones, types it has no handler for, letters sent back for another
+    /// group.
     ///
     /// ```
     /// # use gulo_bus_core::bus::{Bus, Subscription};
@@ -256,7 +257,8 @@ impl DeadLettered<'_> {
     ///
     /// # Errors
     ///
-    /// [`Decode`](gulo_bus_core::ErrorKind::Decode) where it is no `E`, or cannot be read: perhaps that is why it is here.
+    /// [`Decode`](gulo_bus_core::ErrorKind::Decode) where it is no `E`, or cannot be read: perhaps that is why it is
+    /// here.
     pub fn event<E: IntegrationEvent>(&self) -> Result<E> {
         self.bus.read(&self.message, &self.origin).map(|(event, _)| event)
     }

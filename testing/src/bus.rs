@@ -29,8 +29,8 @@ const SHUTDOWN: Duration = Duration::from_secs(30);
 
 /// An application's bus, as in production but for the broker, which is in memory, and the time, which is virtual.
 ///
-/// Tokio's clock is paused: it goes forward only when nothing else can run, to the next timer. So waits cost nothing, and
-/// their order is always the same. Real sockets and files are not waited for by it: see [the guide to testing].
+/// Tokio's clock is paused: it goes forward only when nothing else can run, to the next timer. So waits cost nothing,
+/// and their order is always the same. Real sockets and files are not waited for by it: see [the guide to testing].
 ///
 /// [the guide to testing]: https://github.com/gulo-rs/gulo/blob/main/docs/testing.md
 ///
@@ -55,7 +55,8 @@ const SHUTDOWN: Duration = Duration::from_secs(30);
 /// assert_eq!(bus.retried("billing")[0].error, "the ledger is closed");
 /// bus.shutdown().await?;
 /// # Ok(()) }
-/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(example()).unwrap();
+/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+/// #     .block_on(example()).unwrap();
 /// ```
 pub struct TestBus {
     bus: Bus,
@@ -72,14 +73,14 @@ impl TestBus {
     ///
     /// # Errors
     ///
-    /// As [`BusBuilder::start`]; and [`Config`](ErrorKind::Config) where the clock of this runtime cannot be paused: it has
-    /// several threads.
+    /// As [`BusBuilder::start`]; and [`Config`](ErrorKind::Config) where the clock of this runtime cannot be paused: it
+    /// has several threads.
     pub async fn start(app: BusBuilder) -> Result<Self> {
         Self::on(MemoryTransport::new()).start(app).await
     }
 
-    /// As [`start`](Self::start), for an application that is to be [restarted](Self::restart): `app` makes it each time.
-    /// What shall outlive that, as a database does, `app` clones into each.
+    /// As [`start`](Self::start), for an application that is to be [restarted](Self::restart): `app` makes it each
+    /// time. What shall outlive that, as a database does, `app` clones into each.
     ///
     /// ```
     /// # use gulo_bus_core::bus::{Bus, BusBuilder, Subscription};
@@ -229,7 +230,8 @@ impl TestBus {
         Err(look.unsettled(format!("within {limit:?} of virtual time"), Some(&self.bus.health())))
     }
 
-    /// Lets this much virtual time go by, with all that becomes due in it, in order. [`with`](Self::with) has an example.
+    /// Lets this much virtual time go by, with all that becomes due in it, in order. [`with`](Self::with) has an
+    /// example.
     pub async fn advance(&self, time: Duration) {
         // Not `tokio::time::advance`: that leaps, and all timers in between fire at once.
         tokio::time::sleep(time).await;
@@ -240,8 +242,8 @@ impl TestBus {
     ///
     /// # Errors
     ///
-    /// [`Config`](ErrorKind::Config) where it was not started [`with`](Self::with) what makes it again. What did not close,
-    /// and as [`start`](Self::start).
+    /// [`Config`](ErrorKind::Config) where it was not started [`with`](Self::with) what makes it again. What did not
+    /// close, and as [`start`](Self::start).
     pub async fn restart(self) -> Result<Self> {
         let Self { bus, factory, memory, record, _printed, .. } = self;
         let factory = factory.ok_or_else(no_factory)?;
@@ -256,8 +258,8 @@ impl TestBus {
     }
 
     /// Lets the bus die as a process does that is killed, and starts it again on the same broker: handlers end at their
-    /// await, what they had finished and what was not durable yet comes again, and publishers given out before send nothing
-    /// more. Tasks that the application spawned itself go on. [`with`](Self::with) has an example.
+    /// await, what they had finished and what was not durable yet comes again, and publishers given out before send
+    /// nothing more. Tasks that the application spawned itself go on. [`with`](Self::with) has an example.
     ///
     /// # Errors
     ///
@@ -292,8 +294,8 @@ impl TestBus {
         }
     }
 
-    /// What happened so far, in order: what was published, what each attempt came to, what was skipped or dead-lettered.
-    /// [`Log`] has an example.
+    /// What happened so far, in order: what was published, what each attempt came to, what was skipped or
+    /// dead-lettered. [`Log`] has an example.
     pub fn log(&self) -> Log {
         self.record.log()
     }

@@ -6,8 +6,8 @@ use gulo_bus_core::{Error, ErrorKind, Result};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::Instant;
 
-/// Pauses the clock of this runtime, unless it is paused. From then on it goes forward only when there is nothing else to do,
-/// to the next timer.
+/// Pauses the clock of this runtime, unless it is paused. From then on it goes forward only when there is nothing else
+/// to do, to the next timer.
 pub(crate) fn pause() -> Result<()> {
     let refused = |problem: &str| {
         let error = Error::new(ErrorKind::Config, format!("a `TestBus` runs in virtual time, and {problem}"));

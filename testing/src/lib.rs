@@ -1,9 +1,9 @@
 //! Tests of a whole application: its bus as in production, on the memory transport, in virtual time.
 //!
-//! [`TestBus`] takes the `BusBuilder` as the application makes it, puts a broker in memory in place of its transport, and
-//! writes down what happens. [`settle`](TestBus::settle) waits until all that was published has come to its end in every
-//! group, retries and dead letters included; a day of back-off takes a millisecond. Then it answers: what was published,
-//! handled, retried, dead-lettered, skipped.
+//! [`TestBus`] takes the `BusBuilder` as the application makes it, puts a broker in memory in place of its transport,
+//! and writes down what happens. [`settle`](TestBus::settle) waits until all that was published has come to its end in
+//! every group, retries and dead letters included; a day of back-off takes a millisecond. Then it answers: what was
+//! published, handled, retried, dead-lettered, skipped.
 //!
 //! ```
 //! use gulo_bus_core::bus::{Bus, BusBuilder, Publish, Subscription};
@@ -43,8 +43,8 @@
 //! # }
 //! ```
 //!
-//! Where a test fails, what happened instead is printed: see [`TestBus::log`]. [The guide to testing] goes from the cheapest
-//! test to the dearest, [`MockEventPublisher`] among them.
+//! Where a test fails, what happened instead is printed: see [`TestBus::log`]. [The guide to testing] goes from the
+//! cheapest test to the dearest, [`MockEventPublisher`] among them.
 //!
 //! [The guide to testing]: https://github.com/gulo-rs/gulo/blob/main/docs/testing.md
 

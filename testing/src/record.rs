@@ -249,8 +249,8 @@ impl Drop for Counted {
     }
 }
 
-/// Whether both are attempts of one handler at one message. Queues have no offsets: there the content tells them apart, and those of the
-/// same content cannot be told apart by anybody.
+/// Whether both are attempts of one handler at one message. Queues have no offsets: there the content tells them apart,
+/// and those of the same content cannot be told apart by anybody.
 fn is_same(one: &Invocation, other: &Invocation) -> bool {
     let place = |call: &Invocation| (Arc::clone(&call.group), call.handler, call.origin.clone());
     place(one) == place(other) && one.message == other.message

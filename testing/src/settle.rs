@@ -182,8 +182,8 @@ impl fmt::Display for Open {
 
 /// Not everything came to its end.
 ///
-/// Display and Debug are the same text: what is open, what health says, and what happened. It names keys and what errors
-/// say, and never a payload.
+/// Display and Debug are the same text: what is open, what health says, and what happened. It names keys and what
+/// errors say, and never a payload.
 ///
 /// ```
 /// # use gulo_bus_core::bus::{Bus, Subscription};

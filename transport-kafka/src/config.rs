@@ -33,14 +33,14 @@ pub use values::{Compression, GroupProtocol, SaslMechanism, SecurityProtocol};
 /// Settings of a [`KafkaTransport`](crate::KafkaTransport): in code, out of the environment, or out of a file.
 ///
 /// What is said later wins. So what code says after [`from_env`](Self::from_env) wins over the environment, and
-/// [`with_env`](Self::with_env) over a file that was read before it. What is said for producers or consumers wins over what is
-/// said for all clients. Nothing is read from the environment unless one of these two is called.
+/// [`with_env`](Self::with_env) over a file that was read before it. What is said for producers or consumers wins over
+/// what is said for all clients. Nothing is read from the environment unless one of these two is called.
 ///
-/// Wrong names and values are told when it is first used, at `start()`, all of them in one error, with the nearest right name
-/// or the values that would be right.
+/// Wrong names and values are told when it is first used, at `start()`, all of them in one error, with the nearest
+/// right name or the values that would be right.
 ///
-/// `Debug` shows the values of no property but a few that are known to be harmless: passwords, keys and tokens never get
-/// into logs or errors.
+/// `Debug` shows the values of no property but a few that are known to be harmless: passwords, keys and tokens never
+/// get into logs or errors.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -96,8 +96,9 @@ pub struct KafkaConfig {
 /// The least that a limit of messages may be in librdkafka.
 const NO_LIMIT_BELOW: usize = 1000;
 
-/// What librdkafka counts on top of key, payload and headers: up to 36 bytes a record and 10 a header. With so much for them a
-/// message of the default limit fits into what a default broker takes; and what does not fit is refused here, not there.
+/// What librdkafka counts on top of key, payload and headers: up to 36 bytes a record and 10 a header. With so much for
+/// them a message of the default limit fits into what a default broker takes; and what does not fit is refused here,
+/// not there.
 const FRAMING: usize = 48_576;
 
 impl Default for KafkaConfig {
@@ -140,7 +141,8 @@ impl KafkaConfig {
     /// [the guide]: https://github.com/gulo-rs/gulo/blob/main/docs/kafka.md
     /// [property of librdkafka]: https://github.com/confluentinc/librdkafka/blob/v2.12.1/CONFIGURATION.md
     ///
-    /// Variables of that prefix that belong to broker images or that Kubernetes makes (`KAFKA_SERVICE_HOST`, ..) are ignored.
+    /// Variables of that prefix that belong to broker images or that Kubernetes makes (`KAFKA_SERVICE_HOST`, ..) are
+    /// ignored.
     ///
     /// # Errors
     ///
@@ -181,9 +183,9 @@ impl KafkaConfig {
         Ok(self)
     }
 
-    /// A [property of librdkafka] by its own name, for all clients that have it. It wins over the defaults of this crate.
-    /// Those that would break a promise (`enable.auto.commit=true`, `acks=1`, ..) and those that belong to the subscription
-    /// (`group.id`, ..) are refused at the first use.
+    /// A [property of librdkafka] by its own name, for all clients that have it. It wins over the defaults of this
+    /// crate. Those that would break a promise (`enable.auto.commit=true`, `acks=1`, ..) and those that belong to the
+    /// subscription (`group.id`, ..) are refused at the first use.
     ///
     /// [property of librdkafka]: https://github.com/confluentinc/librdkafka/blob/v2.12.1/CONFIGURATION.md
     #[must_use]
@@ -203,8 +205,8 @@ impl KafkaConfig {
         self.saying(For::Consumers, name.as_ref(), value)
     }
 
-    /// What the configuration says of the service's bus, for [`Bus::configured`](gulo_bus_core::bus::Bus::configured) and
-    /// [`Subscription::configured`](gulo_bus_core::bus::Subscription::configured).
+    /// What the configuration says of the service's bus, for [`Bus::configured`](gulo_bus_core::bus::Bus::configured)
+    /// and [`Subscription::configured`](gulo_bus_core::bus::Subscription::configured).
     pub fn service(&self) -> &ServiceConfig {
         &self.service
     }
@@ -214,8 +216,8 @@ impl KafkaConfig {
         redact::shown(&self.producer())
     }
 
-    /// The properties that consumers get, defaults included, but for their `group.id`, which the subscription names. Values
-    /// that may be secret are `***`.
+    /// The properties that consumers get, defaults included, but for their `group.id`, which the subscription names.
+    /// Values that may be secret are `***`.
     pub fn consumer_properties(&self) -> BTreeMap<String, String> {
         redact::shown(&self.consumer(""))
     }

@@ -9,7 +9,8 @@
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let transport = KafkaTransport::new(KafkaConfig::from_env()?); // connects to nothing yet
-//! let archive = Subscription::group("archive").on_raw("photos", async |Payload(bytes): Payload| println!("{bytes:?}"));
+//! let keep = async |Payload(bytes): Payload| println!("{bytes:?}");
+//! let archive = Subscription::group("archive").on_raw("photos", keep);
 //! let bus = Bus::builder("album").transport(transport).subscribe(archive).start().await?; // it does here
 //! bus.send(vec![Message::new("photos", "x").key("7")]).await?;
 //! bus.shutdown(Duration::from_secs(30)).await?;
@@ -19,8 +20,8 @@
 //!
 //! What it promises, and how it keeps that on Kafka:
 //!
-//! - A publish is confirmed by all in-sync replicas (`acks=all`) and by an idempotent producer, which neither repeats nor
-//!   reorders what it retries. Keys land where the Java clients put them.
+//! - A publish is confirmed by all in-sync replicas (`acks=all`) and by an idempotent producer, which neither repeats
+//!   nor reorders what it retries. Keys land where the Java clients put them.
 //! - A source commits what is finished and nothing else. It never commits by itself (`enable.auto.commit=false`); the
 //!   position of a lane is counted from its arrivals, never computed from offsets.
 //! - A thread of its own serves each source's group membership, so no handler, however slow, costs the membership.

@@ -1,6 +1,6 @@
-//! Tokens for OAUTHBEARER: asked for by a task of ours before the old one ends, and given to the clients by the threads that
-//! serve them. librdkafka asks for one too, on a thread that polls and must not wait; that question is not answered: a client
-//! always has been given what there is.
+//! Tokens for OAUTHBEARER: asked for by a task of ours before the old one ends, and given to the clients by the threads
+//! that serve them. librdkafka asks for one too, on a thread that polls and must not wait; that question is not
+//! answered: a client always has been given what there is.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;

@@ -236,16 +236,16 @@ impl Faults {
     }
 
     /// Messages that a group has still to deal with: not handed out yet, or handed out and not settled; with where they
-    /// stand, in the order of each log or queue. Unlike [`lag`](Self::lag) it does not wait for a commit: what is settled
-    /// is not in it, durable or not, unless a crash undoes that.
+    /// stand, in the order of each log or queue. Unlike [`lag`](Self::lag) it does not wait for a commit: what is
+    /// settled is not in it, durable or not, unless a crash undoes that.
     pub fn unsettled(&self, group: &str) -> Vec<(Origin, Message)> {
         let state = self.broker.lock();
         let group = state.groups.get(&GroupId::Named(group.into()));
         group.map_or_else(Vec::new, |group| group.unsettled(&state.topics, Instant::now()))
     }
 
-    /// Whether there is nothing [`unsettled`](Self::unsettled) in any of `groups`, at one and the same moment: what a handler
-    /// publishes before it ends cannot slip through between two looks.
+    /// Whether there is nothing [`unsettled`](Self::unsettled) in any of `groups`, at one and the same moment: what a
+    /// handler publishes before it ends cannot slip through between two looks.
     pub fn is_settled<'a>(&self, groups: impl IntoIterator<Item = &'a str>) -> bool {
         let (state, now) = (self.broker.lock(), Instant::now());
         let mut known = groups.into_iter().filter_map(|name| state.groups.get(&GroupId::Named(name.into())));

@@ -44,8 +44,8 @@ fn check_topic(broker: &Broker, topic: &TopicSpec) -> Result<()> {
     Ok(())
 }
 
-/// What the broker that it resembles would take, so that a program that runs here runs there: Kafka for a log, for queues
-/// what AMQP's short strings hold.
+/// What the broker that it resembles would take, so that a program that runs here runs there: Kafka for a log, for
+/// queues what AMQP's short strings hold.
 pub(crate) fn check_name(shape: Shape, name: &str) -> Result<()> {
     let (legal, rule) = match shape {
         Shape::Log => {

@@ -17,8 +17,8 @@ use crate::publisher::MemoryPublisher;
 use crate::source::MemorySource;
 use crate::topology;
 
-/// A broker inside the process. Clones share it; it lives as long as one of them, or a publisher or source. Given to a bus
-/// by [`BusBuilder::transport`](gulo_bus_core::bus::BusBuilder::transport):
+/// A broker inside the process. Clones share it; it lives as long as one of them, or a publisher or source. Given to a
+/// bus by [`BusBuilder::transport`](gulo_bus_core::bus::BusBuilder::transport):
 ///
 /// ```
 /// # use std::time::Duration;
@@ -28,7 +28,8 @@ use crate::topology;
 /// # use gulo_transport_memory::MemoryTransport;
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let memory = MemoryTransport::new();
-/// let archive = Subscription::group("archive").on_raw("photos", async |Payload(bytes): Payload| println!("{bytes:?}"));
+/// let keep = async |Payload(bytes): Payload| println!("{bytes:?}");
+/// let archive = Subscription::group("archive").on_raw("photos", keep);
 /// let bus = Bus::builder("album").transport(memory.clone()).subscribe(archive).start().await?;
 /// bus.send(vec![Message::new("photos", "x")]).await?;
 /// while !memory.faults().is_settled(["archive"]) {
@@ -42,9 +43,9 @@ use crate::topology;
 /// - **Durable** means: survives the source. A verdict becomes durable by the subscription's
 ///   [`CommitPolicy`](gulo_bus_core::transport::CommitPolicy), when its lane is released or drained, and at `close`.
 ///   A source that is dropped without close, or lost by a fault, loses those that were not yet.
-/// - **Order per key**: log shape, by partition, the [hash of Java's client] over the key; queue shape, messages of a key
-///   that is out with one member are not handed to another until they are settled. `deliver_at` may change the order, as
-///   asked.
+/// - **Order per key**: log shape, by partition, the [hash of Java's client] over the key; queue shape, messages of a
+///   key that is out with one member are not handed to another until they are settled. `deliver_at` may change the
+///   order, as asked.
 /// - **A lane opens unpaused**, after a seek or release too.
 ///
 /// [hash of Java's client]: https://github.com/apache/kafka/blob/4.1.0/clients/src/main/java/org/apache/kafka/common/utils/Utils.java

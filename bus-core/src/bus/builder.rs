@@ -43,9 +43,9 @@ pub use topic::TopicSettings;
 /// # async fn send_welcome(_: Event<UserRegistered>, _: State<Mailer>) {}
 /// # async fn example(transport: impl Transport, mailer: Mailer) -> gulo_bus_core::Result<()> {
 /// let bus = Bus::builder("user-service")
-///     .transport(transport)                                        // changing this line changes nothing else
-///     .topology(TopologyMode::Check)                               // topics are there, or `start()` names all that are not
-///     .topic("welcomes", |t| t.partitions(12))                     // one that is only published to
+///     .transport(transport)                               // changing this line changes nothing else
+///     .topology(TopologyMode::Check)                      // topics are there, or `start()` names all that are not
+///     .topic("welcomes", |t| t.partitions(12))            // one that is only published to
 ///     .subscribe(Subscription::group("email").on(send_welcome))
 ///     .state(mailer)
 ///     .start()
@@ -141,7 +141,8 @@ impl BusBuilder {
         self
     }
 
-    /// As [`layer`](Self::layer), and outside of those that are there: for who looks on, and must see what the bus sees.
+    /// As [`layer`](Self::layer), and outside of those that are there: for who looks on, and must see what the bus
+    /// sees.
     #[doc(hidden)]
     pub fn outermost_layer(mut self, layer: impl Layer) -> Self {
         self.layers.insert(0, Arc::new(layer));

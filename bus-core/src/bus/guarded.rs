@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 
-/// Dropped with its panics caught: what a handler held across its last await runs its `Drop` when a lane is lost, and must
-/// not take the whole group with it.
+/// Dropped with its panics caught: what a handler held across its last await runs its `Drop` when a lane is lost, and
+/// must not take the whole group with it.
 pub(crate) struct Guarded<T>(Option<BoxFuture<'static, T>>);
 
 impl<T> Guarded<T> {

@@ -62,8 +62,8 @@ pub struct SubscriptionHealth {
     /// How long a handler has kept the group's thread already, where that is longer than
     /// [`stall_after`](crate::bus::Subscription::stall_after): it blocks, and nothing of the group goes on.
     pub blocked: Option<Duration>,
-    /// Each lane that is open here, by topic and partition; as they were at most a quarter of a second ago, and before the
-    /// handler began that blocks.
+    /// Each lane that is open here, by topic and partition; as they were at most a quarter of a second ago, and before
+    /// the handler began that blocks.
     pub lanes: Vec<LaneHealth>,
 }
 

@@ -1,7 +1,7 @@
 //! One message, from the group's table of handlers to its end: handled, skipped, or a confirmed dead letter.
 //!
-//! It goes in turns: an attempt, or an attempt to get its dead letter confirmed. Between two turns it waits, and the runner
-//! gives its place to others.
+//! It goes in turns: an attempt, or an attempt to get its dead letter confirmed. Between two turns it waits, and the
+//! runner gives its place to others.
 
 mod attempt;
 mod burial;
@@ -119,8 +119,8 @@ pub(crate) enum Turn {
 }
 
 impl Processor {
-    /// Begins to handle the message, and polls its handler once, on the spot: most are done then, and cost no wake-up. What
-    /// is not is an [`Attempt`] under way; dropped, nothing is settled and the message comes again.
+    /// Begins to handle the message, and polls its handler once, on the spot: most are done then, and cost no wake-up.
+    /// What is not is an [`Attempt`] under way; dropped, nothing is settled and the message comes again.
     pub(crate) fn begin(&self, work: &mut Work, cx: &mut Context<'_>) -> Result<Turn, Attempt> {
         let begun = catch_unwind(AssertUnwindSafe(|| self.call(work)));
         let mut attempt = match begun {

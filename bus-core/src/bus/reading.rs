@@ -1,5 +1,5 @@
-//! Events out of messages that no handler of this bus was given: dead letters, what was published, what a reader of its own
-//! got.
+//! Events out of messages that no handler of this bus was given: dead letters, what was published, what a reader of its
+//! own got.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::handler::{Content, decode};
 use crate::message::{Message, Origin};
 
 impl Bus {
-    /// The event in `message`, as a handler of this bus would get it from the topic of `origin`, with what is known of it;
-    /// `origin` stands in for an id that is not given.
+    /// The event in `message`, as a handler of this bus would get it from the topic of `origin`, with what is known of
+    /// it; `origin` stands in for an id that is not given.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! Drives one subscription: takes from the source, begins what the dispatcher lets begin, settles what came to its end, and
-//! gives lanes back when they are called for, all without ever leaving the source unattended.
+//! Drives one subscription: takes from the source, begins what the dispatcher lets begin, settles what came to its end,
+//! and gives lanes back when they are called for, all without ever leaving the source unattended.
 
 mod jobs;
 mod lane_ends;
@@ -31,8 +31,8 @@ use survey::Survey;
 
 /// Taken from the source at once.
 const BATCH: usize = 128;
-/// Begun before the source, the stop signal and other tasks have their turn, or as many as fit into a moment: handlers that
-/// never wait could keep all of them out.
+/// Begun before the source, the stop signal and other tasks have their turn, or as many as fit into a moment: handlers
+/// that never wait could keep all of them out.
 const STRIDE: usize = 128;
 const MOMENT: Duration = Duration::from_millis(1);
 /// Begun between two looks at the clock at most.
@@ -59,8 +59,8 @@ pub(crate) struct Runner {
     /// News, and messages received that the dispatcher has not been shown yet.
     inbox: Inbox,
     dispatcher: Dispatcher<Delivery>,
-    /// Messages inside at most, of all lanes together; `None` for what the windows of the open lanes add up to, so that no
-    /// lane is held back by others that are stuck.
+    /// Messages inside at most, of all lanes together; `None` for what the windows of the open lanes add up to, so that
+    /// no lane is held back by others that are stuck.
     in_flight: Option<usize>,
     jobs: Jobs,
     lanes: Lanes,

@@ -19,8 +19,8 @@ use crate::transport::{CommitPolicy, Position};
 /// A consumer group and its handlers.
 ///
 /// Messages are handled one after the other unless [`concurrency`](Self::concurrency) says more. A failed one is tried
-/// again by [`retry`](Self::retry); what cannot be handled is copied to `<topic>.<group>.dlq`, and only when that copy is
-/// confirmed is the message settled.
+/// again by [`retry`](Self::retry); what cannot be handled is copied to `<topic>.<group>.dlq`, and only when that copy
+/// is confirmed is the message settled.
 ///
 /// ```
 /// # use gulo_bus_core::event::IntegrationEvent;
@@ -151,8 +151,8 @@ impl Subscription {
         self.with(None, handler::erase(handler), Location::caller())
     }
 
-    /// Handles the event in the signature of `handler`, from other topics than that of its type: one, several, or all that
-    /// match a [pattern](TopicSelector::pattern). Names are those in the program:
+    /// Handles the event in the signature of `handler`, from other topics than that of its type: one, several, or all
+    /// that match a [pattern](TopicSelector::pattern). Names are those in the program:
     /// [`TopicNaming`](crate::routing::TopicNaming) applies to them, but not to patterns.
     ///
     /// ```
@@ -190,17 +190,17 @@ impl Subscription {
         self
     }
 
-    /// How many messages are inside at most: in work, waiting for an attempt, or queued behind their key. Unless said, what
-    /// the windows of the open lanes add up to (2,000 each), or 512 where messages are handled one after the other. With
-    /// fewer, keys that are stuck on some lanes can hold up the others.
+    /// How many messages are inside at most: in work, waiting for an attempt, or queued behind their key. Unless said,
+    /// what the windows of the open lanes add up to (2,000 each), or 512 where messages are handled one after the
+    /// other. With fewer, keys that are stuck on some lanes can hold up the others.
     pub fn in_flight(mut self, messages: usize) -> Self {
         self.in_flight = Some(messages.max(1));
         self
     }
 
-    /// How many messages of one lane (a partition, a queue) are out at most, counted from the oldest unfinished one: 2,000
-    /// unless said. It bounds what a crash repeats, and how far a lane goes on past a key that is stuck. A lane that is
-    /// full is held back alone.
+    /// How many messages of one lane (a partition, a queue) are out at most, counted from the oldest unfinished one:
+    /// 2,000 unless said. It bounds what a crash repeats, and how far a lane goes on past a key that is stuck. A lane
+    /// that is full is held back alone.
     pub fn window(mut self, messages: usize) -> Self {
         self.window = Some(messages.max(1));
         self
@@ -217,15 +217,16 @@ impl Subscription {
         self
     }
 
-    /// How long a handler may take, each at each attempt: one that takes longer has failed, and is tried again by policy.
-    /// Its future is dropped at its next await; code that blocks its thread cannot be stopped. No limit unless said.
+    /// How long a handler may take, each at each attempt: one that takes longer has failed, and is tried again by
+    /// policy. Its future is dropped at its next await; code that blocks its thread cannot be stopped. No limit unless
+    /// said.
     pub fn deadline(self, deadline: Duration) -> Self {
         self.layer(TimeOut(deadline))
     }
 
     /// A lane (a partition, a queue) of which something is in flight and nothing has come to its end for this long is
-    /// unhealthy: [`Health`](crate::bus::Health) names it, and so does one warning. So is the whole group where a handler
-    /// blocks its thread for this long. Nothing is stopped by it.
+    /// unhealthy: [`Health`](crate::bus::Health) names it, and so does one warning. So is the whole group where a
+    /// handler blocks its thread for this long. Nothing is stopped by it.
     ///
     /// A minute unless said: more than a handler ordinarily takes. Where one takes longer than that, or where a wait
     /// between attempts is longer, say more. [`Duration::MAX`] is never.

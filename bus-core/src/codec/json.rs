@@ -8,8 +8,8 @@ use super::problem::without_values;
 use super::{Codec, CodecError, ReadEvent};
 use crate::error::{Error, ErrorKind, Result};
 
-/// [JSON](https://www.rfc-editor.org/rfc/rfc8259), 128 levels deep at most. Bytes behind the value are an error. The codec of
-/// every topic that says no other; [the module](crate::codec) has an example.
+/// [JSON](https://www.rfc-editor.org/rfc/rfc8259), 128 levels deep at most. Bytes behind the value are an error. The
+/// codec of every topic that says no other; [the module](crate::codec) has an example.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Json;
 

@@ -10,9 +10,9 @@ use super::problem::without_values;
 use super::{Codec, CodecError, ReadEvent};
 use crate::error::{Error, ErrorKind, Result};
 
-/// [MessagePack](https://github.com/msgpack/msgpack/blob/master/spec.md), structs as maps with named fields: a field more or
-/// less then breaks nobody, which the shorter form, arrays, does. 128 levels deep at most. Bytes behind the value are an
-/// error.
+/// [MessagePack](https://github.com/msgpack/msgpack/blob/master/spec.md), structs as maps with named fields: a field
+/// more or less then breaks nobody, which the shorter form, arrays, does. 128 levels deep at most. Bytes behind the
+/// value are an error.
 ///
 /// ```
 /// # use gulo_bus_core::bus::Bus;

@@ -26,8 +26,8 @@ pub(super) fn without_values(text: &str) -> String {
     format!("{problem}, expected {expected}")
 }
 
-/// What a codec of somebody else's says: where it is in serde's words, only these and without values. Many put the place
-/// before them, or a name around them.
+/// What a codec of somebody else's says: where it is in serde's words, only these and without values. Many put the
+/// place before them, or a name around them.
 pub(super) fn capped(text: &str) -> String {
     let serde = ["invalid type", "invalid value", "invalid length", "unknown variant", "unknown field"];
     // The first one: what the input has of these words comes behind it.

@@ -12,9 +12,9 @@ use serde::{Serialize, de, ser};
 use super::{Codec, CodecError, ReadEvent};
 use crate::error::{Error, ErrorKind, Result};
 
-/// The payload is the event, with nothing around it: for events that are bytes or text, a newtype of `Vec<u8>`, `Bytes` or
-/// `String`. Any other event is refused when it is published. A topic with this codec takes payloads of whatever content
-/// type, but for those of codecs that it names by [`TopicSettings::reads`](crate::bus::TopicSettings::reads).
+/// The payload is the event, with nothing around it: for events that are bytes or text, a newtype of `Vec<u8>`, `Bytes`
+/// or `String`. Any other event is refused when it is published. A topic with this codec takes payloads of whatever
+/// content type, but for those of codecs that it names by [`TopicSettings::reads`](crate::bus::TopicSettings::reads).
 ///
 /// ```
 /// # use gulo_bus_core::bus::Bus;

@@ -13,7 +13,8 @@ use crate::message::Message;
 type Name = dyn Fn(&str, &str) -> String + Send + Sync;
 type Taker = dyn Fn(Message) -> BoxFuture<'static, Result<(), Error>> + Send + Sync;
 
-/// What becomes of messages that a group cannot handle. Whatever it is, the original is settled only after it succeeded.
+/// What becomes of messages that a group cannot handle. Whatever it is, the original is settled only after it
+/// succeeded.
 ///
 /// ```
 /// # use gulo_bus_core::dead_letter::{DeadLetter, Guard};
@@ -53,8 +54,8 @@ impl DeadLetter {
         Self { to: To::Discard, guard: Guard::default() }
     }
 
-    /// Given to `taker`, as the copy that would have gone to the topic, its own topic empty (a database, a file, another
-    /// bus). While it fails the message is parked and it is asked again, with back-off.
+    /// Given to `taker`, as the copy that would have gone to the topic, its own topic empty (a database, a file,
+    /// another bus). While it fails the message is parked and it is asked again, with back-off.
     pub fn custom<F, Fut>(taker: F) -> Self
     where
         F: Fn(Message) -> Fut + Send + Sync + 'static,

@@ -1,6 +1,6 @@
-//! Ledgers and dispatcher together, over random schedules: a source of three partitions with holes in their logs, a group
-//! that handles what it delivers, lanes that are called back, lost and opened anew, verdicts that come too late. Against a
-//! model that knows the logs and what came to its end.
+//! Ledgers and dispatcher together, over random schedules: a source of three partitions with holes in their logs, a
+//! group that handles what it delivers, lanes that are called back, lost and opened anew, verdicts that come too late.
+//! Against a model that knows the logs and what came to its end.
 
 mod world;
 

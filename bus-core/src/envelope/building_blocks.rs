@@ -1,4 +1,5 @@
-//! The JSON envelope of `fastapi-building-blocks` for Python: metadata beside the event, which is `payload` and repeats them.
+//! The JSON envelope of `fastapi-building-blocks` for Python: metadata beside the event, which is `payload` and repeats
+//! them.
 //!
 //! ```json
 //! {"event_id": "5f0c...", "event_type": "UserRegistered", "event_version": "1.0", "occurred_at": "2026-11-24T10:00:00.123456",
@@ -8,8 +9,8 @@
 //! ```
 //!
 //! Its headers are `event_type`, `event_id`, `event_version`, `correlation_id` (empty where there is none) and
-//! `source_service`; its dead letters have none. A version is a text with a point, of which the part before it counts; a
-//! time without an offset is UTC. What is an aggregate stands only in `payload`, mostly without its type.
+//! `source_service`; its dead letters have none. A version is a text with a point, of which the part before it counts;
+//! a time without an offset is UTC. What is an aggregate stands only in `payload`, mostly without its type.
 
 mod seal;
 
@@ -98,7 +99,8 @@ fn time(text: &str) -> Option<DateTime<Utc>> {
     text.parse().ok().or_else(|| text.parse::<NaiveDateTime>().ok().map(|time| time.and_utc()))
 }
 
-/// What `payload` says it is about, where it says so in the way of this envelope: it is an event, and its fields are its own.
+/// What `payload` says it is about, where it says so in the way of this envelope: it is an event, and its fields are
+/// its own.
 fn aggregate(payload: &str) -> Option<Aggregate> {
     #[derive(Deserialize)]
     struct About {

@@ -37,8 +37,8 @@ pub(super) fn is_own(name: &str) -> bool {
     [SPEC_VERSION, ID, TYPE, SOURCE, TIME, SUBJECT, DATA_VERSION, CORRELATION_ID, CAUSATION_ID].contains(&name)
 }
 
-/// The headers that say `meta`, for a payload of `content_type`, and `more` behind them; written to the end of `buffer`, whose
-/// memory they share.
+/// The headers that say `meta`, for a payload of `content_type`, and `more` behind them; written to the end of
+/// `buffer`, whose memory they share.
 pub(super) fn write(buffer: &mut BytesMut, meta: &EventMeta, content_type: &str, more: &Headers) -> Headers {
     let (time, odd_time);
     let time: &[u8] = match rfc3339(meta.time) {
@@ -86,8 +86,8 @@ pub(crate) fn version(said: &[u8]) -> Result<u32> {
 }
 
 /// What `message` says about itself in its headers. They are data from outside: what is missing or unreadable is filled
-/// from the broker's own knowledge, and `expected_type` stands in where the type is not given. An envelope in the body is
-/// not looked into: [`Bus::read`](crate::bus::Bus::read) does that. [The module](super) has an example.
+/// from the broker's own knowledge, and `expected_type` stands in where the type is not given. An envelope in the body
+/// is not looked into: [`Bus::read`](crate::bus::Bus::read) does that. [The module](super) has an example.
 pub fn read(message: &Message, origin: &Origin, expected_type: &str) -> EventMeta {
     // What is empty is not said: CloudEvents has no empty attributes.
     let text = |name: &str| message.headers.get_str(name).filter(|text| !text.is_empty());

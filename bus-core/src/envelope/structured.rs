@@ -1,7 +1,8 @@
 //! [CloudEvents 1.0], structured mode: all of the event is one JSON object ([JSON format], [Kafka binding]).
 //!
-//! Data of a JSON content type is a member as it is, `data`, and is read without being copied. Any other data is written as
-//! `data_base64`; text in `data` is read too, as other SDKs write it. Extensions that are not ours are not read.
+//! Data of a JSON content type is a member as it is, `data`, and is read without being copied. Any other data is
+//! written as `data_base64`; text in `data` is read too, as other SDKs write it. Extensions that are not ours are not
+//! read.
 //!
 //! [CloudEvents 1.0]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
 //! [JSON format]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
@@ -37,8 +38,8 @@ pub(super) fn is(content_type: &[u8]) -> bool {
     content_type.get(..CLOUD_EVENTS.len()).is_some_and(|start| start.eq_ignore_ascii_case(CLOUD_EVENTS.as_bytes()))
 }
 
-/// Whether `message` is in structured mode although its content type is that of its data, as the SDK for Python wrote it until
-/// 2.0.
+/// Whether `message` is in structured mode although its content type is that of its data, as the SDK for Python wrote
+/// it until 2.0.
 pub(super) fn is_unsaid(message: &Message) -> bool {
     #[derive(Deserialize)]
     struct Any {

@@ -9,8 +9,8 @@ use super::{Aggregate, EventMeta, IntegrationEvent};
 use crate::headers::Headers;
 use crate::message::{SendOptions, Wishes};
 
-/// An event with what its publisher wants said about it, and done with it. `bus.publish(event)` is enough mostly, and within
-/// a handler its [`Publish`](crate::bus::Publish) says by itself what led to the event.
+/// An event with what its publisher wants said about it, and done with it. `bus.publish(event)` is enough mostly, and
+/// within a handler its [`Publish`](crate::bus::Publish) says by itself what led to the event.
 ///
 /// ```
 /// # use gulo_bus_core::event::{IntegrationEvent, Outgoing};
@@ -103,8 +103,8 @@ impl<E: IntegrationEvent> Outgoing<E> {
         self.with(|more| more.aggregate = Some(aggregate))
     }
 
-    /// To this topic, by its name in the program: the bus's [`TopicNaming`](crate::routing::TopicNaming) applies. Topics
-    /// that only such events go to are named with [`BusBuilder::topic`](crate::bus::BusBuilder::topic).
+    /// To this topic, by its name in the program: the bus's [`TopicNaming`](crate::routing::TopicNaming) applies.
+    /// Topics that only such events go to are named with [`BusBuilder::topic`](crate::bus::BusBuilder::topic).
     #[must_use]
     pub fn topic(self, topic: impl Into<Arc<str>>) -> Self {
         let topic = topic.into();

@@ -30,8 +30,8 @@ pub struct Event<T>(pub T);
 #[derive(Debug, Clone)]
 pub struct Meta(pub Arc<EventMeta>);
 
-/// The bytes of the message; `None` is a tombstone. They are shared, not copied. [`RawHandler`](super::RawHandler) has an
-/// example.
+/// The bytes of the message; `None` is a tombstone. They are shared, not copied. [`RawHandler`](super::RawHandler) has
+/// an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload(pub Option<Bytes>);
 
@@ -40,8 +40,8 @@ pub struct Payload(pub Option<Bytes>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Attempt(pub u32);
 
-/// A value given to the bus with [`state`](crate::bus::BusBuilder::state), one for each type, cloned for each call: put an
-/// `Arc` around it where cloning is dear. [The module](crate::handler) has an example.
+/// A value given to the bus with [`state`](crate::bus::BusBuilder::state), one for each type, cloned for each call: put
+/// an `Arc` around it where cloning is dear. [The module](crate::handler) has an example.
 #[derive(Debug, Clone)]
 pub struct State<S>(pub S);
 
@@ -101,8 +101,8 @@ impl<'a> Context<'a> {
     note = "after `Event<T>` a handler takes `Meta`, `Attempt`, `Publish`, `State<S>`, `Headers`, `Message`, `Payload` or `Origin`"
 )]
 pub trait FromContext: Sized + Send + 'static {
-    /// Takes it out of the context, before the handler is called. An error counts as the handler's: it is tried again by
-    /// the policy, or is [permanent](HandlerError::permanent).
+    /// Takes it out of the context, before the handler is called. An error counts as the handler's: it is tried again
+    /// by the policy, or is [permanent](HandlerError::permanent).
     fn from_context(cx: &Context<'_>) -> Result<Self, HandlerError>;
 
     /// The state it needs, if any.

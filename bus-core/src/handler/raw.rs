@@ -8,8 +8,9 @@ use futures_util::future::BoxFuture;
 use super::{Context, FromContext, HandlerResult, IntoHandlerResult, Requirement};
 
 /// An async function of one to five extractors: [`Payload`](super::Payload) for the bytes,
-/// [`Message`](crate::message::Message) for key and headers too. It gets messages of whatever type as they came, tombstones
-/// as well. Given to a subscription with a topic, by [`Subscription::on_raw`](crate::bus::Subscription::on_raw).
+/// [`Message`](crate::message::Message) for key and headers too. It gets messages of whatever type as they came,
+/// tombstones as well. Given to a subscription with a topic, by
+/// [`Subscription::on_raw`](crate::bus::Subscription::on_raw).
 ///
 /// ```
 /// # use gulo_bus_core::bus::Subscription;

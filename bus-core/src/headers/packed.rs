@@ -1,5 +1,5 @@
-//! Headers behind each other in one piece of memory: for each the length of its name, the name, the length of its value (or
-//! that it is null), the value.
+//! Headers behind each other in one piece of memory: for each the length of its name, the name, the length of its value
+//! (or that it is null), the value.
 
 use bytes::{BufMut, Bytes, BytesMut};
 

@@ -72,8 +72,8 @@ impl TopicNaming {
         self
     }
 
-    /// Every event has to name its topic: one that does not is an error, at `start()` where a handler takes it, else when
-    /// it is published.
+    /// Every event has to name its topic: one that does not is an error, at `start()` where a handler takes it, else
+    /// when it is published.
     #[must_use]
     pub fn explicit(mut self) -> Self {
         self.of_events = None;

@@ -55,9 +55,9 @@ impl Selected {
 }
 
 impl TopicSelector {
-    /// All topics whose whole name matches this regular expression, those made later included. Keep to what [POSIX extended
-    /// expressions] have: brokers match it too. One that is not valid is an error at `start()`. Needs the capability
-    /// `patterns`.
+    /// All topics whose whole name matches this regular expression, those made later included. Keep to what [POSIX
+    /// extended expressions] have: brokers match it too. One that is not valid is an error at `start()`. Needs the
+    /// capability `patterns`.
     ///
     /// Dead letters that lie in a matching topic are passed over: a group must not eat its own. Better, let the pattern
     /// not match them.

@@ -56,17 +56,17 @@ impl Ledger {
         Self::default()
     }
 
-    /// A lane that begins at `from`, on which nothing has arrived, of which an earlier owner finished `runs`, rising. They
-    /// are not handed out again; unless something arrives from before `from`: then it is another log (a topic that was
-    /// deleted and made anew), of which nothing is finished.
+    /// A lane that begins at `from`, on which nothing has arrived, of which an earlier owner finished `runs`, rising.
+    /// They are not handed out again; unless something arrives from before `from`: then it is another log (a topic that
+    /// was deleted and made anew), of which nothing is finished.
     pub fn inheriting(from: i64, runs: impl IntoIterator<Item = Run>) -> Self {
         Self { inherited: runs.into_iter().collect(), from, ..Self::default() }
     }
 
     /// Takes in the arrival at `position` of the log and gives it the next sequence number.
     ///
-    /// `None`: it must not be handed out. Positions of a lane rise, so one that does not is a repetition within the same
-    /// assignment; or an earlier owner has finished it.
+    /// `None`: it must not be handed out. Positions of a lane rise, so one that does not is a repetition within the
+    /// same assignment; or an earlier owner has finished it.
     pub fn arrive(&mut self, position: i64) -> Option<u64> {
         if self.last.is_some_and(|last| position <= last) {
             return None;

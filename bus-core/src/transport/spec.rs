@@ -42,8 +42,8 @@ pub struct TopicSpec {
     pub partitions: Option<u32>,
     /// How many replicas; `None` is the broker's default.
     pub replication: Option<u16>,
-    /// Whether it keeps messages that no group reads yet, as a dead-letter topic must. A log keeps them anyway; a broker
-    /// of queues, on which a message without a queue is refused, makes one for it.
+    /// Whether it keeps messages that no group reads yet, as a dead-letter topic must. A log keeps them anyway; a
+    /// broker of queues, on which a message without a queue is refused, makes one for it.
     pub keep: bool,
     /// Settings of the topic in the broker's own words ([`retention.ms`], ..).
     ///

@@ -12,8 +12,8 @@ use super::{Entry, Record, What};
 /// Lines at most: what is wrong is seldom further back.
 const LINES: usize = 200;
 
-/// What happened, in order and readable, as [`TestBus::log`](crate::TestBus::log) gives it: the last 200 lines, each with
-/// its virtual time. Keys and what errors say stand in it; payloads never do.
+/// What happened, in order and readable, as [`TestBus::log`](crate::TestBus::log) gives it: the last 200 lines, each
+/// with its virtual time. Keys and what errors say stand in it; payloads never do.
 ///
 /// ```
 /// # use gulo_bus_core::bus::{Bus, Subscription};

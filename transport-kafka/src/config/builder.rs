@@ -42,7 +42,8 @@ impl KafkaConfig {
     /// # use std::time::{Duration, SystemTime};
     /// # use gulo_transport_kafka::{KafkaConfig, OauthToken, SecurityProtocol};
     /// # async fn fetch() -> Result<String, std::io::Error> { Ok("..".into()) }
-    /// let config = KafkaConfig::new("kafka:9093").security_protocol(SecurityProtocol::SaslSsl).token_provider(async || {
+    /// let config = KafkaConfig::new("kafka:9093").security_protocol(SecurityProtocol::SaslSsl);
+    /// let config = config.token_provider(async || {
     ///     let token = fetch().await?;
     ///     Ok::<_, std::io::Error>(OauthToken::new(token, "orders", SystemTime::now() + Duration::from_secs(3600)))
     /// });
@@ -106,24 +107,24 @@ impl KafkaConfig {
         self
     }
 
-    /// After how long without a sign of life a member is taken for dead and its lanes go to others. 30 s unless said. It gives
-    /// three signs in that time at least. With [`GroupProtocol::Consumer`] brokers say how long that is, 45 s unless said there:
-    /// say the same here, so that a member that did not run for most of it knows.
+    /// After how long without a sign of life a member is taken for dead and its lanes go to others. 30 s unless said.
+    /// It gives three signs in that time at least. With [`GroupProtocol::Consumer`] brokers say how long that is, 45 s
+    /// unless said there: say the same here, so that a member that did not run for most of it knows.
     #[must_use]
     pub fn session_timeout(self, timeout: Duration) -> Self {
         self.by("session_timeout", For::Consumers, "session.timeout.ms", millis(timeout, 1))
     }
 
-    /// How often a member gives a sign of life, and with it how soon it hears of a rebalance. 10 s unless said, and unless said
-    /// at most a third of the session time-out.
+    /// How often a member gives a sign of life, and with it how soon it hears of a rebalance. 10 s unless said, and
+    /// unless said at most a third of the session time-out.
     #[must_use]
     pub fn heartbeat_interval(self, interval: Duration) -> Self {
         self.by("heartbeat_interval", For::Consumers, "heartbeat.interval.ms", millis(interval, 1))
     }
 
-    /// Static membership: a name that each process of the group has for itself (a pod of a stateful set, say). A process that
-    /// comes back under its name within the session time-out gets its lanes back without a rebalance; one that stops keeps
-    /// them until that time is over.
+    /// Static membership: a name that each process of the group has for itself (a pod of a stateful set, say). A
+    /// process that comes back under its name within the session time-out gets its lanes back without a rebalance; one
+    /// that stops keeps them until that time is over.
     #[must_use]
     pub fn group_instance_id(self, name: impl Into<String>) -> Self {
         self.by("group_instance_id", For::Consumers, "group.instance.id", name)
@@ -142,14 +143,15 @@ impl KafkaConfig {
         self
     }
 
-    /// How long a message may wait for others to share a batch with. 10 ms unless said; zero for publishes that are awaited one
-    /// by one.
+    /// How long a message may wait for others to share a batch with. 10 ms unless said; zero for publishes that are
+    /// awaited one by one.
     #[must_use]
     pub fn linger(self, linger: Duration) -> Self {
         self.by("linger", For::Producers, "linger.ms", millis(linger, 0))
     }
 
-    /// How large a batch for one partition may be, in bytes. 16,384 unless said; more for many small messages at a time.
+    /// How large a batch for one partition may be, in bytes. 16,384 unless said; more for many small messages at a
+    /// time.
     #[must_use]
     pub fn batch_size(self, bytes: usize) -> Self {
         self.by("batch_size", For::Producers, "batch.size", bytes.to_string())

@@ -88,7 +88,8 @@ impl State {
         }
     }
 
-    /// Takes in a whole batch for one log, as most are; `false`, and nothing of it is taken, where each must be looked at.
+    /// Takes in a whole batch for one log, as most are; `false`, and nothing of it is taken, where each must be looked
+    /// at.
     pub(crate) fn append_all(&mut self, config: &MemoryConfig, batch: &mut Vec<Message>, now: SystemTime) -> bool {
         let Some(name) = batch.first().map(|first| first.topic.clone()) else { return true };
         let same = |topic: &Arc<str>| Arc::ptr_eq(topic, &name) || *topic == name;

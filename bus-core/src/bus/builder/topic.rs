@@ -47,7 +47,8 @@ impl TopicSettings {
         self
     }
 
-    /// With a setting in the broker's own words: [`retention.ms`](https://kafka.apache.org/documentation/#topicconfigs), ..
+    /// With a setting in the broker's own words:
+    /// [`retention.ms`](https://kafka.apache.org/documentation/#topicconfigs), ..
     #[must_use]
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.push((name.into(), value.into()));

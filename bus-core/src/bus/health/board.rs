@@ -1,5 +1,5 @@
-//! Where a group's runner says how its lanes are, and everyone may look. Times are kept as instants, so that what was said
-//! does not go stale: ages are those of the moment of looking.
+//! Where a group's runner says how its lanes are, and everyone may look. Times are kept as instants, so that what was
+//! said does not go stale: ages are those of the moment of looking.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -89,7 +89,8 @@ impl LaneHealth {
     }
 }
 
-/// Runs a group's task, and lets everyone see since when its thread is not given back: a handler that blocks cannot say so.
+/// Runs a group's task, and lets everyone see since when its thread is not given back: a handler that blocks cannot say
+/// so.
 pub(crate) async fn stamped<F: Future>(group: Arc<str>, gauge: Arc<Gauge>, task: F) -> F::Output {
     let mut task = pin!(task);
     let poll = std::future::poll_fn(|cx| {

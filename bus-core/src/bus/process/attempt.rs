@@ -94,8 +94,8 @@ impl Attempt {
 }
 
 impl This<'_> {
-    /// A panic is a failure like any other. It may strike before the first await too, when the function itself runs, or in a
-    /// decoder.
+    /// A panic is a failure like any other. It may strike before the first await too, when the function itself runs, or
+    /// in a decoder.
     fn call(self, handler: &dyn ErasedHandler, format: &TopicFormat) -> Result<Guarded<HandlerResult>, Undecodable> {
         let future = match catch_unwind(AssertUnwindSafe(|| self.layered(handler, format))) {
             Ok(future) => future?,

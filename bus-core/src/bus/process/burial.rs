@@ -63,8 +63,8 @@ impl Processor {
         }
     }
 
-    /// Publishes the dead letter once. It is at its end only when that is confirmed; else it parks, unsettled, and health
-    /// says so, until it is.
+    /// Publishes the dead letter once. It is at its end only when that is confirmed; else it parks, unsettled, and
+    /// health says so, until it is.
     ///
     /// Cancel safety: dropped midway, the letter may stand there and the message comes again.
     pub(crate) async fn bury(&self, work: &mut Work) -> Turn {

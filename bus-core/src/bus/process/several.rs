@@ -1,5 +1,5 @@
-//! Several handlers of one message, each with its own outcome: one that failed is tried again alone, by what the policy says of
-//! its own error.
+//! Several handlers of one message, each with its own outcome: one that failed is tried again alone, by what the policy
+//! says of its own error.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;

@@ -18,8 +18,8 @@ impl Runner {
         }
     }
 
-    /// Releases the draining lanes on which nothing is in work any more: what has not begun is left to the next owner, what
-    /// waits for its next attempt too, and at its deadline everything.
+    /// Releases the draining lanes on which nothing is in work any more: what has not begun is left to the next owner,
+    /// what waits for its next attempt too, and at its deadline everything.
     pub(super) async fn give_back_drained(&mut self) -> Result<()> {
         self.let_go_on();
         if !self.lanes.any_draining() {

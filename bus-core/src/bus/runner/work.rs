@@ -13,8 +13,8 @@ use crate::time::later;
 use crate::transport::Delivery;
 
 impl Runner {
-    /// Takes in turns that are over and begins what may, up to a stride of each: first what the dispatcher holds, then what
-    /// has arrived since.
+    /// Takes in turns that are over and begins what may, up to a stride of each: first what the dispatcher holds, then
+    /// what has arrived since.
     pub(super) fn work(&mut self, cx: &mut Context<'_>) {
         for _ in 0..STRIDE {
             let Poll::Ready(Some((slot, work, turn))) = self.jobs.poll_next(cx) else { break };

@@ -23,8 +23,8 @@ use crate::headers::Headers;
 ///
 /// # Errors
 ///
-/// [`Encode`](ErrorKind::Encode) for what its consumers could not read: an event that is not a JSON object, or an id that is
-/// no UUID.
+/// [`Encode`](ErrorKind::Encode) for what its consumers could not read: an event that is not a JSON object, or an id
+/// that is no UUID.
 pub(crate) fn seal(
     meta: &EventMeta,
     content_type: &str,
@@ -124,7 +124,8 @@ impl Serialize for Envelope<'_> {
     }
 }
 
-/// The event with what is said about it, as its consumers make their event of it. A field of the event's own stays as it is.
+/// The event with what is said about it, as its consumers make their event of it. A field of the event's own stays as
+/// it is.
 struct Payload<'a> {
     said: Said<'a>,
     fields: Fields<'a>,

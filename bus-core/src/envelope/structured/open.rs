@@ -18,11 +18,13 @@ use crate::error::{Result, shown};
 use crate::event::{Aggregate, EventMeta};
 use crate::message::{Message, Origin};
 
-/// The event in the body of `message`. What may be missing is filled from the broker's own knowledge, as in binary mode.
+/// The event in the body of `message`. What may be missing is filled from the broker's own knowledge, as in binary
+/// mode.
 ///
 /// # Errors
 ///
-/// [`Decode`](crate::ErrorKind::Decode) for what is no event of CloudEvents 1.0 in JSON, or for one whose data cannot be told.
+/// [`Decode`](crate::ErrorKind::Decode) for what is no event of CloudEvents 1.0 in JSON, or for one whose data cannot
+/// be told.
 pub(crate) fn open(message: &Message, origin: &Origin) -> Result<Opened> {
     let outer = content_type(message);
     if let Some(outer) = outer.filter(|outer| is_cloud_events(outer)) {

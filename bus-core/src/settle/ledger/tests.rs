@@ -93,8 +93,8 @@ fn what_was_finished_of_another_log_says_nothing_of_this_one() {
 }
 
 proptest! {
-    /// A chain of owners: each finishes some of what it gets and hands on its watermark and what is finished above it. The
-    /// next one gets exactly what is left, in order, and never anything twice.
+    /// A chain of owners: each finishes some of what it gets and hands on its watermark and what is finished above it.
+    /// The next one gets exactly what is left, in order, and never anything twice.
     #[test]
     fn a_successor_gets_exactly_what_is_left(
         log in proptest::collection::vec(1i64..4, 1..60),
