@@ -76,7 +76,12 @@ pub fn topic_name(topic: &str, group: &str) -> Arc<str> {
     format!("{topic}.{group}.dlq").into()
 }
 
-/// Why a message became a dead letter.
+/// Why a message became a dead letter. A layer is told it in [`Fate`](crate::layer::Fate).
+///
+/// ```
+/// # use gulo_bus_core::dead_letter::Reason;
+/// assert_eq!(Reason::AttemptsExhausted.name(), "attempts-exhausted");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// It failed as often as the policy allows.

@@ -293,7 +293,17 @@ impl EventMeta {
     }
 }
 
-/// What can be published: an event, or an [`Outgoing`] around it. [`Outgoing`] has an example.
+/// What can be published: an event, or an [`Outgoing`] around it.
+///
+/// ```
+/// # use gulo_bus_core::bus::Bus;
+/// # use gulo_bus_core::event::Publishable;
+/// # use gulo_bus_core::transport::Unsent;
+/// /// As part of the conversation that a request began.
+/// async fn publish(bus: &Bus, request: &str, event: impl Publishable) -> Result<(), Unsent> {
+///     bus.publish(event.into_outgoing().correlation_id(request)).await
+/// }
+/// ```
 pub trait Publishable: Send {
     /// The event in it.
     type Event: IntegrationEvent;

@@ -11,6 +11,7 @@
 //!     .jitter()
 //!     .on_error::<std::io::Error>(Retry::fixed(Duration::from_secs(5)).max_attempts(100));
 //! let email = Subscription::group("email").retry(policy);
+//! let cache = Subscription::group("cache").retry(Retry::immediate().max_attempts(3));
 //! ```
 //!
 //! While a message waits for its next attempt the later ones of its key wait behind it, and the others go on.

@@ -80,6 +80,18 @@ pub trait Transport: Send + Sync + 'static {
 }
 
 /// Sends messages.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use gulo_bus_core::message::Message;
+/// # use gulo_bus_core::transport::Transport;
+/// # use tokio::time::Instant;
+/// # async fn example(transport: &dyn Transport) -> Result<(), Box<dyn std::error::Error>> {
+/// let publisher = transport.publisher().await?;
+/// publisher.publish(vec![Message::new("users", "{}").key("7")]).await?; // all of it is confirmed, or else said
+/// publisher.close(Instant::now() + Duration::from_secs(5)).await?;
+/// # Ok(()) }
+/// ```
 #[async_trait]
 pub trait Publisher: Send + Sync + 'static {
     /// Resolves when the broker has confirmed every message. Otherwise those that are not confirmed come back, owned,
@@ -193,6 +205,17 @@ pub enum Control {
 }
 
 /// How a transport's connections are.
+///
+/// ```
+/// # use gulo_bus_core::transport::Status;
+/// fn line(status: &Status) -> String {
+///     match status {
+///         Status::Up => "up".into(),
+///         Status::Down { since, reason } => format!("down since {since:?}: {reason}"),
+///         other => format!("{other:?}"),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Status {

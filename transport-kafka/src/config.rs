@@ -64,12 +64,18 @@ pub use values::{Compression, GroupProtocol, SaslMechanism, SecurityProtocol};
 /// What clients get of it can be looked at:
 ///
 /// ```
+/// # use std::time::Duration;
 /// # use gulo_transport_kafka::{GroupProtocol, KafkaConfig};
 /// let config = KafkaConfig::new("localhost:9092")
-///     .group_protocol(GroupProtocol::Consumer)
+///     .connect_timeout(Duration::from_secs(5))
+///     .group_protocol(GroupProtocol::Classic)
 ///     .group_instance_id("orders-0")
+///     .heartbeat_interval(Duration::from_secs(5))
+///     .max_poll_records(1000)
+///     .max_message_bytes(500_000)
+///     .batch_size(65_536)
 ///     .consumer_property("fetch.wait.max.ms", "100")
-///     .producer_property("batch.size", "65536");
+///     .producer_property("queue.buffering.max.messages", "50000");
 /// let (consumers, producers) = (config.consumer_properties(), config.producer_properties());
 /// assert_eq!(consumers.get("fetch.wait.max.ms").map(String::as_str), Some("100"));
 /// assert_eq!(producers.get("batch.size").map(String::as_str), Some("65536"));

@@ -20,9 +20,15 @@ use crate::context::lock;
 
 /// A token that a broker takes for a login: [RFC 7628](https://www.rfc-editor.org/rfc/rfc7628).
 ///
-/// Shown nowhere: `Debug` has the principal and when it ends. [`KafkaConfig::token_provider`] has an example.
+/// Shown nowhere: `Debug` has the principal and when it ends.
 ///
-/// [`KafkaConfig::token_provider`]: crate::KafkaConfig::token_provider
+/// ```
+/// # use std::time::{Duration, SystemTime};
+/// # use gulo_transport_kafka::OauthToken;
+/// let ends = SystemTime::now() + Duration::from_secs(3600);
+/// let token = OauthToken::new("eyJhbGciOi..", "user-service", ends).extension("logicalCluster", "lkc-1");
+/// assert!(!format!("{token:?}").contains("eyJ"));
+/// ```
 #[derive(Clone)]
 pub struct OauthToken {
     pub(crate) token: String,

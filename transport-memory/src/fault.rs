@@ -36,6 +36,40 @@ use crate::broker::group::{Group, GroupId};
 /// #     .block_on(example()).unwrap();
 /// ```
 ///
+/// There are more: [`refuse`](Self::refuse), [`fail`](Self::fail), the same for one topic, and
+/// [`hold_publishes`](Self::hold_publishes); for readers [`lose`](Self::lose), [`crash`](Self::crash) and
+/// [`forget_before`](Self::forget_before).
+///
+/// ```
+/// # use gulo_bus_core::message::Message;
+/// # use gulo_bus_core::transport::{
+/// #     Inbox, LaneEvent, Outcome, SubscribeSpec, TopicSpec, Topology, TopologyMode, Transport,
+/// # };
+/// # use gulo_transport_memory::MemoryTransport;
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// # let transport = MemoryTransport::new();
+/// # let topics = vec![TopicSpec::new("users"), TopicSpec::new("orders")];
+/// # transport.ensure(&Topology { mode: TopologyMode::Create, topics, groups: Vec::new() }).await?;
+/// let (publisher, faults) = (transport.publisher().await?, transport.faults());
+/// faults.refuse_on("orders", 1);
+/// let batch = vec![Message::new("users", "x"), Message::new("orders", "y")];
+/// let unsent = publisher.publish(batch).await.unwrap_err();
+/// assert_eq!((unsent.failed.len(), unsent.failed[0].outcome), (1, Outcome::Refused));
+///
+/// let mut source = transport.subscribe(SubscribeSpec::group("email", ["users"])).await?;
+/// let mut inbox = Inbox::default();
+/// while inbox.deliveries.is_empty() {
+///     source.recv(&mut inbox, 1).await?;
+/// }
+/// inbox.events.clear();
+/// faults.lose("email");                                           // as where a session expires
+/// source.recv(&mut inbox, 0).await?;
+/// assert!(matches!(inbox.events[0], LaneEvent::Lost(_)));
+/// # Ok(()) }
+/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+/// #     .block_on(example()).unwrap();
+/// ```
+///
 /// What a group has done and what it has not:
 ///
 /// ```

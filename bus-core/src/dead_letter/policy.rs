@@ -24,6 +24,7 @@ type Taker = dyn Fn(Message) -> BoxFuture<'static, Result<(), Error>> + Send + S
 /// let named = DeadLetter::topic_named(|topic, group| format!("dead.{group}.{topic}"));
 /// let elsewhere = DeadLetter::custom(|letter| async move { store(letter).await });
 /// let strict = DeadLetter::topic().guard(Guard::in_a_row(20));
+/// let gone = DeadLetter::discard(); // logged and counted
 /// ```
 #[derive(Clone)]
 pub struct DeadLetter {
