@@ -6,10 +6,9 @@
 //!   or `data_base64`. Always read, by its content type; on topics of this envelope also without, as Python's SDK wrote
 //!   it until 2.0.
 //! - [`BuildingBlocks`](Envelope::BuildingBlocks): the JSON envelope of Python's `building_blocks`, metadata beside
-//!   `payload` and repeated in headers. Read on topics that write it or
-//!   say that they read it.
-//! - [`Raw`](Envelope::Raw): the event and nothing else. Always read: a message without a type is
-//!   taken for what the group handles from its topic, where that is one type.
+//!   `payload` and repeated in headers. Read on topics that write it or say that they read it.
+//! - [`Raw`](Envelope::Raw): the event and nothing else. Always read: a message without a type is taken for
+//!   what the group handles from its topic, where that is one type.
 //!
 //! Extensions of ours to CloudEvents: `dataversion`, `correlationid`, `causationid`. An aggregate is the `subject`, as
 //! `kind/id`.
