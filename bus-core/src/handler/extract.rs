@@ -163,15 +163,42 @@ impl<S: Clone + Send + Sync + 'static> FromContext for State<S> {
     }
 
     fn requirement() -> Option<Requirement> {
-        Some(Requirement { id: TypeId::of::<S>(), name: type_name::<S>() })
+        Some(Requirement::state::<S>())
     }
 }
 
-/// A state that a handler needs.
+/// A state that a handler needs, so that `start()` says where it is missing.
+///
+/// ```
+/// # use gulo_bus_core::handler::{Context, FromContext, HandlerError, Requirement, State};
+/// #[derive(Clone)]
+/// struct Database;
+///
+/// /// One connection for each call.
+/// struct Connection(Database);
+///
+/// impl FromContext for Connection {
+///     fn from_context(cx: &Context<'_>) -> Result<Self, HandlerError> {
+///         State::<Database>::from_context(cx).map(|State(database)| Self(database))
+///     }
+///
+///     fn requirement() -> Option<Requirement> {
+///         Some(Requirement::state::<Database>())
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Requirement {
     pub(crate) id: TypeId,
     pub(crate) name: &'static str,
+}
+
+impl Requirement {
+    /// A state of type `S`.
+    #[must_use]
+    pub fn state<S: 'static>() -> Self {
+        Self { id: TypeId::of::<S>(), name: type_name::<S>() }
+    }
 }
 
 /// States by their type: a few, so that to go through them is faster than to hash.
