@@ -22,17 +22,17 @@
 //!
 //! With the feature `testing` there is `MockEventPublisher`, by [mockall](https://docs.rs/mockall).
 
-use std::any::Any;
-use std::fmt;
-use std::sync::Arc;
+mod any_event;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
-use crate::bus::publishing::{Encoded, Publishing};
+use crate::bus::publishing::Publishing;
 use crate::bus::{Bus, Publish};
-use crate::event::{IntegrationEvent, Outgoing, Publishable};
+use crate::event::Publishable;
 use crate::transport::Unsent;
+
+pub use any_event::{AnyEvent, EventDefaults};
 
 /// Publishes events, whatever is behind it: a [`Bus`], a [`Publish`], or a test's mock. [`EventPublisherExt`] makes it
 /// convenient.
@@ -91,95 +91,6 @@ impl EventPublisher for Publish {
 
 impl Publishing {
     async fn publish_events(&self, events: Vec<AnyEvent>) -> Result<(), Unsent> {
-        self.publish_encoded(events.iter().map(|event| event.0.encode(self)).collect()).await
-    }
-}
-
-/// An event of any type, with what its publisher says about it: an [`Outgoing`] whose type is a value.
-///
-/// ```
-/// # use gulo_bus_core::event::{IntegrationEvent, Outgoing};
-/// # #[derive(serde::Serialize, serde::Deserialize)] struct OrderPlaced { order: u64 }
-/// # impl IntegrationEvent for OrderPlaced { const TYPE: &'static str = "order.placed"; }
-/// # use gulo_bus_core::event_publisher::AnyEvent;
-/// let any = AnyEvent::from(Outgoing::new(OrderPlaced { order: 7 }).key("ann"));
-/// assert_eq!((any.event_type(), any.key().as_deref()), ("order.placed", Some("ann")));
-/// assert_eq!(any.downcast_ref::<OrderPlaced>().map(|placed| placed.order), Some(7)); // in a test's mock, say
-/// ```
-pub struct AnyEvent(Box<dyn ErasedOutgoing>);
-
-impl AnyEvent {
-    /// Its type on the wire: [`IntegrationEvent::TYPE`].
-    pub fn event_type(&self) -> &'static str {
-        self.0.event_type()
-    }
-
-    /// The topic that it, or its publisher, names. `None` leaves that to the bus; a bus may have a naming of its own.
-    pub fn topic(&self) -> Option<Arc<str>> {
-        self.0.topic()
-    }
-
-    /// The key that it, or its publisher, gives; a bus may make another one of it.
-    pub fn key(&self) -> Option<String> {
-        self.0.key()
-    }
-
-    /// Whether it is an `E`.
-    pub fn is<E: IntegrationEvent>(&self) -> bool {
-        self.outgoing::<E>().is_some()
-    }
-
-    /// The event, where it is an `E`.
-    pub fn downcast_ref<E: IntegrationEvent>(&self) -> Option<&E> {
-        self.outgoing::<E>().map(|outgoing| &outgoing.event)
-    }
-
-    /// The event with what is said about it, where it is an `E`.
-    pub fn outgoing<E: IntegrationEvent>(&self) -> Option<&Outgoing<E>> {
-        self.0.as_any().downcast_ref()
-    }
-}
-
-impl<P: Publishable> From<P> for AnyEvent {
-    fn from(event: P) -> Self {
-        Self(Box::new(event.into_outgoing()))
-    }
-}
-
-// Not the event itself: it may be a secret.
-impl fmt::Debug for AnyEvent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AnyEvent").field("type", &self.event_type()).field("key", &self.key()).finish_non_exhaustive()
-    }
-}
-
-/// [`Outgoing`] without its type.
-trait ErasedOutgoing: Send + Sync {
-    fn event_type(&self) -> &'static str;
-    fn topic(&self) -> Option<Arc<str>>;
-    fn key(&self) -> Option<String>;
-    fn as_any(&self) -> &dyn Any;
-    fn encode(&self, publishing: &Publishing) -> Encoded;
-}
-
-impl<E: IntegrationEvent> ErasedOutgoing for Outgoing<E> {
-    fn event_type(&self) -> &'static str {
-        E::TYPE
-    }
-
-    fn topic(&self) -> Option<Arc<str>> {
-        self.other_topic().map_or_else(E::topic, |topic| Some(topic.into()))
-    }
-
-    fn key(&self) -> Option<String> {
-        self.key_or(|| self.event.key())
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn encode(&self, publishing: &Publishing) -> Encoded {
-        publishing.encode(self, &publishing.destinations.of::<E>())
+        self.publish_encoded(events.iter().map(|event| event.encode(self)).collect()).await
     }
 }

@@ -50,10 +50,11 @@ use futures_util::future::BoxFuture;
 use crate::event::IntegrationEvent;
 
 pub use error::{ClassifyError, HandlerError};
-pub use extract::{Attempt, Context, Event, FromContext, Meta, Payload, State};
-pub(crate) use extract::{Requirement, StateMap};
+pub(crate) use extract::StateMap;
+pub use extract::{Attempt, Context, Event, FromContext, Meta, Payload, Requirement, State};
 pub use raw::RawHandler;
-pub(crate) use received::{Content, Received, handled, handling};
+pub use received::handled;
+pub(crate) use received::{Content, Received, handling};
 pub(crate) use route::{ErasedHandler, Taken, Undecodable, decode, erase, erase_raw};
 
 /// What a handler's future comes to.

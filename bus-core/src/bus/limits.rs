@@ -87,6 +87,9 @@ impl Limits {
         if has_control(&meta.id) {
             return refused("event id", "has control characters", "give it plain text, or leave it out");
         }
+        if meta.source.is_empty() || has_control(&meta.source) {
+            return refused("source", "is empty or has control characters", "it is a URI reference, as `user-service`");
+        }
         if !(0..=9999).contains(&meta.time.year()) {
             return refused("time", "cannot be written as RFC 3339", "give it one of the years 0 to 9999");
         }

@@ -11,6 +11,7 @@ use crate::dead_letter;
 use crate::envelope::Envelope;
 use crate::error::{Error, ErrorKind, Result as BusResult, shown};
 use crate::event::{EventMeta, IntegrationEvent, Outgoing, Publishable};
+use crate::event_publisher::EventDefaults;
 use crate::handler::handled;
 use crate::headers::Headers;
 use crate::message::Message;
@@ -119,14 +120,24 @@ impl Publishing {
         Unsent { failed: failed.collect() }
     }
 
-    pub(crate) fn encode<E: IntegrationEvent>(&self, outgoing: &Outgoing<E>, to: &BusResult<Destination>) -> Encoded {
+    fn encode<E: IntegrationEvent>(&self, outgoing: &Outgoing<E>, to: &BusResult<Destination>) -> Encoded {
+        self.encode_or(outgoing, None, to)
+    }
+
+    /// `defaults` say what nobody else says.
+    pub(crate) fn encode_or<E: IntegrationEvent>(
+        &self,
+        outgoing: &Outgoing<E>,
+        defaults: Option<&EventDefaults>,
+        to: &BusResult<Destination>,
+    ) -> Encoded {
         let other = outgoing.other_topic().map(|topic| self.destinations.called::<E>(topic));
         let to = match other.as_ref().unwrap_or(to) {
             Ok(to) => to,
             Err(error) => return (Message::tombstone(""), Some(error.copy())),
         };
         let what = format_args!("encoding `{}`", E::TYPE);
-        match caught(ErrorKind::Encode, what, || self.message(outgoing, to)).flatten() {
+        match caught(ErrorKind::Encode, what, || self.message(outgoing, defaults, to)).flatten() {
             Err(error) => (Message::tombstone(Arc::clone(&to.topic)), Some(error)),
             Ok((message, meta)) => {
                 let refused = self.limits.check(&message).and_then(|()| self.limits.check_meta(&meta)).err();
@@ -138,11 +149,12 @@ impl Publishing {
     fn message<E: IntegrationEvent>(
         &self,
         outgoing: &Outgoing<E>,
+        defaults: Option<&EventDefaults>,
         to: &Destination,
     ) -> BusResult<(Message, EventMeta)> {
         // One allocation for all of an event. Not for many: who handles them on another core would contend for its count.
         let mut buffer = BytesMut::with_capacity(EVENT_BYTES);
-        let mut meta = outgoing.meta(&self.source);
+        let mut meta = outgoing.meta_or(&self.source, defaults);
         // What the publisher says itself goes before.
         if let Some(cause) = handled() {
             meta.caused_by(&cause);

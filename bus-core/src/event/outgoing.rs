@@ -6,6 +6,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::{Aggregate, EventMeta, IntegrationEvent};
+use crate::event_publisher::EventDefaults;
 use crate::headers::Headers;
 use crate::message::{SendOptions, Wishes};
 
@@ -42,6 +43,7 @@ pub struct Outgoing<E> {
 #[derive(Debug, Clone, Default)]
 struct More {
     time: Option<DateTime<Utc>>,
+    source: Option<Arc<str>>,
     aggregate: Option<Aggregate>,
     topic: Option<Arc<str>>,
     key: Option<Option<String>>,
@@ -95,6 +97,13 @@ impl<E: IntegrationEvent> Outgoing<E> {
     #[must_use]
     pub fn time(self, time: DateTime<Utc>) -> Self {
         self.with(|more| more.time = Some(time))
+    }
+
+    /// From this service, in place of the one that publishes it, and of what its type says. A URI reference.
+    #[must_use]
+    pub fn source(self, source: impl Into<Arc<str>>) -> Self {
+        let source = source.into();
+        self.with(|more| more.source = Some(source))
     }
 
     /// About this, in place of what the event says itself.
@@ -157,16 +166,21 @@ impl<E: IntegrationEvent> Outgoing<E> {
         self
     }
 
-    pub(crate) fn meta(&self, source: &Arc<str>) -> EventMeta {
+    /// What is known of it when the service `source` publishes it, `defaults` where nobody says more.
+    pub(crate) fn meta_or(&self, source: &Arc<str>, defaults: Option<&EventDefaults>) -> EventMeta {
         let mut meta = EventMeta::of(&self.event, Arc::clone(source));
+        if let Some(defaults) = defaults {
+            defaults.clone().put_into(&mut meta);
+        }
         if let Some(id) = &self.id {
             meta.id.clone_from(id);
         }
-        meta.correlation_id.clone_from(&self.correlation_id);
-        meta.causation_id.clone_from(&self.causation_id);
+        meta.correlation_id = self.correlation_id.clone().or(meta.correlation_id);
+        meta.causation_id = self.causation_id.clone().or(meta.causation_id);
         if let Some(more) = &self.more {
             meta.time = more.time.unwrap_or(meta.time);
             meta.aggregate = more.aggregate.clone().or(meta.aggregate);
+            meta.source = more.source.clone().unwrap_or(meta.source);
         }
         meta
     }

@@ -117,7 +117,12 @@ pub(crate) fn handling<T>(received: &Received, poll: impl FnOnce() -> T) -> T {
     HANDLED.set(received, poll)
 }
 
-/// The event that is being handled on this thread.
-pub(crate) fn handled() -> Option<Arc<EventMeta>> {
+/// What is known of the event whose handler calls this, from its own task: what is published there is a consequence of
+/// it. `None` outside of a handler, and in a task that a handler has spawned.
+///
+/// ```
+/// assert!(gulo_bus_core::handler::handled().is_none(), "nothing is handled here");
+/// ```
+pub fn handled() -> Option<Arc<EventMeta>> {
     HANDLED.is_set().then(|| HANDLED.with(|received| Arc::clone(received.meta())))
 }
