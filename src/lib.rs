@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 
-pub use gulo_application::{domain, factory, mapper, mediator, publishing};
+pub use gulo_application::{consumer, domain, factory, mapper, mediator, publisher, publishing};
 pub use gulo_bus_core::bus::{self, Bus, Subscription};
 pub use gulo_bus_core::event::{self, Aggregate, EventMeta, IntegrationEvent, Outgoing};
 pub use gulo_bus_core::event_publisher::{self, AnyEvent, EventPublisher, EventPublisherExt};

@@ -40,8 +40,11 @@
 //! # Ok(()) }
 //! ```
 
+pub mod consumer;
 pub mod domain;
 pub mod factory;
+mod lifecycle;
 pub mod mapper;
 pub mod mediator;
+pub mod publisher;
 pub mod publishing;

@@ -15,7 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use gulo_bus_core::event_publisher::{AnyEvent, EventPublisher};
-use gulo_bus_core::transport::Unsent;
+use tokio::runtime::Handle;
 
 use crate::domain::{Collected, Events};
 use crate::mapper::EventMapper;
@@ -40,7 +40,7 @@ impl OnPublishFailure {
     /// ```
     /// # use gulo_application::publishing::OnPublishFailure;
     /// let policy = OnPublishFailure::keep("page-the-team", |failure| {
-    ///     eprintln!("{} of {} are not published: {}", failure.events.len(), failure.request, failure.why);
+    ///     eprintln!("{} events of {} are not published yet", failure.events.len(), failure.request);
     /// });
     /// ```
     pub fn keep(name: impl Into<Arc<str>>, hook: impl Fn(&NotPublished<'_>) + Send + Sync + 'static) -> Self {
@@ -128,15 +128,25 @@ impl PublishIntegrationEvents {
         self.kept.as_ref()
     }
 
-    /// Publishes what happened in a request that was handled.
-    async fn publish(&self, request: &str, collected: Vec<Collected>) -> Result<(), RequestError> {
-        let events = self.map(request, collected)?;
-        let published = match (&self.kept, events.is_empty()) {
-            (_, true) => Ok(()),
-            (None, _) => self.publisher.publish_events(events).await,
-            (Some(kept), _) => kept.publish(request, events).await,
+    /// Publishes what happened in a request that was handled, to the end: whoever has sent it may be gone by then (a
+    /// server drops what it does for a client that hangs up), and what it led to is no less true.
+    async fn publish(&self, request: String, collected: Vec<Collected>) -> Result<(), RequestError> {
+        let events = self.map(&request, collected)?;
+        if events.is_empty() {
+            return Ok(());
+        }
+        let (this, what) = (self.clone(), request.clone());
+        let publishing = async move {
+            match &this.kept {
+                None => this.publisher.publish_events(events).await,
+                Some(kept) => kept.publish(&what, events).await,
+            }
         };
-        published.map_err(|unsent| not_published(request, unsent))
+        let published = match Handle::try_current() {
+            Ok(runtime) => runtime.spawn(publishing).await.map_err(|broken| not_published(&request, broken))?,
+            Err(_) => publishing.await,
+        };
+        published.map_err(|unsent| not_published(&request, unsent))
     }
 
     fn map(&self, request: &str, collected: Vec<Collected>) -> Result<Vec<AnyEvent>, RequestError> {
@@ -150,8 +160,8 @@ impl PublishIntegrationEvents {
     }
 }
 
-fn not_published(request: &str, unsent: Unsent) -> RequestError {
-    RequestError::not_published(not_published_text(request), Some(Box::new(unsent)))
+fn not_published(request: &str, why: impl std::error::Error + Send + Sync + 'static) -> RequestError {
+    RequestError::not_published(not_published_text(request), Some(Box::new(why)))
 }
 
 fn not_published_text(request: &str) -> String {
@@ -167,7 +177,7 @@ impl Behaviour for PublishIntegrationEvents {
         Box::pin(async move {
             inner.await?;
             let collected = Events::current().map(|events| events.take()).unwrap_or_default();
-            this.publish(&request, collected).await
+            this.publish(request, collected).await
         })
     }
 }

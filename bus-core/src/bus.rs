@@ -192,10 +192,11 @@ impl Drop for Bus {
         if self.shut_down {
             return;
         }
-        tracing::warn!(
-            service = %self.publishing.source,
-            "bus dropped without shutdown: what its handlers have not finished is delivered again"
-        );
+        let what = match self.subscriptions.is_empty() {
+            true => "what is being published may not arrive",
+            false => "what its handlers have not finished is delivered again",
+        };
+        tracing::warn!(service = %self.publishing.source, "bus dropped without shutdown: {what}");
     }
 }
 

@@ -22,8 +22,8 @@ const MOST: usize = 10_000;
 pub trait Mediate: Send + Sync {
     /// Sends `request`, of which `meta` is known.
     ///
-    /// Cancel safety: the handler's future is dropped with this one, and nothing it led to is published, unless all of
-    /// it was handled already.
+    /// Cancel safety: the handler's future is dropped with this one, and nothing it led to is published. Where all of it
+    /// was handled already, what it led to is published to the end.
     ///
     /// # Errors
     ///

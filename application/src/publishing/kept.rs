@@ -1,24 +1,26 @@
 //! Events that could not be published, kept until they are.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Weak};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use gulo_bus_core::event_publisher::{AnyEvent, EventPublisher};
-use gulo_bus_core::transport::{Outcome, Unsent};
+use gulo_bus_core::message::Message;
+use gulo_bus_core::transport::{Failed, Outcome, Unsent};
+use gulo_bus_core::{Error, ErrorKind};
 use tokio::runtime::Handle;
-use tokio::sync::Mutex;
+use tokio::sync::Mutex as Turn;
 use tokio::time::sleep;
 
 use super::Report;
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// Events that could not be published, and are published again in the background, with waits of 100 ms to 30 s, and
-/// before anything that comes after them: those of one key keep their order. Those that the broker refuses for good are
-/// reported once, and not kept. Cheap to clone.
+/// Events that could not be published, and are published again in the background, with waits of 100 ms to 5 s. What comes
+/// after them waits behind them, so those of one key keep their order, and no request waits for a broker that is away.
+/// Those that the broker refuses for good are reported once, and not kept. Cheap to clone.
 ///
 /// They are kept in this process only. What is still there when the last handle goes is lost, and an error says so: look
 /// at [`len`](Self::len) at shutdown, and [`take`](Self::take) them where there is a place for them.
@@ -28,11 +30,17 @@ pub struct KeptEvents(Arc<Kept>);
 struct Kept {
     publisher: Arc<dyn EventPublisher>,
     report: Report,
-    /// In their order. Held while they are published: who comes later comes after them.
-    events: Mutex<Vec<AnyEvent>>,
-    /// How many there are, for who does not want to wait for that.
-    count: AtomicUsize,
-    retrying: AtomicBool,
+    list: Mutex<List>,
+    /// Held while the first of the list are being published or taken out.
+    turn: Turn<()>,
+}
+
+#[derive(Default)]
+struct List {
+    /// In their order.
+    events: Vec<AnyEvent>,
+    /// Whether somebody tries again in the background.
+    retrying: bool,
 }
 
 /// What a hook is told: events of a request that was handled, and that are not published.
@@ -46,19 +54,18 @@ pub struct NotPublished<'a> {
     /// Whether they are kept, and published again. Those that the broker [refuses](Outcome::Refused) for good are not:
     /// they are seen here for the last time.
     pub kept: bool,
-    /// What publishing them said.
-    pub why: &'a Unsent,
+    /// What publishing them said. `None` where that was not tried, for others were kept before them.
+    pub why: Option<&'a Unsent>,
 }
 
 impl KeptEvents {
     pub(super) fn new(publisher: Arc<dyn EventPublisher>, report: Report) -> Self {
-        let (events, count, retrying) = (Mutex::default(), AtomicUsize::new(0), AtomicBool::new(false));
-        Self(Arc::new(Kept { publisher, report, events, count, retrying }))
+        Self(Arc::new(Kept { publisher, report, list: Mutex::default(), turn: Turn::default() }))
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.count.load(SeqCst)
+        self.0.list().events.len()
     }
 
     /// Whether there are none.
@@ -79,44 +86,53 @@ impl KeptEvents {
 
     /// Takes them out, for who has another place for them.
     pub async fn take(&self) -> Vec<AnyEvent> {
-        let mut kept = self.0.events.lock().await;
-        self.0.count.store(0, SeqCst);
-        std::mem::take(&mut *kept)
+        let _turn = self.0.turn.lock().await;
+        std::mem::take(&mut self.0.list().events)
     }
 
-    /// Publishes `new` events behind those that are kept, or keeps them too. An error has no more room for them.
+    /// Publishes `new` events, or keeps them: behind those that are kept already. An error has no more room for them.
     pub(super) async fn publish(&self, request: &str, new: Vec<AnyEvent>) -> Result<(), Unsent> {
-        // Nobody waits for anybody while all goes well.
-        if self.is_empty() {
-            let Err((new, why)) = self.0.attempt(request, new).await else { return Ok(()) };
-            return self.keep(request, &mut *self.0.events.lock().await, new, why);
+        if !self.is_empty() {
+            return self.keep(request, new, None);
         }
-        let mut kept = self.0.events.lock().await;
-        // They stay kept until it is known what became of them: this may be dropped while it waits.
-        let all = kept.iter().cloned().chain(new.iter().cloned());
-        let Err((mut left, why)) = self.0.attempt(request, all.collect()).await else {
-            self.0.set(&mut kept, Vec::new());
-            return Ok(());
-        };
-        // Its own are behind those of before.
-        let own = left.iter().rposition(|event| !new.iter().any(|new| new.is_same(event))).map_or(0, |last| last + 1);
-        let new = left.split_off(own);
-        self.0.set(&mut kept, left);
-        if new.is_empty() { Ok(()) } else { self.keep(request, &mut kept, new, why) }
+        match self.0.attempt(request, new).await {
+            Ok(()) => Ok(()),
+            Err((left, why)) => self.keep(request, left, Some(why)),
+        }
     }
 
-    fn keep(&self, request: &str, kept: &mut Vec<AnyEvent>, new: Vec<AnyEvent>, why: Unsent) -> Result<(), Unsent> {
+    fn keep(&self, request: &str, new: Vec<AnyEvent>, why: Option<Unsent>) -> Result<(), Unsent> {
         let Report { name, most, .. } = &self.0.report;
-        if kept.len() + new.len() > *most {
-            return Err(why);
+        {
+            let mut list = self.0.list();
+            if list.events.len() + new.len() > *most {
+                return Err(why.unwrap_or_else(|| no_room(&new, list.events.len())));
+            }
+            list.events.extend(new.iter().cloned());
+            self.retry_in_background(&mut list);
         }
-        tracing::warn!(hook = %name, request, events = new.len(), "kept, and published again: {why}");
-        self.0.tell(&NotPublished { request, events: &new, kept: true, why: &why });
-        let all = std::mem::take(kept).into_iter().chain(new).collect();
-        self.0.set(kept, all);
-        self.0.retry_in_background(Arc::downgrade(&self.0));
+        let said = why.as_ref().map_or_else(|| "others are kept before them".to_owned(), Unsent::to_string);
+        tracing::warn!(hook = %name, request, events = new.len(), "kept, and published again: {said}");
+        self.0.tell(&NotPublished { request, events: &new, kept: true, why: why.as_ref() });
         Ok(())
     }
+
+    fn retry_in_background(&self, list: &mut List) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        if !std::mem::replace(&mut list.retrying, true) {
+            runtime.spawn(retry_until_none_is_left(Arc::downgrade(&self.0)));
+        }
+    }
+}
+
+fn no_room(new: &[AnyEvent], kept: usize) -> Unsent {
+    let not_sent = |(index, event): (usize, &AnyEvent)| {
+        let problem = format!("{kept} events that could not be published are kept already");
+        let error = Error::new(ErrorKind::Unavailable, problem).help("there is no more room until they are published");
+        let message = Message::tombstone(event.topic().unwrap_or_default());
+        Failed { index, message, outcome: Outcome::NotSent, error }
+    };
+    Unsent { failed: new.iter().enumerate().map(not_sent).collect() }
 }
 
 impl Kept {
@@ -125,53 +141,54 @@ impl Kept {
     async fn attempt(&self, request: &str, mut events: Vec<AnyEvent>) -> Result<(), (Vec<AnyEvent>, Unsent)> {
         loop {
             let Err(why) = self.publisher.publish_events(events.clone()).await else { return Ok(()) };
-            let (refused, others) = why.failed.iter().partition::<Vec<_>, _>(|one| one.outcome == Outcome::Refused);
-            let those = |mut places: Vec<usize>| -> Vec<AnyEvent> {
+            let those = |refused: bool| -> Vec<AnyEvent> {
+                let those = why.failed.iter().filter(|one| (one.outcome == Outcome::Refused) == refused);
+                let mut places: Vec<_> = those.map(|one| one.index).collect();
                 places.sort_unstable();
-                places.iter().filter_map(|place| events.get(*place)).cloned().collect()
+                places.into_iter().filter_map(|place| events.get(place).cloned()).collect()
             };
-            let refused = those(refused.iter().map(|one| one.index).collect());
-            let left = those(others.iter().map(|one| one.index).collect());
-            if refused.is_empty() {
-                return if left.is_empty() { Ok(()) } else { Err((left, why)) };
+            let (refused, left) = (those(true), those(false));
+            if !refused.is_empty() {
+                tracing::error!(hook = %self.report.name, request, events = refused.len(), "refused for good: {why}");
+                self.tell(&NotPublished { request, events: &refused, kept: false, why: Some(&why) });
             }
-            tracing::error!(hook = %self.report.name, request, events = refused.len(), "refused for good: {why}");
-            self.tell(&NotPublished { request, events: &refused, kept: false, why: &why });
-            if left.is_empty() {
-                return Ok(());
+            match (left.is_empty(), refused.is_empty()) {
+                (true, _) => return Ok(()),
+                (false, true) => return Err((left, why)),
+                // They were held back only for those.
+                (false, false) => events = left,
             }
-            // They were held back only for those.
-            events = left;
         }
     }
 
+    /// What is kept meanwhile stays behind those that are tried.
     async fn retry(&self) -> Result<(), Unsent> {
-        let mut kept = self.events.lock().await;
-        let tried = self.attempt("a request of before", kept.clone()).await;
-        let (left, result) = match tried {
+        let _turn = self.turn.lock().await;
+        let tried = self.list().events.clone();
+        if tried.is_empty() {
+            return Ok(());
+        }
+        let (count, answer) = (tried.len(), self.attempt("a request of before", tried).await);
+        let (left, result) = match answer {
             Ok(()) => (Vec::new(), Ok(())),
             Err((left, why)) => (left, Err(why)),
         };
-        if left.is_empty() && !kept.is_empty() {
-            tracing::info!(hook = %self.report.name, events = kept.len(), "what was kept is published");
+        let published = count - left.len();
+        self.list().events.splice(..count, left);
+        if published > 0 {
+            tracing::info!(hook = %self.report.name, events = published, "what was kept is published");
         }
-        self.set(&mut kept, left);
         result
     }
 
-    fn set(&self, kept: &mut Vec<AnyEvent>, events: Vec<AnyEvent>) {
-        self.count.store(events.len(), SeqCst);
-        *kept = events;
+    fn list(&self) -> MutexGuard<'_, List> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A hook that panics must not end those who try again.
     fn tell(&self, what: &NotPublished<'_>) {
-        (self.report.hook)(what);
-    }
-
-    fn retry_in_background(&self, this: Weak<Self>) {
-        let Ok(runtime) = Handle::try_current() else { return };
-        if !self.retrying.swap(true, SeqCst) {
-            runtime.spawn(retry_until_none_is_left(this));
+        if catch_unwind(AssertUnwindSafe(|| (self.report.hook)(what))).is_err() {
+            tracing::error!(hook = %self.report.name, "the hook panicked");
         }
     }
 }
@@ -180,24 +197,25 @@ async fn retry_until_none_is_left(kept: Weak<Kept>) {
     let mut wait = FIRST_WAIT;
     loop {
         sleep(wait).await;
-        wait = (wait * 2).min(LONGEST_WAIT);
         let Some(kept) = kept.upgrade() else { return };
-        if let Err(why) = kept.retry().await {
-            tracing::debug!(hook = %kept.report.name, "still not published: {why}");
-            continue;
-        }
-        kept.retrying.store(false, SeqCst);
-        // Somebody may have kept one since, and have seen that this still runs.
-        if kept.count.load(SeqCst) == 0 || kept.retrying.swap(true, SeqCst) {
+        wait = match kept.retry().await {
+            Ok(()) => FIRST_WAIT,
+            Err(why) => {
+                tracing::debug!(hook = %kept.report.name, "still not published: {why}");
+                (wait * 2).min(LONGEST_WAIT)
+            }
+        };
+        let mut list = kept.list();
+        if list.events.is_empty() {
+            list.retrying = false;
             return;
         }
-        wait = FIRST_WAIT;
     }
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        let events = self.events.get_mut();
+        let events = &self.list.get_mut().unwrap_or_else(PoisonError::into_inner).events;
         if events.is_empty() {
             return;
         }

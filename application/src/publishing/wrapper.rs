@@ -58,7 +58,7 @@ impl<M: Mediate> Mediate for IntegrationEventMediator<M> {
             return hand_on(outer, collected, handled, &called::<R>());
         }
         let response = handled?;
-        self.publishing.publish(&called::<R>(), collected).await?;
+        self.publishing.publish(called::<R>(), collected).await?;
         Ok(response)
     }
 }

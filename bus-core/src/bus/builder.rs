@@ -52,6 +52,8 @@ pub use topic::TopicSettings;
 ///     .await?;
 /// # Ok(()) }
 /// ```
+/// A clone describes the same bus, on the same transport and with the same states: for who stops one and starts it again.
+#[derive(Clone)]
 #[must_use = "a bus is only running after `start()`"]
 pub struct BusBuilder {
     service: Arc<str>,

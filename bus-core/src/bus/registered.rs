@@ -11,7 +11,7 @@ use crate::routing::{Pattern, Selected, TopicNaming, TopicSelector};
 pub(crate) type Place = &'static Location<'static>;
 
 /// As the application registered it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Registered {
     pub(crate) handler: Arc<dyn ErasedHandler>,
     /// `None` is the topic of its event.

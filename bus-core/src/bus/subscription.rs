@@ -43,6 +43,7 @@ use crate::transport::{CommitPolicy, Position};
 ///     .dead_letter(DeadLetter::topic())                            // `<topic>.email.dlq`
 ///     .on(send_welcome);                                           // topic and type come from the signature
 /// ```
+#[derive(Clone)]
 #[must_use = "a subscription does nothing until it is given to `BusBuilder::subscribe`"]
 pub struct Subscription {
     pub(crate) group: Arc<str>,

@@ -85,11 +85,6 @@ impl AnyEvent {
         self.outgoing.as_any().downcast_ref()
     }
 
-    /// Whether `other` is a clone of this one, or the reverse: the same event on its way, not an equal one.
-    pub fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.outgoing, &other.outgoing)
-    }
-
     /// With this said of it where nothing else says it. What was said so before goes before.
     #[must_use]
     pub fn or(mut self, defaults: EventDefaults) -> Self {

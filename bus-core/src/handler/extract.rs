@@ -202,17 +202,17 @@ impl Requirement {
 }
 
 /// States by their type: a few, so that to go through them is faster than to hash.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(crate) struct StateMap(Vec<Kept>);
 
 /// A state, its type, and what that is called.
-type Kept = (TypeId, &'static str, Box<dyn Any + Send + Sync>);
+type Kept = (TypeId, &'static str, Arc<dyn Any + Send + Sync>);
 
 impl StateMap {
     /// The last one of a type counts.
     pub(crate) fn insert<S: Send + Sync + 'static>(&mut self, state: S) {
         self.0.retain(|(id, ..)| *id != TypeId::of::<S>());
-        self.0.push((TypeId::of::<S>(), type_name::<S>(), Box::new(state)));
+        self.0.push((TypeId::of::<S>(), type_name::<S>(), Arc::new(state)));
     }
 
     fn get<S: 'static>(&self) -> Option<&S> {

@@ -1,0 +1,83 @@
+//! A bus that can be started, stopped, and started again.
+
+use std::fmt;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use gulo_bus_core::bus::{Bus, BusBuilder, Health, Publish, ShutdownError, ShutdownReport};
+use gulo_bus_core::{Error, ErrorKind, Result};
+use tokio::sync::Mutex;
+
+pub(crate) struct Lifecycle {
+    /// In words, for errors: `the consumer`.
+    what: &'static str,
+    builder: BusBuilder,
+    /// Held while it starts or stops: who does so at the same time waits.
+    bus: Mutex<Option<Bus>>,
+    /// Of the bus, for who does not want to wait for that.
+    publish: RwLock<Stage>,
+}
+
+/// What can be done with it.
+#[derive(Clone)]
+pub(crate) enum Stage {
+    NotStarted,
+    Running(Publish),
+    Stopped,
+}
+
+impl Lifecycle {
+    pub(crate) fn new(what: &'static str, builder: BusBuilder) -> Self {
+        let publish = RwLock::new(Stage::NotStarted);
+        Self { what, builder, bus: Mutex::default(), publish }
+    }
+
+    /// Changes what is started next.
+    pub(crate) fn describe(&mut self, change: impl FnOnce(BusBuilder) -> BusBuilder) {
+        self.builder = change(self.builder.clone());
+    }
+
+    /// Starts what was described, and `more`.
+    pub(crate) async fn start(&self, more: impl FnOnce(BusBuilder) -> BusBuilder) -> Result<()> {
+        let mut bus = self.bus.lock().await;
+        if bus.is_some() {
+            let problem = format!("{} is running already", self.what);
+            return Err(Error::new(ErrorKind::Config, problem).help("stop it before it is started again"));
+        }
+        let started = more(self.builder.clone()).start().await?;
+        self.set(Stage::Running(started.publisher()));
+        *bus = Some(started);
+        Ok(())
+    }
+
+    /// Of one that does not run there is nothing to report.
+    pub(crate) async fn stop(&self, timeout: Duration) -> Result<ShutdownReport, ShutdownError> {
+        let mut bus = self.bus.lock().await;
+        let Some(running) = bus.take() else { return Ok(ShutdownReport::default()) };
+        self.set(Stage::Stopped);
+        running.shutdown(timeout).await
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        self.publish.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// `None` while it does not run, or is starting or stopping.
+    pub(crate) fn health(&self) -> Option<Health> {
+        self.bus.try_lock().ok()?.as_ref().map(Bus::health)
+    }
+
+    fn set(&self, stage: Stage) {
+        *self.publish.write().unwrap_or_else(PoisonError::into_inner) = stage;
+    }
+}
+
+impl fmt::Debug for Lifecycle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.stage() {
+            Stage::NotStarted => "not started",
+            Stage::Running(_) => "running",
+            Stage::Stopped => "stopped",
+        })
+    }
+}
