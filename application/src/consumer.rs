@@ -54,9 +54,15 @@ impl IntegrationEventConsumer {
     /// Of this service and consumer group, with no handler yet.
     #[track_caller]
     pub fn new(service: impl Into<Arc<str>>, group: impl Into<Arc<str>>, transport: impl Transport) -> Self {
+        Self::shared(service, group, Arc::new(transport))
+    }
+
+    /// The same on a transport that others use too.
+    #[track_caller]
+    pub fn shared(service: impl Into<Arc<str>>, group: impl Into<Arc<str>>, transport: Arc<dyn Transport>) -> Self {
         let group = group.into();
         let subscription = Some(Subscription::group(Arc::clone(&group)));
-        let lifecycle = Lifecycle::new("the consumer", Bus::builder(service).transport(transport));
+        let lifecycle = Lifecycle::new("the consumer", Bus::builder(service).shared_transport(transport));
         Self { group, subscription, lifecycle }
     }
 

@@ -46,7 +46,12 @@ pub struct IntegrationEventPublisher {
 impl IntegrationEventPublisher {
     /// Of this service, which is the source of its events.
     pub fn new(service: impl Into<Arc<str>>, transport: impl Transport) -> Self {
-        Self { lifecycle: Lifecycle::new("the publisher", Bus::builder(service).transport(transport)) }
+        Self::shared(service, Arc::new(transport))
+    }
+
+    /// The same on a transport that others use too.
+    pub fn shared(service: impl Into<Arc<str>>, transport: Arc<dyn Transport>) -> Self {
+        Self { lifecycle: Lifecycle::new("the publisher", Bus::builder(service).shared_transport(transport)) }
     }
 
     /// Says more of the bus: topics, their codecs and envelopes, limits, naming.

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod application;
 mod backend;
 mod bench;
 mod cannot_be_read;
@@ -14,6 +15,7 @@ mod formats;
 mod limits;
 mod missing_topic;
 mod order;
+mod reference;
 mod restart;
 mod retry;
 mod routes;
@@ -83,6 +85,14 @@ cases! {
     limits::no_more_messages_are_inside_than_is_said;
     limits::a_stuck_message_holds_up_its_lane_where_the_window_ends_and_no_sooner;
     stopping::shutdown_lets_what_is_in_work_finish_and_leaves_the_rest;
+    reference::reference_bug_01_failed_message_is_not_lost;
+    reference::reference_bug_03_who_handles_an_event_reads_where_it_is_published;
+    reference::reference_bug_06_a_dead_letter_is_published_and_confirmed;
+    reference::reference_bug_07_a_publish_that_fails_after_the_handler_is_not_swallowed;
+    reference::reference_bug_09_a_poison_payload_does_not_stop_its_partition;
+    reference::reference_bug_11_what_is_in_work_finishes_before_the_service_closes_anything;
+    application::what_a_request_led_to_is_handled_elsewhere_and_led_on_in_one_conversation;
+    application::a_consumer_that_is_stopped_and_started_again_loses_nothing_and_repeats_nothing;
     restart::a_bus_that_is_dropped_settles_nothing_it_did_not_finish;
 }
 
