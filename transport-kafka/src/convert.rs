@@ -89,11 +89,11 @@ pub(crate) fn check(message: &Message) -> Result<()> {
         let text = format!("a message for topic `{}` {what}", message.topic);
         Err(Error::new(ErrorKind::Refused, text).help(help))
     };
-    if message.topic.is_empty() || message.topic.contains('\0') {
+    if message.topic.is_empty() || message.topic.as_bytes().contains(&0) {
         return refuse("has no topic that Kafka could have", "give it another name");
     }
     // librdkafka's header names end at a NUL.
-    if message.headers.iter().any(|(name, _)| name.contains('\0')) {
+    if message.headers.is_in_a_name(0) {
         return refuse("has a header with a NUL in its name", "give it another name");
     }
     if message.send.partition.is_some_and(|number| i32::try_from(number).is_err()) {

@@ -7,7 +7,12 @@ use bytes::{BufMut, Bytes, BytesMut};
 const NULL: u32 = u32::MAX;
 
 #[derive(Clone)]
-pub(super) struct Packed(Bytes);
+pub(super) struct Packed {
+    parts: Bytes,
+    /// How many there are, and how many bytes names and values have: asked for more than once of each message.
+    count: usize,
+    size: usize,
+}
 
 impl Packed {
     /// `None` where there are no headers.
@@ -15,45 +20,68 @@ impl Packed {
         buffer: &mut BytesMut,
         headers: impl IntoIterator<Item = (N, Option<&'a [u8]>)>,
     ) -> Option<Self> {
-        let begin = buffer.len();
+        let (begin, mut count) = (buffer.len(), 0);
         for (name, value) in headers {
             put(buffer, name.as_ref().as_bytes());
             match value {
                 Some(value) => put(buffer, value),
                 None => buffer.put_u32_ne(NULL),
             }
+            count += 1;
         }
-        (buffer.len() > begin).then(|| Self(buffer.split_off(begin).freeze()))
+        let size = buffer.len() - begin - count * 2 * size_of::<u32>();
+        (count > 0).then(|| Self { parts: buffer.split_off(begin).freeze(), count, size })
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
-        // It was text when it was written.
-        Parts(&self.0).map(|(name, value)| (std::str::from_utf8(name).unwrap_or_default(), value))
+        Parts(&self.parts).map(|(name, value)| (text(name), value))
     }
 
     /// [`iter`](Self::iter) without a look at whether names are text.
     pub(super) fn iter_bytes(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
-        Parts(&self.0)
+        Parts(&self.parts)
+    }
+
+    /// Whether `byte` is in any name. Those that are known have no odd ones.
+    pub(super) fn is_in_a_name(&self, byte: u8) -> bool {
+        Parts(&self.parts).any(|(name, _)| known(name).is_none() && name.contains(&byte))
     }
 
     pub(super) fn len(&self) -> usize {
-        Parts(&self.0).count()
+        self.count
     }
 
     /// Bytes of all names and values.
     pub(super) fn size(&self) -> usize {
-        Parts(&self.0).map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len)).sum()
-    }
-
-    pub(super) fn len_and_size(&self) -> (usize, usize) {
-        let size = |(name, value): (&[u8], Option<&[u8]>)| name.len() + value.map_or(0, <[u8]>::len);
-        Parts(&self.0).fold((0, 0), |(count, bytes), part| (count + 1, bytes + size(part)))
+        self.size
     }
 
     /// Every value of this name.
     pub(super) fn values_of(&self, name: &str) -> impl Iterator<Item = Option<&[u8]>> {
-        Parts(&self.0).filter(move |(have, _)| *have == name.as_bytes()).map(|(_, value)| value)
+        Parts(&self.parts).filter(move |(have, _)| *have == name.as_bytes()).map(|(_, value)| value)
     }
+}
+
+/// It was text when it was written.
+fn text(name: &[u8]) -> &str {
+    known(name).unwrap_or_else(|| std::str::from_utf8(name).unwrap_or_default())
+}
+
+/// Names that nearly every message has: to compare them costs less than to look whether they are text.
+fn known(name: &[u8]) -> Option<&'static str> {
+    Some(match name {
+        b"content-type" => "content-type",
+        b"ce_id" => "ce_id",
+        b"ce_type" => "ce_type",
+        b"ce_source" => "ce_source",
+        b"ce_specversion" => "ce_specversion",
+        b"ce_time" => "ce_time",
+        b"ce_dataversion" => "ce_dataversion",
+        b"ce_subject" => "ce_subject",
+        b"ce_correlationid" => "ce_correlationid",
+        b"ce_causationid" => "ce_causationid",
+        _ => return None,
+    })
 }
 
 /// What is longer than 4 GB is cut: no broker takes that much.
@@ -105,6 +133,13 @@ mod tests {
             let packed = Packed::write(&mut buffer, given());
             let read: Vec<_> = packed.iter().flat_map(Packed::iter).collect();
             prop_assert_eq!(read, given().collect::<Vec<_>>());
+            let sizes = given().map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len));
+            let counted = packed.as_ref().map_or((0, 0), |packed| (packed.len(), packed.size()));
+            prop_assert_eq!(counted, (headers.len(), sizes.sum::<usize>()));
+            for byte in [0, b'a'] {
+                let is_there = packed.as_ref().is_some_and(|packed| packed.is_in_a_name(byte));
+                prop_assert_eq!(is_there, given().any(|(name, _)| name.as_bytes().contains(&byte)));
+            }
             prop_assert_eq!(&buffer[..], b"something before");
         }
     }
