@@ -146,11 +146,11 @@ impl Headers {
         list.chain(self.packed.iter().flat_map(Packed::iter))
     }
 
-    /// Whether `byte` is in any name: quicker than to look at them as text.
+    /// Whether a name has a NUL in it: quicker than to look at them as text.
     #[doc(hidden)]
-    pub fn is_in_a_name(&self, byte: u8) -> bool {
-        let listed = self.list.iter().flat_map(|list| list.iter()).any(|(name, _)| name.as_bytes().contains(&byte));
-        listed || self.packed.as_ref().is_some_and(|packed| packed.is_in_a_name(byte))
+    pub fn is_nul_in_a_name(&self) -> bool {
+        let listed = self.list.iter().flat_map(|list| list.iter()).any(|(name, _)| name.as_bytes().contains(&0));
+        listed || self.packed.as_ref().is_some_and(|packed| packed.is_in_a_name(0))
     }
 
     /// How many there are.

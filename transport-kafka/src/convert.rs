@@ -93,7 +93,7 @@ pub(crate) fn check(message: &Message) -> Result<()> {
         return refuse("has no topic that Kafka could have", "give it another name");
     }
     // librdkafka's header names end at a NUL.
-    if message.headers.is_in_a_name(0) {
+    if message.headers.is_nul_in_a_name() {
         return refuse("has a header with a NUL in its name", "give it another name");
     }
     if message.send.partition.is_some_and(|number| i32::try_from(number).is_err()) {

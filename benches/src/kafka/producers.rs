@@ -52,9 +52,9 @@ impl Content {
         &self.orders[number as usize % self.orders.len()]
     }
 
-    /// Encodes anew for each message, as a program does.
+    /// Encodes anew for each message, as a program does: an event that is made for it, as in our arm.
     fn payload(&self, number: u64) -> Result<Vec<u8>, Failure> {
-        Ok(if self.typed { serde_json::to_vec(self.order(number))? } else { self.raw.clone() })
+        Ok(if self.typed { serde_json::to_vec(&self.order(number).clone())? } else { self.raw.clone() })
     }
 }
 

@@ -1,10 +1,43 @@
 //! Headers behind each other in one piece of memory: for each the length of its name, the name, the length of its value
-//! (or that it is null), the value.
+//! (or that it is null), the value. Names that nearly every message has are a number in place of the length, and no more.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// In place of a length.
+/// In place of the length of a value.
 const NULL: u32 = u32::MAX;
+
+/// In place of the length of a name: from here on the numbers of known ones.
+const KNOWN: u32 = u32::MAX - 15;
+
+/// Those of CloudEvents. Told by a number they are neither copied nor compared, nor looked at for whether they are text.
+const NAMES: [&str; 10] = [
+    "content-type",
+    "ce_specversion",
+    "ce_id",
+    "ce_type",
+    "ce_source",
+    "ce_time",
+    "ce_dataversion",
+    "ce_subject",
+    "ce_correlationid",
+    "ce_causationid",
+];
+
+fn number_of(name: &str) -> Option<u32> {
+    Some(match name {
+        "content-type" => 0,
+        "ce_specversion" => 1,
+        "ce_id" => 2,
+        "ce_type" => 3,
+        "ce_source" => 4,
+        "ce_time" => 5,
+        "ce_dataversion" => 6,
+        "ce_subject" => 7,
+        "ce_correlationid" => 8,
+        "ce_causationid" => 9,
+        _ => return None,
+    })
+}
 
 #[derive(Clone)]
 pub(super) struct Packed {
@@ -16,35 +49,45 @@ pub(super) struct Packed {
 
 impl Packed {
     /// `None` where there are no headers.
+    #[inline]
     pub(super) fn write<'a, N: AsRef<str>>(
         buffer: &mut BytesMut,
         headers: impl IntoIterator<Item = (N, Option<&'a [u8]>)>,
     ) -> Option<Self> {
-        let (begin, mut count) = (buffer.len(), 0);
+        let (begin, mut count, mut size) = (buffer.len(), 0, 0);
         for (name, value) in headers {
-            put(buffer, name.as_ref().as_bytes());
+            let name = name.as_ref();
+            match number_of(name) {
+                Some(number) => buffer.put_u32_ne(KNOWN + number),
+                None => put(buffer, name.as_bytes()),
+            }
             match value {
                 Some(value) => put(buffer, value),
                 None => buffer.put_u32_ne(NULL),
             }
             count += 1;
+            size += name.len() + value.map_or(0, <[u8]>::len);
         }
-        let size = buffer.len() - begin - count * 2 * size_of::<u32>();
         (count > 0).then(|| Self { parts: buffer.split_off(begin).freeze(), count, size })
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
-        Parts(&self.parts).map(|(name, value)| (text(name), value))
+        // It was text when it was written.
+        let text = |name| match name {
+            Name::Known(name) => name,
+            Name::Other(name) => std::str::from_utf8(name).unwrap_or_default(),
+        };
+        Parts(&self.parts).map(move |(name, value)| (text(name), value))
     }
 
     /// [`iter`](Self::iter) without a look at whether names are text.
     pub(super) fn iter_bytes(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
-        Parts(&self.parts)
+        Parts(&self.parts).map(|(name, value)| (name.bytes(), value))
     }
 
-    /// Whether `byte` is in any name. Those that are known have no odd ones.
+    /// Whether `byte` is in any name, but for those of CloudEvents.
     pub(super) fn is_in_a_name(&self, byte: u8) -> bool {
-        Parts(&self.parts).any(|(name, _)| known(name).is_none() && name.contains(&byte))
+        Parts(&self.parts).any(|(name, _)| matches!(name, Name::Other(name) if name.contains(&byte)))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -58,62 +101,62 @@ impl Packed {
 
     /// Every value of this name.
     pub(super) fn values_of(&self, name: &str) -> impl Iterator<Item = Option<&[u8]>> {
-        Parts(&self.parts).filter(move |(have, _)| *have == name.as_bytes()).map(|(_, value)| value)
+        Parts(&self.parts).filter(move |(have, _)| have.bytes() == name.as_bytes()).map(|(_, value)| value)
     }
-}
-
-/// It was text when it was written.
-fn text(name: &[u8]) -> &str {
-    known(name).unwrap_or_else(|| std::str::from_utf8(name).unwrap_or_default())
-}
-
-/// Names that nearly every message has: to compare them costs less than to look whether they are text.
-fn known(name: &[u8]) -> Option<&'static str> {
-    Some(match name {
-        b"content-type" => "content-type",
-        b"ce_id" => "ce_id",
-        b"ce_type" => "ce_type",
-        b"ce_source" => "ce_source",
-        b"ce_specversion" => "ce_specversion",
-        b"ce_time" => "ce_time",
-        b"ce_dataversion" => "ce_dataversion",
-        b"ce_subject" => "ce_subject",
-        b"ce_correlationid" => "ce_correlationid",
-        b"ce_causationid" => "ce_causationid",
-        _ => return None,
-    })
 }
 
 /// What is longer than 4 GB is cut: no broker takes that much.
 fn put(buffer: &mut BytesMut, part: &[u8]) {
-    let length = u32::try_from(part.len()).unwrap_or(NULL).min(NULL - 1);
+    let length = u32::try_from(part.len()).unwrap_or(NULL).min(KNOWN - 1);
     buffer.put_u32_ne(length);
     buffer.put_slice(&part[..length as usize]);
+}
+
+#[derive(Clone, Copy)]
+enum Name<'a> {
+    Known(&'static str),
+    Other(&'a [u8]),
+}
+
+impl<'a> Name<'a> {
+    fn bytes(self) -> &'a [u8] {
+        match self {
+            Self::Known(name) => name.as_bytes(),
+            Self::Other(name) => name,
+        }
+    }
 }
 
 /// Names and values.
 struct Parts<'a>(&'a [u8]);
 
 impl<'a> Parts<'a> {
-    /// The next part: `Some(None)` where it is null, `None` behind the last.
-    fn part(&mut self) -> Option<Option<&'a [u8]>> {
-        let (length, rest) = self.0.split_first_chunk()?;
-        let length = u32::from_ne_bytes(*length);
-        if length == NULL {
-            self.0 = rest;
-            return Some(None);
-        }
-        let (part, rest) = rest.split_at_checked(length as usize)?;
+    fn number(&mut self) -> Option<u32> {
+        let (number, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
-        Some(Some(part))
+        Some(u32::from_ne_bytes(*number))
+    }
+
+    fn part(&mut self, length: u32) -> Option<&'a [u8]> {
+        let (part, rest) = self.0.split_at_checked(length as usize)?;
+        self.0 = rest;
+        Some(part)
     }
 }
 
 impl<'a> Iterator for Parts<'a> {
-    type Item = (&'a [u8], Option<&'a [u8]>);
+    type Item = (Name<'a>, Option<&'a [u8]>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        Some((self.part()??, self.part()?))
+        let name = match self.number()? {
+            number @ KNOWN.. => Name::Known(NAMES.get((number - KNOWN) as usize)?),
+            length => Name::Other(self.part(length)?),
+        };
+        let value = match self.number()? {
+            NULL => None,
+            length => Some(self.part(length)?),
+        };
+        Some((name, value))
     }
 }
 
@@ -123,10 +166,22 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn each_known_name_has_the_number_of_its_place() {
+        for (place, name) in NAMES.iter().enumerate() {
+            assert_eq!(number_of(name), u32::try_from(place).ok(), "{name}");
+        }
+        assert!(KNOWN + (NAMES.len() as u32) < NULL);
+    }
+
+    fn name() -> impl Strategy<Value = String> {
+        prop_oneof![".{0,9}", proptest::sample::select(&NAMES[..]).prop_map(str::to_owned)]
+    }
+
     proptest! {
         #[test]
         fn what_is_written_is_read(
-            headers in proptest::collection::vec((".{0,9}", proptest::option::of(proptest::collection::vec(any::<u8>(), 0..9))), 0..9)
+            headers in proptest::collection::vec((name(), proptest::option::of(proptest::collection::vec(any::<u8>(), 0..9))), 0..9)
         ) {
             let mut buffer = BytesMut::from(&b"something before"[..]);
             let given = || headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
@@ -136,10 +191,8 @@ mod tests {
             let sizes = given().map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len));
             let counted = packed.as_ref().map_or((0, 0), |packed| (packed.len(), packed.size()));
             prop_assert_eq!(counted, (headers.len(), sizes.sum::<usize>()));
-            for byte in [0, b'a'] {
-                let is_there = packed.as_ref().is_some_and(|packed| packed.is_in_a_name(byte));
-                prop_assert_eq!(is_there, given().any(|(name, _)| name.as_bytes().contains(&byte)));
-            }
+            let is_there = packed.as_ref().is_some_and(|packed| packed.is_in_a_name(0));
+            prop_assert_eq!(is_there, given().any(|(name, _)| name.as_bytes().contains(&0)));
             prop_assert_eq!(&buffer[..], b"something before");
         }
     }
