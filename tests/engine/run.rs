@@ -42,7 +42,33 @@ pub fn all(cases: &'static [Case]) -> ExitCode {
         let required = required.split(',').any(|name| name.trim() == backend.required_as);
         trials.extend(cases.iter().map(|case| trial(case, &backend, can, required)));
     }
+    trials.push(Trial::test(
+        "reference_bug_05_a_broker_that_is_required_and_missing_fails_its_cases",
+        required_and_missing,
+    ));
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// In the system that this one is to surpass, integration tests turned exceptions into skips.
+fn required_and_missing() -> Result<(), Failed> {
+    // Free again as soon as its number is known.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let run = |required: &str| {
+        let mut run = std::process::Command::new(std::env::current_exe()?);
+        run.arg("kafka::reference_bug_01")
+            .env("KAFKA_BOOTSTRAP_SERVERS", nobody.to_string())
+            .env("GULO_REQUIRE", required);
+        run.output().map(|output| (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))
+    };
+    let (passed, said) = run("kafka")?;
+    if passed || !said.contains("GULO_REQUIRE names kafka: ") {
+        return Err(Failed::from(format!("required, missing, and it says:\n{said}")));
+    }
+    let (passed, said) = run("")?;
+    if !passed || !said.contains("... ignored") {
+        return Err(Failed::from(format!("not required, missing, and not shown as ignored:\n{said}")));
+    }
+    Ok(())
 }
 
 /// Handlers panic on purpose: of a case only what ends it is worth reading.

@@ -151,3 +151,56 @@ fn what_is_not_text_is_named() {
     let foreign = ("KAFKA_FOREIGN", OsString::from_vec(vec![0xff]));
     assert!(KafkaConfig::default().with_variables([foreign]).is_ok());
 }
+
+/// Of nobody, and good until the year 2126.
+const CA: &str = "-----BEGIN CERTIFICATE-----\n\
+MIIBfzCCASWgAwIBAgIUZWpRfomTkgmYKcPJi0gN0JikSR8wCgYIKoZIzj0EAwIw\n\
+FDESMBAGA1UEAwwJZ3VsbyB0ZXN0MCAXDTI2MTEyNTE5NTQwNloYDzIxMjYxMTAx\n\
+MTk1NDA2WjAUMRIwEAYDVQQDDAlndWxvIHRlc3QwWTATBgcqhkjOPQIBBggqhkjO\n\
+PQMBBwNCAARMYEasup8LIGeaNSnBXS5CQ45XQVqGGiDMd8rQO5ygFAv1Lp72xfBS\n\
+dI1pKD+Q39E3/nqEe3N4GYpP1U4AI1cXo1MwUTAdBgNVHQ4EFgQUUwhhaqjq1ekP\n\
++GkOyTTU7WoDjukwHwYDVR0jBBgwFoAUUwhhaqjq1ekP+GkOyTTU7WoDjukwDwYD\n\
+VR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiEA+ZogMph4LBcDxHb4ekjq\n\
+rB1IPZeOo4rIX4zYtzrVyRICIA3RfaTGgBaVJCoY/9xh06uED/FinibLrhszytLP\n\
+qMbQ\n\
+-----END CERTIFICATE-----\n";
+
+/// In the predecessor `acks=1` as text and compression `none` were errors of the wrong kind, and a CA file was a `TypeError`, so
+/// that SASL_SSL with one could not work. (That it does is in the tests on a secured broker.)
+#[test]
+fn reference_bug_04_settings_are_taken_or_refused_with_what_is_allowed() {
+    let file = std::env::temp_dir().join(format!("gulo-reference-bug-04-{}.pem", std::process::id()));
+    std::fs::write(&file, CA).unwrap();
+    let taken = config(&[
+        ("KAFKA_PRODUCER_ACKS", "all"),
+        ("KAFKA_PRODUCER_COMPRESSION_TYPE", "none"),
+        ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL"),
+        ("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512"),
+        ("KAFKA_SASL_USERNAME", "ann"),
+        ("KAFKA_SASL_PASSWORD", "hunter2"),
+        ("KAFKA_SSL_CAFILE", file.to_str().unwrap()),
+    ]);
+    let checked = taken.check();
+    drop(std::fs::remove_file(&file));
+    checked.unwrap();
+    let properties = taken.producer_properties();
+    for (name, value) in [("compression.type", "none"), ("ssl.ca.location", file.to_str().unwrap()), ("acks", "all")] {
+        assert!(properties.iter().any(|(have, is)| have == name && is == value), "{name}: {properties:?}");
+    }
+    assert!(!format!("{properties:?}").contains("hunter2"));
+    let acks = config(&[("KAFKA_PRODUCER_ACKS", "1")]).check().unwrap_err().to_string();
+    assert!(acks.contains("KAFKA_PRODUCER_ACKS") && acks.contains("all"), "{acks}");
+    let unknown = error(&[("KAFKA_PRODUCER_COMPRESSION_TYPE", "zip")]);
+    assert!(unknown.contains("none") && unknown.contains("zstd"), "{unknown}");
+}
+
+/// The predecessor's inbox took what it had not finished for a duplicate, and lost it. There is none here yet, and to ask for it is
+/// an error, not a setting without effect.
+#[test]
+fn reference_bug_10_an_inbox_that_there_is_not_is_refused_by_name() {
+    for name in ["KAFKA_ENABLE_INBOX", "KAFKA_ENABLE_OUTBOX"] {
+        let text = error(&[(name, "true")]);
+        assert!(text.contains(name), "{text}");
+        assert_eq!(format!("{:?}", config(&[(name, "false")])), nothing());
+    }
+}
