@@ -79,4 +79,6 @@ mod guides {
     struct Events;
     #[doc = include_str!("../docs/dead-letters.md")]
     struct DeadLetters;
+    #[doc = include_str!("../docs/guide.md")]
+    struct Guide;
 }

@@ -150,15 +150,18 @@ fn the_conformance_suite_knows_core_only() {
     assert_eq!(ours, ["gulo-bus-core"]);
 }
 
+/// An application is built of them; they are built of nothing but core, and of no client.
 #[test]
-fn dead_letters_for_people_know_core_only() {
+fn what_stands_above_core_knows_core_only() {
     let metadata = metadata(Features::All);
-    let depends_on = direct(&metadata, "gulo-dead-letters", DependencyKind::Normal);
-    let ours: Vec<_> = depends_on.iter().filter(|name| name.starts_with("gulo")).collect();
-    assert_eq!(ours, ["gulo-bus-core"]);
-    let built_with = built_with(&metadata, "gulo-dead-letters");
-    for client in CLIENTS.iter().chain(&TRANSPORTS) {
-        assert!(!built_with.contains(*client), "gulo-dead-letters is built with {client}");
+    for package in ["gulo-application", "gulo-dead-letters"] {
+        let depends_on = direct(&metadata, package, DependencyKind::Normal);
+        let ours: Vec<_> = depends_on.iter().filter(|name| name.starts_with("gulo")).collect();
+        assert_eq!(ours, ["gulo-bus-core"], "{package} depends on more of ours");
+        let built_with = built_with(&metadata, package);
+        for client in CLIENTS.iter().chain(&TRANSPORTS) {
+            assert!(!built_with.contains(*client), "{package} is built with {client}");
+        }
     }
 }
 
@@ -185,6 +188,8 @@ fn client_types_stay_inside() {
 fn unsafe_code_is_an_island_of_transport_kafka() {
     for directory in [
         "src",
+        "application/src",
+        "testing/src",
         "bus-core/src",
         "bus-macros/src",
         "dead-letters/src",
@@ -205,6 +210,8 @@ fn unsafe_code_is_an_island_of_transport_kafka() {
 fn files_are_small_rooms() {
     for directory in [
         "src",
+        "application/src",
+        "testing/src",
         "bus-core/src",
         "bus-macros/src",
         "dead-letters/src",
