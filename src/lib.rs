@@ -49,7 +49,7 @@ pub mod __private {
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(example()).unwrap();
 /// ```
 pub mod prelude {
-    pub use gulo_bus_core::bus::{Bus, Concurrency, Limits, Publish, Subscription, Unhandled};
+    pub use gulo_bus_core::bus::{Bus, BusBuilder, Concurrency, Limits, Publish, Subscription, Unhandled};
     #[cfg(feature = "msgpack")]
     pub use gulo_bus_core::codec::MessagePack;
     pub use gulo_bus_core::codec::{Json, Raw};

@@ -311,6 +311,23 @@ async fn a_request_within_a_request_is_of_its_conversation_and_caused_by_it() {
     assert_eq!((inner.causation_id.as_ref(), outer.causation_id.as_ref()), (Some(&outer.id), None));
 }
 
+/// By the inner request, and not by the outer one again.
+#[tokio::test]
+async fn what_happens_in_a_request_within_a_request_is_told_once() {
+    let log = Log::default();
+    let inner = async |command: Create, events: Events| events.raise(Told("within")).map(|()| command.0);
+    let outer = async |_: Count, mediator: Mediator, events: Events| -> Result<Result<usize, String>, RequestError> {
+        events.raise(Told("before")).expect("collected");
+        mediator.send(Create(7)).await?;
+        events.raise(Told("after")).expect("collected");
+        Ok(Ok(0))
+    };
+    let told = async |event: Raised<Told>, State(log): State<Log>| note(&log, event.0);
+    let mediator = Mediator::builder().handle(inner).handle(outer).on(told).state(Arc::clone(&log)).build();
+    mediator.expect("builds").send(Count).await.expect("handled").expect("counted");
+    assert_eq!(lines(&log), ["within", "before", "after"]);
+}
+
 #[tokio::test]
 async fn the_error_of_a_request_within_stays_what_it_is() {
     let outer = async |_: Count, mediator: Mediator| -> Result<Result<usize, String>, RequestError> {

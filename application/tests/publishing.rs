@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use gulo_application::domain::{self, Events, NotCollected};
 use gulo_application::mapper::EventMapper;
-use gulo_application::mediator::{Handled, Mediate, Mediator, Request, RequestError, RequestErrorKind, RequestMeta};
+use gulo_application::mediator::{
+    Handled, Mediate, Mediator, Request, RequestError, RequestErrorKind, RequestMeta, State,
+};
 use gulo_application::publishing::{
     IntegrationEventMediator, OnPublishFailure, PublishIntegrationEvents, integration_event_mediator,
 };
@@ -104,6 +106,28 @@ async fn requests_within_a_request_are_published_with_it() {
     mediator.send(Both { fails: false }).await.expect("handled");
     let all = [&["first".to_owned()][..], &one(1), &["last".to_owned()]].concat();
     assert_eq!(publisher.batches(), [all]);
+}
+
+/// Also where the handler has the wrapper itself in its hands.
+#[tokio::test]
+async fn a_request_sent_through_the_wrapper_within_a_request_is_published_with_it_or_not_at_all() {
+    type Itself = Arc<std::sync::OnceLock<IntegrationEventMediator<Mediator>>>;
+    let outer = async |Both { fails }: Both, State(itself): State<Itself>| -> Result<(), RequestError> {
+        let itself = itself.get().expect("set up");
+        itself.send(Create(1)).await?;
+        if fails { itself.send(Fail(None)).await } else { Ok(()) }
+    };
+    let (publisher, itself) = (Scripted::new(), Itself::default());
+    let mediator = Mediator::builder().handle(create).handle(fail).handle(outer).state(Arc::clone(&itself));
+    let mediator = mediator.build().expect("builds");
+    let mediator =
+        integration_event_mediator(mediator, Arc::clone(&publisher) as _, mapper(), OnPublishFailure::FailRequest);
+    itself.set(mediator.expect("sets up")).expect("once");
+    let mediator = itself.get().expect("set up");
+    mediator.send(Both { fails: true }).await.expect_err("fails");
+    assert!(publisher.batches().is_empty(), "{:?}", publisher.batches());
+    mediator.send(Both { fails: false }).await.expect("handled");
+    assert_eq!(publisher.batches(), [one(1)]);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@
 //! # Ok(()) }
 //! ```
 
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -31,7 +32,9 @@ use crate::headers::Headers;
 /// let forgotten = Message::tombstone("users").key("7");
 /// assert_eq!((message.size(), forgotten.payload), (21, None));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// `Debug` shows neither the payload nor the values of headers: they may be secrets.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Message {
     /// Where it goes, or where it came from.
     pub topic: Arc<str>,
@@ -82,6 +85,22 @@ impl Message {
     /// Bytes of key, payload and headers.
     pub fn size(&self) -> usize {
         self.key.as_ref().map_or(0, Bytes::len) + self.payload.as_ref().map_or(0, Bytes::len) + self.headers.size()
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { topic, key, payload, headers, timestamp, send } = self;
+        let payload = payload.as_ref().map(|payload| format!("{} bytes", payload.len()));
+        let headers: Vec<_> = headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Message")
+            .field("topic", topic)
+            .field("key", key)
+            .field("payload", &payload.as_deref().unwrap_or("none"))
+            .field("headers", &headers)
+            .field("timestamp", timestamp)
+            .field("send", send)
+            .finish()
     }
 }
 
@@ -174,9 +193,9 @@ pub struct Origin {
     pub offset: Option<i64>,
 }
 
-impl std::fmt::Display for Origin {
+impl fmt::Display for Origin {
     /// `topic`, `topic[partition]` or `topic[partition]@offset`.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.topic)?;
         if let Some(partition) = self.partition {
             write!(f, "[{partition}]")?;
@@ -185,5 +204,19 @@ impl std::fmt::Display for Origin {
             write!(f, "@{offset}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_message_carries_is_not_shown() {
+        let message = Message::new("users", "hunter2").key("7").header("authorization", "hunter2");
+        let shown = format!("{message:?} {:?}", Message::tombstone("users"));
+        assert!(!shown.contains("hunter2"), "{shown}");
+        let parts = ["users", "\"7 bytes\"", "authorization", "payload: \"none\""];
+        assert!(parts.iter().all(|part| shown.contains(part)), "{shown}");
     }
 }
