@@ -1,5 +1,6 @@
 //! What guides show is what examples do, which are compiled and run.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -30,6 +31,17 @@ fn the_code_of_a_guide_is_that_of_its_example() {
     }
 }
 
+/// The headings of a guide, as links name them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let anchor = |heading: &str| -> String {
+        let kept = heading.trim().to_lowercase();
+        let kept = kept.chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings.map(|line| anchor(line.trim_start_matches('#'))).collect()
+}
+
 /// A guide that sends its reader nowhere is not true.
 #[test]
 fn links_and_examples_of_guides_exist() {
@@ -38,11 +50,14 @@ fn links_and_examples_of_guides_exist() {
     for guide in guides.chain([root.join("README.md"), root.join("CONTRIBUTING.md")]) {
         let text = fs::read_to_string(&guide).expect("a guide");
         for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
-            let file = link.split('#').next().unwrap_or_default();
-            if file.is_empty() || file.contains("://") {
+            if link.contains("://") {
                 continue;
             }
-            assert!(guide.with_file_name(file).exists(), "{} links {link}", guide.display());
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let file = if file.is_empty() { guide.clone() } else { guide.with_file_name(file) };
+            assert!(file.exists(), "{} links {link}", guide.display());
+            let is_there = anchor.is_empty() || anchors(&fs::read_to_string(file).unwrap_or_default()).contains(anchor);
+            assert!(is_there, "{} links {link}, and there is no such heading", guide.display());
         }
         for name in text.split("--example ").skip(1).filter_map(|rest| rest.split([' ', '`', '\n', ')']).next()) {
             assert!(root.join(format!("examples/{name}.rs")).exists(), "{} runs {name}", guide.display());
