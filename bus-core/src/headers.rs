@@ -20,6 +20,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use packed::Packed;
+pub(crate) use packed::Packing;
 
 /// The headers of a message, in the order in which they were sent.
 ///
@@ -73,6 +74,10 @@ impl Headers {
         headers: impl IntoIterator<Item = (N, Option<&'a [u8]>)>,
     ) -> Self {
         Self { list: None, packed: Packed::write(buffer, headers) }
+    }
+
+    pub(crate) fn packed(packing: Packing<'_>) -> Self {
+        Self { list: None, packed: packing.finish() }
     }
 
     /// Adds a header behind the others; one of the same name stays.

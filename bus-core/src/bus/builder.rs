@@ -16,7 +16,7 @@ use crate::bus::format::Formats;
 use crate::bus::health::{Board, Monitor, Watchdog, stamped};
 use crate::bus::limits::Limits;
 use crate::bus::process::{Processor, Routes};
-use crate::bus::publishing::{Publish, Publishing};
+use crate::bus::publishing::{Publish, Publishing, Room};
 use crate::bus::report::Gauge;
 use crate::bus::runner::{Runner, Stop};
 use crate::bus::subscription::Subscription;
@@ -213,7 +213,13 @@ impl BusBuilder {
         let (stop, stopping) = watch::channel(None);
         let formats: Arc<Formats> = Arc::new(topics.into_iter().map(|(name, topic)| (name, topic.format)).collect());
         let destinations = Destinations::new(self.naming, self.keys, Arc::clone(&formats));
-        let publishing = Arc::new(Publishing { source: self.service, limits: self.limits, destinations, publisher });
+        let publishing = Arc::new(Publishing {
+            source: self.service,
+            limits: self.limits,
+            destinations,
+            publisher,
+            room: Room::default(),
+        });
         let launch = Launch {
             transport: &transport,
             states: &Arc::new(self.states),

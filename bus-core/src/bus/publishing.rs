@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use bytes::{Bytes, BytesMut};
 
@@ -18,8 +19,33 @@ use crate::message::Message;
 use crate::panic::caught;
 use crate::transport::{Failed, Outcome, Publisher, Unsent};
 
-/// Room for one event, as it is guessed.
-const EVENT_BYTES: usize = 640;
+/// Room for one event: what the last ones needed, between these. Thousands are in flight at a time, so room that nobody
+/// needs costs more than to move one that is larger than most.
+#[derive(Debug)]
+pub(crate) struct Room(AtomicUsize);
+
+const LEAST_ROOM: usize = 256;
+const MOST_ROOM: usize = 2048;
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(AtomicUsize::new(384))
+    }
+}
+
+impl Room {
+    fn guess(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+
+    /// More at once, less by and by.
+    fn learn(&self, guess: usize, needed: usize) {
+        let next = if needed > guess { needed.next_multiple_of(64) } else { guess - (guess - needed) / 64 };
+        if next != guess {
+            self.0.store(next.clamp(LEAST_ROOM, MOST_ROOM), Relaxed);
+        }
+    }
+}
 
 /// Publishes to a bus from anywhere, a handler included: a handler takes it as an argument.
 ///
@@ -68,6 +94,7 @@ pub(crate) struct Publishing {
     pub(crate) limits: Limits,
     pub(crate) destinations: Destinations,
     pub(crate) publisher: Arc<dyn Publisher>,
+    pub(crate) room: Room,
 }
 
 impl Publishing {
@@ -153,7 +180,8 @@ impl Publishing {
         to: &Destination,
     ) -> BusResult<(Message, EventMeta)> {
         // One allocation for all of an event. Not for many: who handles them on another core would contend for its count.
-        let mut buffer = BytesMut::with_capacity(EVENT_BYTES);
+        let guess = self.room.guess();
+        let mut buffer = BytesMut::with_capacity(guess);
         let mut meta = outgoing.meta_or(&self.source, defaults);
         // What the publisher says itself goes before.
         if let Some(cause) = handled() {
@@ -164,6 +192,7 @@ impl Publishing {
         let (content_type, more) = (format.codec.content_type(), outgoing.headers());
         let (payload, headers) = format.envelope.seal(&meta, content_type, payload, more, &mut buffer)?;
         check_headers(format.envelope, more, &headers)?;
+        self.room.learn(guess, payload.len() + headers.size());
         let key = outgoing.key_or(|| self.destinations.key(&meta, outgoing.event.key())).map(Bytes::from);
         let send = outgoing.wishes();
         let message = Message { topic: Arc::clone(topic), key, payload: Some(payload), headers, timestamp: None, send };
@@ -203,4 +232,21 @@ fn withheld(encoded: Vec<Encoded>) -> Unsent {
     // The cause first: it is what Display shows. The indexes still say the places in the batch.
     failed.sort_by_key(|failed| failed.outcome != Outcome::Refused);
     Unsent { failed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_what_the_last_events_needed_and_no_more_than_is_worth_it() {
+        let room = Room::default();
+        let learn = |needed| {
+            room.learn(room.guess(), needed);
+            room.guess()
+        };
+        assert_eq!((learn(1000), learn(1_000_000)), (1024, MOST_ROOM));
+        let least = (0..1000).map(|_| learn(10)).last();
+        assert!(least.is_some_and(|least| (LEAST_ROOM..LEAST_ROOM + 128).contains(&least)), "{room:?}");
+    }
 }

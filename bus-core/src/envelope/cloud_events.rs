@@ -14,7 +14,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Aggregate, EventMeta};
-use crate::headers::Headers;
+use crate::headers::{Headers, Packing};
 use crate::message::{Message, Origin};
 use crate::time::{rfc3339, utc};
 
@@ -53,20 +53,23 @@ pub(super) fn write(buffer: &mut BytesMut, meta: &EventMeta, content_type: &str,
     };
     let version = if meta.version == 1 { Cow::Borrowed("1") } else { meta.version.to_string().into() };
     let subject = meta.aggregate.as_ref().map(Aggregate::to_string);
-    let headers: [(&str, Option<&[u8]>); _] = [
-        (CONTENT_TYPE, Some(content_type.as_bytes())),
-        (SPEC_VERSION, Some(b"1.0")),
-        (ID, Some(meta.id.as_bytes())),
-        (TYPE, Some(meta.event_type.as_bytes())),
-        (SOURCE, Some(meta.source.as_bytes())),
-        (TIME, Some(time)),
-        (DATA_VERSION, Some(version.as_bytes())),
-        (SUBJECT, subject.as_ref().map(String::as_bytes)),
-        (CORRELATION_ID, meta.correlation_id.as_ref().map(String::as_bytes)),
-        (CAUSATION_ID, meta.causation_id.as_ref().map(String::as_bytes)),
-    ];
-    let said = headers.into_iter().filter(|(_, value)| value.is_some());
-    Headers::pack(buffer, said.chain(more.iter()))
+    let mut packing = Packing::into(buffer);
+    let mut say = |name, value: &[u8]| packing.put(name, Some(value));
+    say(CONTENT_TYPE, content_type.as_bytes());
+    say(SPEC_VERSION, b"1.0");
+    say(ID, meta.id.as_bytes());
+    say(TYPE, meta.event_type.as_bytes());
+    say(SOURCE, meta.source.as_bytes());
+    say(TIME, time);
+    say(DATA_VERSION, version.as_bytes());
+    let also = [(SUBJECT, &subject), (CORRELATION_ID, &meta.correlation_id), (CAUSATION_ID, &meta.causation_id)];
+    for (name, value) in also {
+        if let Some(value) = value {
+            say(name, value.as_bytes());
+        }
+    }
+    more.iter().for_each(|(name, value)| packing.put(name, value));
+    Headers::packed(packing)
 }
 
 /// The type that `message` says it has; `None` where it says nothing readable.

@@ -23,6 +23,7 @@ const NAMES: [&str; 10] = [
     "ce_causationid",
 ];
 
+#[inline(always)]
 fn number_of(name: &str) -> Option<u32> {
     Some(match name {
         "content-type" => 0,
@@ -47,28 +48,50 @@ pub(super) struct Packed {
     size: usize,
 }
 
+/// Headers being written behind each other to the end of a buffer.
+pub(crate) struct Packing<'b> {
+    buffer: &'b mut BytesMut,
+    begin: usize,
+    count: usize,
+    size: usize,
+}
+
+impl<'b> Packing<'b> {
+    pub(crate) fn into(buffer: &'b mut BytesMut) -> Self {
+        let begin = buffer.len();
+        Self { buffer, begin, count: 0, size: 0 }
+    }
+
+    /// Inlined: of a name that is known where this is called, its number is too.
+    #[inline(always)]
+    pub(crate) fn put(&mut self, name: &str, value: Option<&[u8]>) {
+        match number_of(name) {
+            Some(number) => self.buffer.put_u32_ne(KNOWN + number),
+            None => put(self.buffer, name.as_bytes()),
+        }
+        match value {
+            Some(value) => put(self.buffer, value),
+            None => self.buffer.put_u32_ne(NULL),
+        }
+        self.count += 1;
+        self.size += name.len() + value.map_or(0, <[u8]>::len);
+    }
+
+    pub(super) fn finish(self) -> Option<Packed> {
+        let Self { buffer, begin, count, size } = self;
+        (count > 0).then(|| Packed { parts: buffer.split_off(begin).freeze(), count, size })
+    }
+}
+
 impl Packed {
     /// `None` where there are no headers.
-    #[inline]
     pub(super) fn write<'a, N: AsRef<str>>(
         buffer: &mut BytesMut,
         headers: impl IntoIterator<Item = (N, Option<&'a [u8]>)>,
     ) -> Option<Self> {
-        let (begin, mut count, mut size) = (buffer.len(), 0, 0);
-        for (name, value) in headers {
-            let name = name.as_ref();
-            match number_of(name) {
-                Some(number) => buffer.put_u32_ne(KNOWN + number),
-                None => put(buffer, name.as_bytes()),
-            }
-            match value {
-                Some(value) => put(buffer, value),
-                None => buffer.put_u32_ne(NULL),
-            }
-            count += 1;
-            size += name.len() + value.map_or(0, <[u8]>::len);
-        }
-        (count > 0).then(|| Self { parts: buffer.split_off(begin).freeze(), count, size })
+        let mut packing = Packing::into(buffer);
+        headers.into_iter().for_each(|(name, value)| packing.put(name.as_ref(), value));
+        packing.finish()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
