@@ -246,7 +246,7 @@ mod tests {
             room.guess()
         };
         assert_eq!((learn(1000), learn(1_000_000)), (1024, MOST_ROOM));
-        let least = (0..1000).map(|_| learn(10)).last();
+        let least = (0..1000).map(|_| learn(10)).next_back();
         assert!(least.is_some_and(|least| (LEAST_ROOM..LEAST_ROOM + 128).contains(&least)), "{room:?}");
     }
 }
