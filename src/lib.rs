@@ -81,4 +81,6 @@ mod guides {
     struct DeadLetters;
     #[doc = include_str!("../docs/guide.md")]
     struct Guide;
+    #[doc = include_str!("../docs/migration.md")]
+    struct Migration;
 }

@@ -246,7 +246,9 @@ mod tests {
             room.guess()
         };
         assert_eq!((learn(1000), learn(1_000_000)), (1024, MOST_ROOM));
-        let least = (0..1000).map(|_| learn(10)).next_back();
-        assert!(least.is_some_and(|least| (LEAST_ROOM..LEAST_ROOM + 128).contains(&least)), "{room:?}");
+        for _ in 0..1000 {
+            learn(10);
+        }
+        assert!((LEAST_ROOM..LEAST_ROOM + 128).contains(&room.guess()), "{room:?}");
     }
 }
