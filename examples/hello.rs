@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use gulo::prelude::*;
 use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
 
 /// What happened, as other services hear of it. Events of one user keep their order.
 #[derive(Debug, Serialize, Deserialize, IntegrationEvent)]
@@ -31,7 +32,9 @@ async fn send_welcome(Event(user): Event<UserRegistered>, Attempt(attempt): Atte
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().init(); // why a handler failed is said here
+    // Why a handler failed is said here; RUST_LOG=gulo=debug says more.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).init();
     let bus = Bus::builder("hello")
         .transport(MemoryTransport::new())
         .subscribe(

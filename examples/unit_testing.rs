@@ -108,6 +108,9 @@ fn app(mailer: Mailer) -> BusBuilder {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // RUST_LOG=gulo=debug shows what the bus does.
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let began = std::time::Instant::now();
     let bus = TestBus::start(app(Mailer::busy(2))).await?;
     let registration = Registration { publisher: Arc::new(bus.publisher()) };

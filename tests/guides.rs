@@ -31,6 +31,22 @@ fn the_code_of_a_guide_is_that_of_its_example() {
     }
 }
 
+/// Whoever runs an example can ask it to say more, and a filter that cannot be read does not end it.
+#[test]
+fn every_example_listens_to_rust_log() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let tour = read("examples/tour/mod.rs");
+    let entries = fs::read_dir(&root).expect("examples").map(|entry| entry.expect("an entry").path());
+    let files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect();
+    assert!(files.len() > 6, "{files:?}");
+    for file in files {
+        let text = fs::read_to_string(&file).expect("an example");
+        let text = if text.contains("tour::log_to_stderr()") { &tour } else { &text };
+        let listens = text.contains("EnvFilter::try_from_default_env().unwrap_or_else(");
+        assert!(listens && text.contains(".with_env_filter(filter)"), "{} does not", file.display());
+    }
+}
+
 /// The headings of a guide, as links name them.
 fn anchors(text: &str) -> BTreeSet<String> {
     let anchor = |heading: &str| -> String {

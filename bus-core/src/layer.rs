@@ -23,9 +23,10 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
+use tracing::Instrument;
 
 use crate::dead_letter::Reason;
-use crate::error::Error;
+use crate::error::{Error, shown};
 use crate::event::EventMeta;
 use crate::handler::{HandlerError, HandlerResult};
 use crate::message::{Message, Origin};
@@ -124,21 +125,36 @@ pub enum Fate<'a> {
     },
 }
 
-/// Logs each call and how it ended, at `debug`. Failures are logged by the bus itself, at `warn`.
+/// Gives what a handler itself logs the message that it is about: a span `handle` at `info`, with its group, topic,
+/// partition, offset, type, id, conversation, attempt and handler. (What becomes of a message the bus logs by itself:
+/// [the guide to logs].) It costs what the subscriber makes of a span, and nothing where that does not want it.
+///
+/// ```
+/// # use gulo_bus_core::bus::Bus;
+/// # use gulo_bus_core::layer::Log;
+/// let bus = Bus::builder("user-service").layer(Log);
+/// ```
+///
+/// [the guide to logs]: https://github.com/gulo-rs/gulo/blob/main/docs/logs.md
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Log;
 
 impl Layer for Log {
     fn wrap(&self, call: &Invocation, inner: HandlerFuture) -> HandlerFuture {
-        let call = call.clone();
-        Box::pin(async move {
-            let Invocation { group, handler, meta, origin, attempt, .. } = &call;
-            tracing::debug!(%group, %origin, event_type = %meta.event_type, attempt, handler, "handling");
-            let result = inner.await;
-            let outcome = if result.is_ok() { "handled" } else { "failed" };
-            tracing::debug!(%group, %origin, event_type = %meta.event_type, attempt, handler, "{outcome}");
-            result
-        })
+        let Invocation { group, handler, meta, origin, attempt, .. } = call;
+        let span = tracing::info_span!(
+            "handle",
+            %group,
+            topic = shown(&origin.topic),
+            partition = origin.partition,
+            offset = origin.offset,
+            event_type = shown(&meta.event_type),
+            event_id = shown(&meta.id),
+            correlation_id = meta.correlation_id.as_deref().map(shown),
+            attempt,
+            handler,
+        );
+        Box::pin(inner.instrument(span))
     }
 }
 

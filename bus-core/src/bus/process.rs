@@ -5,13 +5,13 @@
 
 mod attempt;
 mod burial;
+mod logs;
 mod not_handled;
 mod parked;
 mod routes;
 mod several;
 
 use std::any::Any;
-use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -155,7 +155,10 @@ impl Processor {
             return Ok(self.unhandled(work, error));
         };
         let death = match handlers.route(&mut work.received, &self.group) {
-            Route::Skip => return Ok(self.skip(work)),
+            Route::Skip(why) => {
+                self.log_skipped(work, &why);
+                return Ok(self.skip(work));
+            }
             Route::Unhandled(error) => return Ok(self.unhandled(work, error)),
             Route::Unknown(error) => Undecodable(error),
             Route::To(recipients) => match self.attempt(work, recipients, &handlers.format) {
@@ -171,7 +174,7 @@ impl Processor {
         if self.unhandled == Unhandled::DeadLetter {
             return self.condemn(work, Reason::Undecodable, error);
         }
-        tracing::debug!(group = %self.group, origin = %work.origin(), "skipped: {error}");
+        self.log_skipped(work, &error);
         self.skip(work)
     }
 
@@ -202,6 +205,7 @@ impl Processor {
         }
         let Err(failure) = result else {
             self.gauge.handled();
+            self.log_handled(&handler, work);
             return Turn::End { dead: false };
         };
         let decision = self.judge(work, &failure);
@@ -227,24 +231,7 @@ impl Processor {
     /// Something panicked that is not the handler itself: an error's `Display`, say. Trying again would do it again.
     fn condemn_panicked(&self, work: &mut Work, panic: Box<dyn Any + Send>) -> Turn {
         let error = Error::new(ErrorKind::Other, attempt::panicked(panic).to_string());
-        tracing::error!(group = %self.group, origin = %work.origin(), "{error}");
+        self.log_panicked(work, &error);
         self.condemn(work, Reason::Permanent, error)
-    }
-
-    fn log_failure(&self, handler: &str, work: &Work, failure: &dyn Display, decision: Decision) {
-        let next = match decision {
-            Decision::RetryAfter(delay) => format!("again in {delay:?}"),
-            Decision::DeadLetter => "to be dead-lettered".to_owned(),
-        };
-        let meta = work.received.meta();
-        tracing::warn!(
-            group = %self.group,
-            origin = %work.origin(),
-            event_id = shown(&meta.id),
-            correlation_id = meta.correlation_id.as_deref().map(shown),
-            attempt = work.attempts,
-            handler,
-            "handler failed, {next}: {failure}"
-        );
     }
 }

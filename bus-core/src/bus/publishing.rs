@@ -1,5 +1,7 @@
 //! From events to confirmed messages.
 
+mod logs;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -107,13 +109,21 @@ impl Publishing {
 
     pub(crate) async fn publish_encoded(&self, encoded: Vec<Encoded>) -> Result<(), Unsent> {
         if encoded.iter().any(|(_, refused)| refused.is_some()) {
-            return Err(withheld(encoded));
+            let withheld = Err(withheld(encoded));
+            self.log(&self.to_be_logged(&[]), &withheld);
+            return withheld;
         }
-        let batch: Vec<_> = encoded.into_iter().map(|(message, _)| message).collect();
+        self.hand_over(encoded.into_iter().map(|(message, _)| message).collect()).await
+    }
+
+    async fn hand_over(&self, batch: Vec<Message>) -> Result<(), Unsent> {
         if batch.is_empty() {
             return Ok(());
         }
-        self.publisher.publish(batch).await.map_err(|unsent| self.in_our_words(unsent))
+        let outgoing = self.to_be_logged(&batch);
+        let result = self.publisher.publish(batch).await.map_err(|unsent| self.in_our_words(unsent));
+        self.log(&outgoing, &result);
+        result
     }
 
     /// Publishes messages as they are.
@@ -121,10 +131,7 @@ impl Publishing {
         if let Some(first) = messages.iter().position(|message| self.limits.check(message).is_err()) {
             return Err(self.refuse(messages, first));
         }
-        if messages.is_empty() {
-            return Ok(());
-        }
-        self.publisher.publish(messages).await.map_err(|unsent| self.in_our_words(unsent))
+        self.hand_over(messages).await
     }
 
     /// None of the messages is sent, for the `first` is too large, and perhaps some behind it.

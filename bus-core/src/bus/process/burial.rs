@@ -68,31 +68,38 @@ impl Processor {
     ///
     /// Cancel safety: dropped midway, the letter may stand there and the message comes again.
     pub(crate) async fn bury(&self, work: &mut Work) -> Turn {
-        let Work { received, failing, attempts, .. } = work;
-        let burial = failing.as_mut().and_then(|failing| failing.burial.as_mut());
-        let Some(burial) = burial else { return Turn::Retry(Duration::ZERO) };
-        let (token, origin) = (&received.delivery.token, received.delivery.origin());
-        let (group, topic) = (&self.group, &burial.copy.topic);
-        let trouble = match self.take_letter(&burial.copy).await {
-            Ok(()) => {
-                self.gauge.unpark(*token);
-                self.gauge.dead_lettered();
-                let Burial { reason, error, copy: letter, .. } = &*burial;
-                let fate = Fate::DeadLettered { reason: *reason, error, attempts: *attempts, letter };
-                self.tell_layers(&received.delivery, fate);
-                let reason = reason.name();
-                match &self.dead_letter.to {
-                    To::Discard => tracing::warn!(%group, %origin, reason, "discarded: {error}"),
-                    _ => tracing::warn!(%group, %origin, %topic, reason, "dead-lettered: {error}"),
-                }
-                return Turn::End { dead: true };
+        let Some(burial) = work.failing.as_ref().and_then(|failing| failing.burial.as_ref()) else {
+            return Turn::Retry(Duration::ZERO);
+        };
+        match self.take_letter(&burial.copy).await {
+            Ok(()) => self.buried(work),
+            Err(refusal) => self.park(work, refusal),
+        }
+    }
+
+    fn buried(&self, work: &Work) -> Turn {
+        self.gauge.unpark(work.token());
+        self.gauge.dead_lettered();
+        if let Some(burial) = work.failing.as_ref().and_then(|failing| failing.burial.as_ref()) {
+            let Burial { reason, error, copy: letter, .. } = burial;
+            let fate = Fate::DeadLettered { reason: *reason, error, attempts: work.attempts, letter };
+            self.tell_layers(&work.received.delivery, fate);
+            match &self.dead_letter.to {
+                To::Discard => self.log_discarded(work, *reason, error),
+                _ => self.log_dead_lettered(work, &letter.topic, *reason, error),
             }
-            Err(refusal) => refusal,
+        }
+        Turn::End { dead: true }
+    }
+
+    fn park(&self, work: &mut Work, trouble: Refusal) -> Turn {
+        self.log_parked(work, &trouble.text);
+        let Some(burial) = work.failing.as_mut().and_then(|failing| failing.burial.as_mut()) else {
+            return Turn::Retry(Duration::ZERO);
         };
         if trouble.too_large {
             burial.copy = burial.cut.clone();
         }
-        tracing::error!(%group, %origin, "{origin} is parked, its dead letter is not taken: {}", trouble.text);
         let wait = burial.wait;
         burial.wait = (wait * 2).min(DEAD_LETTER_BACK_OFF.1);
         self.gauge.park(work.token(), work.parked(Instant::now() + wait, Some(trouble.text)));

@@ -44,7 +44,7 @@ struct Patterned {
 pub(super) enum Route<'a> {
     To(&'a Recipients),
     /// There is no event for anybody here in it: a tombstone, say.
-    Skip,
+    Skip(&'static str),
     /// It names a type that the group does not handle.
     Unhandled(Error),
     /// It names no type, and the topic has not just one; or its envelope cannot be read.
@@ -150,14 +150,14 @@ impl Handlers {
         let names = [envelope::TYPE, envelope::CONTENT_TYPE, dead_letter::REPLAYED_FOR];
         let [event_type, content_type, replayed_for] = message.headers.get_each(names);
         if replayed_for.is_some_and(|other| other != group.as_bytes()) {
-            return Route::Skip;
+            return Route::Skip("it was sent back for another group");
         }
         // Before all else: the letter of a tombstone is one too.
         if self.by_pattern && message.headers.get(dead_letter::REASON).is_some() {
-            return Route::Skip;
+            return Route::Skip("it is a dead letter");
         }
         if message.payload.is_none() {
-            return self.raw.as_ref().map_or(Route::Skip, Route::To);
+            return self.raw.as_ref().map_or(Route::Skip("a tombstone"), Route::To);
         }
         if let Some(opened) = received.opened() {
             return self.by_type(&opened.meta.event_type);

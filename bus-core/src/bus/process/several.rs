@@ -1,6 +1,7 @@
 //! Several handlers of one message, each with its own outcome: one that failed is tried again alone, by what the policy
 //! says of its own error.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -96,9 +97,20 @@ impl Processor {
         }
         let Some((reason, text)) = parts.epitaph(handlers) else {
             self.gauge.handled();
+            self.log_handled(&Names(handlers), work);
             return Turn::End { dead: false };
         };
         self.condemn(work, reason, Error::new(ErrorKind::Other, text))
+    }
+}
+
+/// What several handlers are called.
+struct Names<'a>(&'a Recipients);
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.0.iter().map(|handler| handler.name()).collect();
+        f.write_str(&names.join(", "))
     }
 }
 
