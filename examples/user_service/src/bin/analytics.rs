@@ -1,0 +1,11 @@
+//! Analytics on Kafka.
+
+use gulo::Bus;
+use user_service::{Outcome, analytics, kafka, log};
+
+#[tokio::main]
+async fn main() -> Outcome {
+    log();
+    let bus = Bus::builder("analytics").subscribe(analytics::subscription()).state(analytics::Figures::default());
+    kafka::consume(bus).await
+}

@@ -1,0 +1,10 @@
+//! The CRM on Kafka.
+
+use gulo::Bus;
+use user_service::{Outcome, crm, kafka, log};
+
+#[tokio::main]
+async fn main() -> Outcome {
+    log();
+    kafka::consume(Bus::builder("crm").subscribe(crm::subscription()).state(crm::Cards::default())).await
+}

@@ -1,0 +1,27 @@
+//! The user service on Kafka: commands over HTTP, events to whom they concern.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use user_service::{Outcome, http, kafka, log, stop_signal, users};
+
+#[tokio::main]
+async fn main() -> Outcome {
+    log();
+    let bus = users::bus().transport(kafka::transport()?).topic_naming(kafka::naming()).start().await?;
+    let application = Arc::new(users::application(Arc::new(bus.publisher()))?);
+
+    let address = std::env::var("HTTP_ADDRESS").unwrap_or_else(|_| "127.0.0.1:8000".into());
+    let listener = TcpListener::bind(address).await?;
+    println!("listening on {}", listener.local_addr()?);
+    let face = http::router(Arc::clone(&application), bus.monitor());
+    axum::serve(listener, face).with_graceful_shutdown(async { drop(stop_signal().await) }).await?;
+
+    // What could not be published while the broker was away has one more chance.
+    if let Some(kept) = application.kept().filter(|kept| !kept.is_empty()) {
+        kept.retry().await?;
+    }
+    println!("{}", bus.shutdown(Duration::from_secs(20)).await?);
+    Ok(())
+}

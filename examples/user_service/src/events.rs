@@ -1,0 +1,30 @@
+//! What other services hear of users: the contract between them.
+
+use gulo::prelude::*;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The topic of users.
+pub const TOPIC: &str = "users";
+
+/// A user has registered.
+#[derive(Debug, Clone, Serialize, Deserialize, IntegrationEvent)]
+#[event(type = "user.registered", topic = "users", key = user_id)]
+pub struct UserRegistered {
+    /// Which one.
+    pub user_id: Uuid,
+    /// What they are called.
+    pub name: String,
+    /// Where they are reached.
+    pub email: String,
+}
+
+/// A user has another address.
+#[derive(Debug, Clone, Serialize, Deserialize, IntegrationEvent)]
+#[event(type = "user.email-changed", topic = "users", key = user_id)]
+pub struct UserEmailChanged {
+    /// Which one.
+    pub user_id: Uuid,
+    /// Where they are reached now.
+    pub email: String,
+}

@@ -1,0 +1,39 @@
+//! An application of several services: users register over HTTP; email, CRM and analytics hear of it. The README walks
+//! through it.
+
+pub mod analytics;
+pub mod commands;
+pub mod crm;
+pub mod domain;
+pub mod email;
+pub mod events;
+pub mod http;
+#[cfg(feature = "kafka")]
+pub mod kafka;
+pub mod users;
+
+use std::error::Error;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The result of a `main`.
+pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+
+/// To stderr: what the services say to people is on stdout. `RUST_LOG=gulo=debug` says more.
+pub fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).init();
+}
+
+/// Ctrl-c, or what a platform sends.
+///
+/// # Errors
+///
+/// Where the process may not listen for signals.
+pub async fn stop_signal() -> std::io::Result<()> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminated.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+    }
+}

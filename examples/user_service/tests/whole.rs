@@ -1,0 +1,280 @@
+//! The whole application, as a person would run it: its programs as processes, asked over HTTP. In one process over memory,
+//! and as five on a real Kafka.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Arguments, Trial};
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A program that runs, and what it has said on stdout.
+struct Program {
+    name: &'static str,
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Program {
+    fn start(name: &'static str, path: &str, environment: &[(&str, String)]) -> Self {
+        let mut command = Command::new(path);
+        command.env("HTTP_ADDRESS", "127.0.0.1:0").envs(environment.iter().map(|(name, value)| (name, value)));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
+        let (lines, out) = (Arc::<Mutex<Vec<String>>>::default(), child.stdout.take().expect("piped"));
+        let heard = Arc::clone(&lines);
+        thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                heard.lock().expect("whole").push(line);
+            }
+        });
+        Self { name, child, lines }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.lines.lock().expect("whole").clone()
+    }
+
+    /// The first line with all of `parts` in it.
+    fn until(&self, parts: &[&str]) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = self.lines().into_iter().find(|line| parts.iter().all(|part| line.contains(part)));
+            if let Some(line) = found {
+                return line;
+            }
+            assert!(Instant::now() < deadline, "{} never said {parts:?}: {:#?}", self.name, self.lines());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn count(&self, part: &str) -> usize {
+        self.lines().iter().filter(|line| line.contains(part)).count()
+    }
+
+    /// As a platform stops it; it has to end in peace.
+    fn stop(&mut self) {
+        let stopped = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill");
+        assert!(stopped.success());
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("waits") {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "{} does not end", self.name);
+            thread::sleep(Duration::from_millis(20));
+        };
+        assert!(status.success(), "{} ended with {status}: {:#?}", self.name, self.lines());
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+struct Answer {
+    status: u16,
+    headers: String,
+    body: Value,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        let of = |line: &'_ str| line.split_once(": ").filter(|(have, _)| have.eq_ignore_ascii_case(name)).is_some();
+        self.headers.lines().find(|line| of(line))?.split_once(": ").map(|(_, value)| value)
+    }
+}
+
+fn ask(address: &str, method: &str, path: &str, conversation: &str, body: Option<Value>) -> Answer {
+    let body = body.map(|body| body.to_string()).unwrap_or_default();
+    let mut stream = TcpStream::connect(address).expect("somebody listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\nx-correlation-id: {conversation}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .expect("asks");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answers");
+    let (headers, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    let status = headers.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    Answer { status, headers: headers.to_owned(), body: serde_json::from_str(body).unwrap_or_default() }
+}
+
+/// All that a person does in the README, with what they see.
+fn walk(address: &str, email: &Program, crm: &Program, analytics: &Program) {
+    let post = |name: &str, to: &str, conversation: &str| {
+        ask(address, "POST", "/users", conversation, Some(json!({ "name": name, "email": to })))
+    };
+    let ann = post("Ann", "ann@example.org", "walk-1");
+    assert_eq!((ann.status, ann.header("x-correlation-id")), (201, Some("walk-1")), "{}", ann.headers);
+    let id = ann.body["id"].as_str().expect("an id").to_owned();
+    assert_eq!(ann.header("location"), Some(&*format!("/users/{id}")));
+
+    let invalid = post("", "nowhere", "walk-2");
+    assert_eq!(invalid.status, 422);
+    let problems =
+        json!([{ "field": "name", "problem": "is empty" }, { "field": "email", "problem": "is no address" }]);
+    assert_eq!(invalid.body["problems"], problems);
+    assert_eq!(post("Anna", "ann@example.org", "walk-3").status, 409);
+
+    let found = ask(address, "GET", &format!("/users/{id}"), "walk-4", None);
+    assert_eq!(
+        (found.status, &found.body["name"], &found.body["email"]),
+        (200, &json!("Ann"), &json!("ann@example.org"))
+    );
+    let nobody = ask(address, "GET", "/users/00000000-0000-4000-8000-000000000000", "walk-5", None);
+    assert_eq!(nobody.status, 404);
+
+    let changed = Some(json!({ "email": "ann@example.com" }));
+    assert_eq!(ask(address, "PUT", &format!("/users/{id}/email"), "walk-6", changed).status, 204);
+    assert_eq!(post("Bob", "busy-bob@example.org", "walk-7").status, 201);
+    assert_eq!(post("Eve", "eve@poison", "walk-8").status, 201);
+
+    email.until(&["email: welcome, Ann (attempt 1, conversation walk-1)"]);
+    email.until(&["email: ann@example.com is confirmed (conversation walk-6)"]);
+    email.until(&["email: welcome, Bob (attempt 2, conversation walk-7)"]);
+    for (name, conversation) in [("Ann", "walk-1"), ("Bob", "walk-7"), ("Eve", "walk-8")] {
+        crm.until(&[&format!("crm: a card for {name} (conversation {conversation})")]);
+    }
+    crm.until(&["crm: Ann is reached at ann@example.com (conversation walk-6)"]);
+    analytics.until(&["analytics: 3 user.registered"]);
+    analytics.until(&["analytics: 1 user.email-changed (conversation walk-6)"]);
+    // Each once, and nothing of what was refused.
+    assert_eq!((email.count("email: welcome"), email.count("email: welcome, Eve")), (2, 0));
+    assert_eq!((crm.count("crm: a card for"), analytics.count("analytics: ")), (3, 4));
+
+    let ready = ask(address, "GET", "/health/ready", "walk-9", None);
+    assert_eq!((ready.status, &ready.body["kept_events"]), (200, &json!(0)));
+    assert_eq!(ask(address, "GET", "/health/live", "walk-9", None).status, 200);
+}
+
+fn listens_at(program: &Program) -> String {
+    program.until(&["listening on "]).trim_start_matches("listening on ").to_owned()
+}
+
+fn in_one_process() {
+    let mut all = Program::start("in_process", env!("CARGO_BIN_EXE_in_process"), &[]);
+    let address = listens_at(&all);
+    walk(&address, &all, &all, &all);
+    all.stop();
+    all.until(&["dead letter: users.email.dlq[", "permanent, 1 attempt"]);
+    all.until(&["the mail server knows no such host"]);
+    assert_eq!(all.count("dead letter: "), 1);
+}
+
+#[cfg(feature = "kafka")]
+fn on_kafka(servers: &str) {
+    let of = |name: &str, value: String| (name.to_owned(), value);
+    let environment = format!("walk-{}", uuid::Uuid::new_v4().simple());
+    let shared = [
+        of("KAFKA_BOOTSTRAP_SERVERS", servers.to_owned()),
+        of("ENVIRONMENT", environment),
+        of("RUST_LOG", "warn".to_owned()),
+    ];
+    let start = |name: &'static str, path: &'static str| {
+        let shared: Vec<_> = shared.iter().map(|(name, value)| (&**name, value.clone())).collect();
+        Program::start(name, path, &shared)
+    };
+    let mut users = start("users", env!("CARGO_BIN_EXE_users"));
+    let address = listens_at(&users);
+    let mut email = start("email", env!("CARGO_BIN_EXE_email"));
+    let mut crm = start("crm", env!("CARGO_BIN_EXE_crm"));
+    let mut analytics = start("analytics", env!("CARGO_BIN_EXE_analytics"));
+    for consumer in [&email, &crm, &analytics] {
+        consumer.until(&["ready"]);
+    }
+    walk(&address, &email, &crm, &analytics);
+    for program in [&mut users, &mut email, &mut crm, &mut analytics] {
+        program.stop();
+    }
+    let letters = start("letters", env!("CARGO_BIN_EXE_letters"));
+    letters.until(&["dead letter: walk-", ".users.email.dlq[", "permanent, 1 attempt"]);
+    letters.until(&["the mail server knows no such host"]);
+
+    // What was finished does not come again.
+    let mut email = start("email", env!("CARGO_BIN_EXE_email"));
+    email.until(&["ready"]);
+    let again = ask_again(&start, &email);
+    email.stop();
+    assert_eq!(email.count("email: welcome"), 1, "{again}: {:#?}", email.lines());
+}
+
+/// One more user, so that there is something to wait for.
+#[cfg(feature = "kafka")]
+fn ask_again(start: &impl Fn(&'static str, &'static str) -> Program, email: &Program) -> String {
+    let mut users = start("users", env!("CARGO_BIN_EXE_users"));
+    let address = listens_at(&users);
+    let dan = ask(&address, "POST", "/users", "walk-10", Some(json!({ "name": "Dan", "email": "dan@example.org" })));
+    assert_eq!(dan.status, 201);
+    let line = email.until(&["email: welcome, Dan"]);
+    users.stop();
+    line
+}
+
+/// The commands of the README name what there is.
+fn the_readme_is_true() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/");
+    let text = std::fs::read_to_string(format!("{folder}README.md")).expect("the README");
+    let programs: Vec<_> = text.split("--bin ").skip(1).filter_map(|rest| rest.split_whitespace().next()).collect();
+    assert!(programs.len() >= 6, "{programs:?}");
+    for program in programs {
+        assert!(std::path::Path::new(&format!("{folder}src/bin/{program}.rs")).exists(), "{program}");
+    }
+    for said in [
+        "email: welcome, Ann (attempt 1, conversation walk-1)",
+        "email: welcome, Bob (attempt 2, conversation walk-7)",
+        "crm: a card for Eve (conversation walk-8)",
+        "analytics: 3 user.registered (conversation walk-8)",
+        "the mail server knows no such host",
+    ] {
+        assert!(text.contains(said), "the README shows {said}");
+    }
+}
+
+/// A harness of its own, so that a run without a broker is shown as ignored, with the reason, and never as passed.
+fn main() -> ExitCode {
+    let trial = |name: &str, run: fn()| {
+        Trial::test(name, move || {
+            run();
+            Ok(())
+        })
+    };
+    let mut trials =
+        vec![trial("in_one_process_over_memory", in_one_process), trial("the_readme_is_true", the_readme_is_true)];
+    trials.push(kafka());
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+#[cfg(feature = "kafka")]
+fn kafka() -> Trial {
+    let servers = std::env::var("KAFKA_BOOTSTRAP_SERVERS").unwrap_or_else(|_| "127.0.0.1:9092".into());
+    let first = servers.split(',').next().unwrap_or_default().to_owned();
+    let required = std::env::var("GULO_REQUIRE").is_ok_and(|list| list.split(',').any(|name| name.trim() == "kafka"));
+    let absent = TcpStream::connect(&first).is_err();
+    let kind = if absent { format!("no Kafka answers at {first}") } else { format!("kafka at {first}") };
+    let why = kind.clone();
+    let run = move || {
+        if absent {
+            return Err(format!("GULO_REQUIRE names kafka: {why}").into());
+        }
+        on_kafka(&servers);
+        Ok(())
+    };
+    Trial::test("five_services_on_kafka", run).with_kind(kind).with_ignored_flag(absent && !required)
+}
+
+#[cfg(not(feature = "kafka"))]
+fn kafka() -> Trial {
+    let kind = "built without the feature `kafka`";
+    Trial::test("five_services_on_kafka", || Ok(())).with_kind(kind).with_ignored_flag(true)
+}
