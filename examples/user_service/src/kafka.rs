@@ -12,7 +12,9 @@ use crate::{Outcome, stop_signal};
 ///
 /// What is wrong with the environment.
 pub fn transport() -> gulo::Result<KafkaTransport> {
-    Ok(KafkaTransport::new(KafkaConfig::from_env()?.session_timeout(Duration::from_secs(6))))
+    let config = KafkaConfig::from_env()?.session_timeout(Duration::from_secs(6));
+    // Whoever has sent a command waits no longer; what is not confirmed then is kept.
+    Ok(KafkaTransport::new(config.publish_timeout(Duration::from_secs(5))))
 }
 
 /// Topics have `ENVIRONMENT` before their names, where that is set: several environments may share a broker.
