@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use gulo::bus::BusBuilder;
 use gulo::prelude::*;
 use gulo::testing::TestBus;
 use gulo::transport::Unsent;

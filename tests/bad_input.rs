@@ -18,11 +18,11 @@ async fn fails(Event(_): Event<Paid>) -> Result<(), HandlerError> {
     Err(HandlerError::new("no"))
 }
 
-fn on_memory() -> gulo::bus::BusBuilder {
+fn on_memory() -> BusBuilder {
     Bus::builder("shop").transport(MemoryTransport::new())
 }
 
-async fn refused(bus: gulo::bus::BusBuilder) -> Error {
+async fn refused(bus: BusBuilder) -> Error {
     bus.start().await.map(|_| ()).expect_err("start is refused")
 }
 

@@ -100,7 +100,7 @@ async fn on_allowed(Event(_): Event<Allowed>) {}
 async fn on_forbidden(Event(_): Event<Forbidden>) {}
 async fn on_absent(Event(_): Event<Absent>) {}
 
-fn bus(config: KafkaConfig) -> gulo::bus::BusBuilder {
+fn bus(config: KafkaConfig) -> BusBuilder {
     Bus::builder("shop").transport(KafkaTransport::new(config))
 }
 
@@ -108,7 +108,7 @@ fn group(name: &str) -> Subscription {
     Subscription::group(name.to_owned()).dead_letter(DeadLetter::discard())
 }
 
-async fn refused(bus: gulo::bus::BusBuilder, within: Duration, kind: ErrorKind, says: &[&str]) {
+async fn refused(bus: BusBuilder, within: Duration, kind: ErrorKind, says: &[&str]) {
     let log = Log::listen();
     let begun = Instant::now();
     let error = bus.start().await.map(drop).expect_err("start is refused");

@@ -43,7 +43,7 @@ async fn fails(message: Message) -> Result<(), HandlerError> {
     Err(HandlerError::new(format!("{} is closed", message.topic)).permanent())
 }
 
-fn shop(gated: &Gated, seen: &Seen) -> gulo::bus::BusBuilder {
+fn shop(gated: &Gated, seen: &Seen) -> BusBuilder {
     Bus::builder("shop").transport(gated.clone()).state(seen.clone())
 }
 

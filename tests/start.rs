@@ -16,11 +16,11 @@ async fn bill(Event(_): Event<Paid>) {}
 async fn bill_again(Event(_): Event<Paid>) {}
 async fn with_state(Event(_): Event<Paid>, State(_): State<u64>) {}
 
-async fn refused(bus: gulo::bus::BusBuilder) -> Error {
+async fn refused(bus: BusBuilder) -> Error {
     bus.start().await.map(|_| ()).expect_err("start is refused")
 }
 
-fn on_memory() -> gulo::bus::BusBuilder {
+fn on_memory() -> BusBuilder {
     Bus::builder("shop").transport(MemoryTransport::new())
 }
 

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gulo::bus::BusBuilder;
 use gulo::message::Message;
 use gulo::prelude::*;
 use gulo::transport::{Capabilities, Inbox, SubscribeSpec, TopicSpec, Topology, TopologyMode, Transport};

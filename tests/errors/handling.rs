@@ -3,7 +3,6 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use gulo::bus::BusBuilder;
 use gulo::codec::Encoded;
 use gulo::dead_letter::{self as dlq, Guard};
 use gulo::handler::{Context, FromContext};

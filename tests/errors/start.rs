@@ -1,7 +1,6 @@
 //! What is told at `start()`.
 
 use gulo::ErrorKind;
-use gulo::bus::BusBuilder;
 use gulo::codec::{Codec, CodecError, Json, Raw, ReadEvent, erased_serde};
 use gulo::prelude::*;
 

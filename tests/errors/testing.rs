@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::task::{Context, Poll, Waker};
 
-use gulo::bus::BusBuilder;
 use gulo::prelude::*;
 use gulo::testing::TestBus;
 use gulo::{Error, ErrorKind};

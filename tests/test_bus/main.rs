@@ -11,7 +11,6 @@ mod setup;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gulo::bus::BusBuilder;
 use gulo::message::Message;
 use gulo::prelude::*;
 use gulo::testing::TestBus;
