@@ -37,7 +37,7 @@
 use std::any::TypeId;
 use std::collections::HashMap;
 use std::fmt;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 
 use gulo_bus_core::event::Publishable;
 use gulo_bus_core::event_publisher::{AnyEvent, EventDefaults};
@@ -137,14 +137,16 @@ impl EventMapper {
     /// # Errors
     ///
     /// [`Config`](ErrorKind::Config) where a type was mapped twice, or nothing is said about this one and
-    /// [`require_all`](Self::require_all) was.
+    /// [`require_all`](Self::require_all) was; [`Encode`](ErrorKind::Encode) where the mapping panicked.
     pub fn events_of(&self, event: &AnyDomainEvent) -> Result<Vec<AnyEvent>> {
         self.check()?;
         let Some(mapping) = self.mappings.get(&event.type_id()) else {
             return if self.required { Err(unmapped(event)) } else { Ok(Vec::new()) };
         };
         let mut events = IntegrationEvents::default();
-        (mapping.make)(event, &mut events);
+        // The request was handled by now: a panic here must not take along what is known of that.
+        let made = catch_unwind(AssertUnwindSafe(|| (mapping.make)(event, &mut events)));
+        made.map_err(|_| panicked(event, mapping.place))?;
         let alone = events.0.len() == 1;
         Ok(events.0.into_iter().map(|made| made.or(defaults(event.meta(), alone))).collect())
     }
@@ -156,6 +158,11 @@ impl EventMapper {
             None => Ok(()),
         }
     }
+}
+
+fn panicked(event: &AnyDomainEvent, place: &Location<'_>) -> Error {
+    Error::new(ErrorKind::Encode, format!("mapping the domain event `{}` panicked, at {place}", event.name()))
+        .help("what it said is on stderr; a mapping must not panic")
 }
 
 fn unmapped(event: &AnyDomainEvent) -> Error {

@@ -141,6 +141,29 @@ fn a_request_of_no_conversation_begins_one() {
     assert_eq!((&meta.id, &meta.causation_id), (&meta.correlation_id, &None));
     let of_http = RequestMeta::correlated("from-http");
     assert_eq!((&*of_http.correlation_id, of_http.id == "from-http"), ("from-http", false));
-    let empty = RequestMeta::correlated("");
-    assert_eq!(empty.correlation_id, empty.id, "an empty one is none");
+    // From a client, which may say anything.
+    for none in ["", "a\nb", &"x".repeat(257)] {
+        let meta = RequestMeta::correlated(none);
+        assert_eq!(meta.correlation_id, meta.id, "{none:?} is none");
+    }
+}
+
+#[test]
+fn a_mapping_that_panics_is_an_error_that_names_it() {
+    let mapper = EventMapper::new().map(|_: &UserCreated| -> UserRegistered { panic!("in a mapping") });
+    let error = mapper.events_of(&UserCreated { user_id: 7 }.into()).expect_err("panics").to_string();
+    assert!(
+        error.starts_with("mapping the domain event `UserCreated` panicked, at application/tests/mapper.rs:"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_empty_in_a_domain_event_is_not_said_of_the_integration_event() {
+    let empty = || Some(String::new());
+    let meta = DomainMeta { id: String::new(), correlation_id: empty(), causation_id: empty(), ..DomainMeta::new() };
+    let raised = Raised::with_meta(UserCreated { user_id: 7 }, meta);
+    let made = mapper().events_of(&raised.into()).expect("maps")[0].meta("user-service");
+    assert!(!made.id.is_empty(), "it has one of its own");
+    assert_eq!((made.correlation_id, made.causation_id), (None, None));
 }

@@ -50,6 +50,8 @@ impl fmt::Display for RequestKind {
     }
 }
 
+const ID_BYTES: usize = 256;
+
 /// What is known of a request: what it leads to says that it did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestMeta {
@@ -72,11 +74,13 @@ impl RequestMeta {
         }
     }
 
-    /// A new one that is part of this conversation: that of an HTTP request, say. An empty id is none.
+    /// A new one that is part of this conversation: that of an HTTP request, say. It may come from anybody: an id that is
+    /// empty, longer than 256 bytes, or has control characters is none.
     pub fn correlated(correlation_id: impl Into<String>) -> Self {
         let correlation_id = correlation_id.into();
         let new = Self::here();
-        if correlation_id.is_empty() { new } else { Self { correlation_id, ..new } }
+        let is_one = (1..=ID_BYTES).contains(&correlation_id.len()) && !correlation_id.contains(char::is_control);
+        if is_one { Self { correlation_id, ..new } } else { new }
     }
 
     /// A new one that the event of `meta` led to.

@@ -106,11 +106,13 @@ impl AnyEvent {
 
 impl EventDefaults {
     pub(crate) fn put_into(self, meta: &mut EventMeta) {
-        meta.id = self.id.unwrap_or_else(|| std::mem::take(&mut meta.id));
+        // What is empty is not said.
+        let said = |text: Option<String>| text.filter(|text| !text.is_empty());
+        meta.id = said(self.id).unwrap_or_else(|| std::mem::take(&mut meta.id));
         meta.time = self.time.unwrap_or(meta.time);
         meta.aggregate = meta.aggregate.take().or(self.aggregate);
-        meta.correlation_id = self.correlation_id;
-        meta.causation_id = self.causation_id;
+        meta.correlation_id = said(self.correlation_id);
+        meta.causation_id = said(self.causation_id);
     }
 
     /// Each of `self`, else that of `others`.
