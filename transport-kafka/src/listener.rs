@@ -1,9 +1,9 @@
 //! What a listener wants of its clients: TLS, a login. librdkafka does not say: a broker just hangs up on who speaks otherwise,
 //! as one does that restarts. So it is asked, by ourselves, and nothing that we know is said to it.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gulo_bus_core::{Error, ErrorKind};
 use openssl::ssl::{HandshakeError, SslConnector, SslMethod, SslVerifyMode};
@@ -11,10 +11,15 @@ use openssl::ssl::{HandshakeError, SslConnector, SslMethod, SslVerifyMode};
 /// For each step. Whoever waits has waited already.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// For all that is said over one connection: who answers byte by byte could go on for ever.
+const AT_MOST: Duration = Duration::from_secs(3);
+
 /// ApiVersions 0 without a client's name, which a broker answers before any login: length, key, version, number of the request.
 const API_VERSIONS: [u8; 14] = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 255, 255];
 /// SaslHandshake 1 without a client's name, with a mechanism that nobody has.
 const SASL_HANDSHAKE: [u8; 20] = [0, 0, 0, 16, 0, 17, 0, 1, 0, 0, 0, 1, 255, 255, 0, 4, b'N', b'O', b'N', b'E'];
+/// Metadata 1 of no topics, the second request: no broker that wants a login answers it before.
+const METADATA: [u8; 18] = [0, 0, 0, 14, 0, 3, 0, 1, 0, 0, 0, 2, 255, 255, 0, 0, 0, 0];
 
 // Kafka's numbers of errors.
 const UNSUPPORTED_SASL_MECHANISM: i16 = 33;
@@ -52,7 +57,7 @@ pub(crate) fn ask(servers: &str) -> Option<Listener> {
     }
 }
 
-fn over_tls(host: &str, stream: TcpStream) -> Option<Listener> {
+fn over_tls(host: &str, stream: Connection) -> Option<Listener> {
     let mut builder = SslConnector::builder(SslMethod::tls_client()).ok()?;
     // Who it is does not matter: it is told nothing.
     builder.set_verify(SslVerifyMode::NONE);
@@ -66,27 +71,31 @@ fn over_tls(host: &str, stream: TcpStream) -> Option<Listener> {
 }
 
 fn login(mut stream: impl Read + Write) -> Option<Login> {
-    let answer = answer(&mut stream, &SASL_HANDSHAKE)?;
-    let (code, names) = answer.split_first_chunk()?;
+    let answered = answer(&mut stream, &SASL_HANDSHAKE).ok()?;
+    let (code, names) = answered.split_first_chunk()?;
     match i16::from_be_bytes(*code) {
-        UNSUPPORTED_SASL_MECHANISM => Some(Login::By(mechanisms(names))),
+        // Redpanda has them where it wants no login, too.
+        UNSUPPORTED_SASL_MECHANISM => match answer(&mut stream, &METADATA).map_err(|error| error.kind()) {
+            Ok(_) => Some(Login::No),
+            Err(io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Some(Login::Untold),
+            Err(_) => Some(Login::By(mechanisms(names))),
+        },
         ILLEGAL_SASL_STATE => Some(Login::No),
         _ => Some(Login::Untold),
     }
 }
 
-/// Sends a request, and returns what is answered, without length and number. `None` where that is no answer to it.
-fn answer(stream: &mut (impl Read + Write), request: &[u8]) -> Option<Vec<u8>> {
+/// Sends a request, and returns what is answered, without length and number. Fails where that is no answer to it.
+fn answer(stream: &mut (impl Read + Write), request: &[u8]) -> io::Result<Vec<u8>> {
     let mut head = [0; 8];
-    stream.write_all(request).ok()?;
-    stream.read_exact(&mut head).ok()?;
+    stream.write_all(request)?;
+    stream.read_exact(&mut head)?;
     // One that speaks TLS sends an alert, or nothing. No answer that we want is as long as 64 KiB.
-    if head[..2] != [0, 0] || head[4..] != request[8..12] {
-        return None;
-    }
-    let mut rest = vec![0; usize::from(u16::from_be_bytes([head[2], head[3]])).checked_sub(4)?];
-    stream.read_exact(&mut rest).ok()?;
-    Some(rest)
+    let length = usize::from(u16::from_be_bytes([head[2], head[3]])).checked_sub(4);
+    let length = length.filter(|_| head[..2] == [0, 0] && head[4..] == request[8..12]);
+    let mut rest = vec![0; length.ok_or(io::ErrorKind::InvalidData)?];
+    stream.read_exact(&mut rest)?;
+    Ok(rest)
 }
 
 /// Their names, as far as they look like such: whoever answers may not be Kafka.
@@ -161,16 +170,47 @@ impl Listener {
 
 /// Whether there is somebody who answers as Kafka does, without TLS. Blocks, for some seconds at most.
 pub(crate) fn is_plain(host: &str, port: u16) -> bool {
-    connect(host, port).is_some_and(|mut stream| answer(&mut stream, &API_VERSIONS).is_some())
+    connect(host, port).is_some_and(|mut stream| answer(&mut stream, &API_VERSIONS).is_ok())
 }
 
 /// Blocks, for some seconds at most; so do reading and writing then.
-pub(crate) fn connect(host: &str, port: u16) -> Option<TcpStream> {
+pub(crate) fn connect(host: &str, port: u16) -> Option<Connection> {
     let addresses = (host, port).to_socket_addrs().ok()?;
     let stream = addresses.take(4).find_map(|address| TcpStream::connect_timeout(&address, PATIENCE).ok())?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    stream.set_write_timeout(Some(PATIENCE)).ok()?;
-    Some(stream)
+    Some(Connection { stream, until: Instant::now() + AT_MOST })
+}
+
+/// One that ends, whatever is said over it.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TcpStream,
+    until: Instant,
+}
+
+impl Connection {
+    /// For one step.
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.until.saturating_duration_since(Instant::now()).min(PATIENCE);
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    }
+}
+
+impl Read for Connection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(self.left()?)?;
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(self.left()?)?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
 }
 
 #[cfg(test)]

@@ -5,27 +5,37 @@ use std::net::TcpListener;
 
 use super::*;
 
-/// Answers `said` whatever is asked.
-struct Says(Cursor<Vec<u8>>);
+/// Answers `said` whatever is asked, and hangs up, or says nothing more.
+struct Says {
+    said: Cursor<Vec<u8>>,
+    hangs_up: bool,
+}
 
 impl Says {
     fn new(said: &[u8]) -> Self {
-        Self(Cursor::new(said.to_vec()))
+        Self { said: Cursor::new(said.to_vec()), hangs_up: true }
+    }
+
+    fn silent_after(said: &[u8]) -> Self {
+        Self { hangs_up: false, ..Self::new(said) }
     }
 }
 
 impl Read for Says {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.0.read(buffer)
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.said.read(buffer)? {
+            0 if !self.hangs_up => Err(io::ErrorKind::WouldBlock.into()),
+            read => Ok(read),
+        }
     }
 }
 
 impl Write for Says {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Ok(bytes.len())
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -58,6 +68,18 @@ fn a_listener_says_whether_it_wants_a_login_and_by_what() {
     ] {
         assert_eq!(super::login(Says::new(&said)), login, "{said:?}");
     }
+}
+
+/// Redpanda names its mechanisms where it wants no login, too.
+#[test]
+fn who_names_mechanisms_and_answers_without_a_login_wants_none() {
+    let names = framed(&[&[0, 33, 0, 0, 0, 1, 0, 13][..], b"SCRAM-SHA-512"].concat());
+    let metadata = [&[0, 0, 0, 18, 0, 0, 0, 2][..], &[0; 14]].concat();
+    let both = [names.clone(), metadata].concat();
+    assert_eq!(login(Says::new(&both)), Some(Login::No));
+    assert_eq!(login(Says::new(&names)), Some(by(&["SCRAM-SHA-512"])));
+    // A broker that is busy has not said that it wants one.
+    assert_eq!(login(Says::silent_after(&names)), Some(Login::Untold));
 }
 
 #[test]
@@ -104,4 +126,26 @@ fn who_is_not_there_or_not_kafka_says_nothing() {
     let hangs_up = std::thread::spawn(move || listener.incoming().take(2).for_each(drop));
     assert_eq!(ask(&address.to_string()), None);
     hangs_up.join().unwrap();
+}
+
+/// Each byte comes in time, and there is no end to them.
+#[test]
+fn who_answers_for_ever_is_not_listened_to_for_ever() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            std::thread::spawn(move || {
+                let mut stream = stream.unwrap();
+                let mut sent = stream.write_all(&[0, 0, 255, 255, 0, 0, 0, 1]);
+                while sent.is_ok() {
+                    std::thread::sleep(Duration::from_millis(100));
+                    sent = stream.write_all(&[0]);
+                }
+            });
+        }
+    });
+    let (done, asked) = std::sync::mpsc::channel();
+    std::thread::spawn(move || done.send(ask(&address)));
+    assert_eq!(asked.recv_timeout(Duration::from_secs(10)), Ok(None));
 }
