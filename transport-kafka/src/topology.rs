@@ -47,6 +47,9 @@ const OTHERS_ANSWER: Duration = Duration::from_secs(3);
 /// After so long without any cause but that "all brokers are down", the broker is asked what it wants.
 const HANGS_UP: Duration = Duration::from_millis(500);
 
+/// How long it may take to say so once there is no time left: names can take long to resolve, and there may be many.
+const LAST_ANSWER: Duration = Duration::from_secs(2);
+
 /// A connection that only asks. librdkafka tells the cause of a failure to whoever polls, and only meanwhile, so a thread
 /// does that until this is dropped. That thread drops the client too, which may block.
 pub(crate) struct Inquiry {
@@ -162,17 +165,21 @@ impl Inquiry {
     }
 
     /// Resolves when a listener that hangs up on us turns out to want what we do not do. In a handshake it is asked at once; else
-    /// only "all brokers are down" is said, so there is time for a cause first.
+    /// only "all brokers are down" is said, so there is time for a cause first. Where there are several brokers to begin with,
+    /// another one may let us in.
     async fn is_misunderstood(&self) -> Error {
-        let mut next = Instant::now() + HANGS_UP;
+        let (mut next, mut asked) = (Instant::now() + HANGS_UP, false);
         loop {
             let cause = self.client.context().cause();
             let is_guess = cause.is_some_and(|(code, said)| diagnosis::of(code, &said).is_guess());
-            if is_guess || Instant::now() >= next {
+            if (is_guess && !asked) || Instant::now() >= next {
                 if let Some(error) = self.wants_otherwise().await {
+                    if self.config.servers.contains(',') {
+                        sleep(OTHERS_ANSWER).await;
+                    }
                     return error;
                 }
-                next = Instant::now() + HANGS_UP;
+                (next, asked) = (Instant::now() + HANGS_UP, true);
             }
             sleep(LOOK_AGAIN).await;
         }
@@ -188,9 +195,9 @@ impl Inquiry {
     }
 
     async fn unreachable_because(&self, code: Option<Code>) -> Error {
-        match self.wants_otherwise().await {
-            Some(error) => error,
-            None => self.unreachable(code),
+        match timeout(LAST_ANSWER, self.wants_otherwise()).await {
+            Ok(Some(error)) => error,
+            _ => self.unreachable(code),
         }
     }
 
