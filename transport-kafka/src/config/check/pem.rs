@@ -103,8 +103,13 @@ impl KafkaConfig {
 }
 
 fn certificates(pem: &Pem) -> Result<Vec<X509>, String> {
-    let called = &pem.called;
-    match X509::stack_from_pem(&pem.text) {
+    let (called, text) = (&pem.called, String::from_utf8_lossy(&pem.text));
+    // OpenSSL takes the one for the other in files: some systems keep their CAs so, with what they are trusted for behind each.
+    let text = match pem.said.name.ends_with(".location") {
+        true => text.replace("TRUSTED CERTIFICATE-----", "CERTIFICATE-----").into(),
+        false => text,
+    };
+    match X509::stack_from_pem(text.as_bytes()) {
         Ok(found) if !found.is_empty() => Ok(found),
         Ok(_) => Err(format!(
             "{called} holds no certificate in PEM (`-----BEGIN CERTIFICATE-----`); `openssl x509 -inform der` makes it of DER"

@@ -92,12 +92,15 @@ fn a_file_of_cas_without_one_is_named() {
     let file = folder.put("torn.pem", &good[..good.len() / 2]);
     let says = "holds a certificate that cannot be read";
     assert_eq!(told(&[("KAFKA_SSL_CAFILE", &file)]), format!("KAFKA_SSL_CAFILE (`ssl.ca.location`): {file} {says}"));
-    // As librdkafka takes them: a key before it, words before it, lists alone, a folder.
+    // As librdkafka takes them: a key before it, words before it, lists alone, as systems keep those that
+    // they trust, a folder.
+    let trusted = String::from_utf8(good.clone()).unwrap().replace(" CERTIFICATE", " TRUSTED CERTIFICATE").into_bytes();
     let revoked = "-----BEGIN X509 CRL-----\nMIIB\n-----END X509 CRL-----\n";
     for (name, text) in [
         ("broker.pem", [pem(&ours), good.clone()].concat()),
         ("words.pem", [b"subject=CN = ca\n".to_vec(), good.clone()].concat()),
         ("crl.pem", revoked.into()),
+        ("trusted.pem", trusted),
     ] {
         assert_eq!(told(&[("KAFKA_SSL_CAFILE", &folder.put(name, text))]), "", "{name}");
     }
@@ -133,6 +136,10 @@ fn a_key_that_is_not_of_its_certificate_is_named_with_both() {
             "KAFKA_SSL_KEYFILE (`ssl.key.location`): {crt} holds no private key in PEM (`-----BEGIN PRIVATE KEY-----`)"
         )
     );
+    let trusted = String::from_utf8(fs::read(&crt).unwrap()).unwrap().replace(" CERTIFICATE", " TRUSTED CERTIFICATE");
+    let trusted = folder.put("trusted.crt", trusted);
+    assert_eq!(told(&[("KAFKA_SSL_CERTFILE", &trusted), ("KAFKA_SSL_KEYFILE", &own)]), "");
+    assert!(told(&[("KAFKA_SSL_CERTFILE", &trusted), ("KAFKA_SSL_KEYFILE", &foreign)]).contains("is not the key of"));
     // librdkafka reads both where both are said.
     let text = String::from_utf8(pem(&ours)).unwrap();
     let both = |file| told(&[("KAFKA_SSL_CERTFILE", &crt), ("KAFKA_SSL_KEYFILE", file), ("KAFKA_SSL_KEY_PEM", &text)]);
