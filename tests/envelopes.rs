@@ -354,3 +354,23 @@ async fn a_topic_reads_what_it_writes_and_every_envelope_that_it_names() {
         assert_eq!(events, [0, 1, 2, 3, 4, 5], "written: {writes:?}");
     }
 }
+
+/// Events are what they are: text, a list, fields that have the names of the envelope's and are of another kind.
+#[tokio::test(start_paused = true)]
+async fn bare_messages_of_any_shape_are_read_beside_the_envelope_of_building_blocks() {
+    let only = async |Event(Registered(event)): Event<Registered>, Meta(meta): Meta, State(seen): State<Seen>| {
+        seen.lock().expect("whole").push((Registered::TYPE, meta, event));
+    };
+    let (gated, seen) = (Gated::new(), Seen::default());
+    let bus = Bus::builder("service").transport(gated.clone()).state(seen.clone());
+    let bus = bus.subscribe(Subscription::group("g").on(only));
+    let bus = bus.topic("users", |topic| topic.reads_envelope(Envelope::BuildingBlocks)).start().await;
+    let _bus = bus.expect("starts");
+    let events = [json!("ann"), json!([1, 2]), json!(7), json!({"event_id": 7, "user_id": 42})];
+    for event in &events {
+        gated.publish_raw(Message::new("users", event.to_string()).key("k")).await;
+    }
+    eventually("handled", || seen.lock().expect("whole").len() == events.len()).await;
+    let seen: Vec<_> = seen.lock().expect("whole").iter().map(|(_, _, event)| event.clone()).collect();
+    assert_eq!(seen, events);
+}

@@ -17,6 +17,7 @@ mod seal;
 use bytes::Bytes;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::Opened;
@@ -46,9 +47,28 @@ const AGGREGATE_TYPE: &str = "aggregate_type";
 /// [`Decode`](crate::ErrorKind::Decode) for a body that is not JSON, or an envelope without a type or an event.
 pub(super) fn open(message: &Message, origin: &Origin) -> Result<Option<Opened>> {
     let body = message.payload.as_ref().ok_or_else(|| decode("message has no body, expected an envelope"))?;
-    let said: Envelope<'_> = parse(body, "envelope")?;
-    let is_one = said.payload.is_some() || said.event_type.is_some() || message.headers.get(EVENT_TYPE).is_some();
-    if is_one { opened(said, body, message, origin).map(Some) } else { Ok(None) }
+    let is_headed = message.headers.get(EVENT_TYPE).is_some();
+    match parse::<Envelope<'_>>(body, "envelope") {
+        Ok(said) if is_headed || said.payload.is_some() || said.event_type.is_some() => {
+            opened(said, body, message, origin).map(Some)
+        }
+        Err(error) if is_headed || !is_by_itself(body) => Err(error),
+        _ => Ok(None),
+    }
+}
+
+/// Whether a body that does not read as an envelope is JSON without what makes it one: an event may be of any shape, and have
+/// fields of other kinds by these names.
+fn is_by_itself(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Signs {
+        event_type: Option<IgnoredAny>,
+        payload: Option<IgnoredAny>,
+    }
+    match body.trim_ascii_start().starts_with(b"{") {
+        true => parse::<Signs>(body, "").is_ok_and(|said| said.event_type.is_none() && said.payload.is_none()),
+        false => serde_json::from_slice::<IgnoredAny>(body).is_ok(),
+    }
 }
 
 /// The body counts, as for the consumer in Python; what it lacks is taken from the headers, or filled from the broker's own

@@ -151,8 +151,14 @@ fn what_is_not_the_envelope_is_named_and_never_quoted() {
     assert!(problem(r#"{"event_type":"t","payload":null}"#).contains("no `payload`"));
     assert!(problem(r#"{"event_type":"","payload":{}}"#).contains("no `event_type`"));
     assert!(problem(r#"{"event_type":"t","event_version":"hunter2","payload":{}}"#).contains("`event_version`"));
-    for body in ["hunter2", r#"{"event_type":7,"payload":"hunter2"}"#, r#"{"event_id":"hunter2"#, r#"["hunter2"]"#] {
+    for body in ["hunter2", r#"{"event_type":7,"payload":"hunter2"}"#, r#"{"event_id":"hunter2"#] {
         assert!(!problem(body).contains("hunter2"), "{}", problem(body));
+    }
+    for body in [r#""hunter2""#, r#"["hunter2"]"#, r#"{"event_id":7,"password":"hunter2"}"#] {
+        assert!(open(&Message::new("users", body), &origin()).is_ok_and(|opened| opened.is_none()), "{body}");
+        let headed = Message::new("users", body).header(EVENT_TYPE, "t");
+        let problem = open(&headed, &origin()).expect_err("no envelope").to_string();
+        assert!(!problem.contains("hunter2"), "{problem}");
     }
     let error = open(&Message::tombstone("users"), &origin()).expect_err("a tombstone");
     let who = "(who sends it has to mend it, or the topic is described with another envelope)";
