@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use gulo::ErrorKind;
 use gulo::codec::{Codec, CodecError, Json, Raw, ReadEvent, erased_serde};
-use gulo::event::Aggregate;
+use gulo::event::{Aggregate, Publishable};
 use gulo::memory::{MemoryConfig, MemoryTransport};
 use gulo::message::{Message, SendOptions};
 use gulo::prelude::*;
@@ -56,6 +56,17 @@ impl IntegrationEvent for Adrift {
     }
 }
 
+/// Says of its event what it does not know.
+struct Lost;
+
+impl Publishable for Lost {
+    type Event = Paid;
+
+    fn into_outgoing(self) -> Outgoing<Paid> {
+        panic!("in into_outgoing()")
+    }
+}
+
 struct Encodes;
 
 impl Codec for Encodes {
@@ -94,6 +105,7 @@ async fn code_of_ones_own_that_panics_is_an_error_of_its_event() {
         (bus.publish(bomb("serialize")).await, " to orders: encoding `bomb` panicked: in serde"),
         (bus.publish(bomb("key")).await, " to orders: encoding `bomb` panicked: in key()"),
         (bus.publish(bomb("aggregate")).await, " to orders: encoding `bomb` panicked: in aggregate()"),
+        (bus.publish(Lost).await, ": what is said of `order.paid` panicked: in into_outgoing()"),
         (bus.publish(Adrift).await, ": naming the topic of `adrift` panicked: in topic()"),
         (bus.publish(paid().topic("bombs")).await, " to bombs: encoding `order.paid` panicked: in a codec"),
         (

@@ -103,7 +103,13 @@ impl Publishing {
     /// Publishes all of `events` in one batch, or nothing of it where one does not encode.
     pub(crate) async fn publish<P: Publishable>(&self, events: impl IntoIterator<Item = P>) -> Result<(), Unsent> {
         let to = self.destinations.of::<P::Event>();
-        let encode = |event: P| self.encode(&event.into_outgoing(), &to);
+        let encode = |event: P| {
+            let what = format_args!("what is said of `{}`", P::Event::TYPE);
+            match caught(ErrorKind::Encode, what, || event.into_outgoing()) {
+                Ok(outgoing) => self.encode(&outgoing, &to),
+                Err(error) => (Message::tombstone(""), Some(error)),
+            }
+        };
         self.publish_encoded(events.into_iter().map(encode).collect()).await
     }
 
