@@ -72,6 +72,12 @@ async fn publish_to_all(bench: &Bench, each: usize) -> Vec<String> {
     all
 }
 
+/// Each with a key of its own: what has none may go to a single lane, and all of it to one member.
+async fn publish_spread(bench: &Bench, count: usize) {
+    let keyed = |text: String| bench.message(&text).key(text);
+    bench.send(numbered("m", 0..count).into_iter().map(keyed).collect()).await;
+}
+
 async fn two_members_share_the_lanes(bench: Bench) {
     bench.several_lanes(&["g"]).await;
     let (mut a, mut b) = two_members(&bench).await;
@@ -172,7 +178,7 @@ async fn both_take(old: &mut Reader, new: &mut Reader, count: usize) -> Vec<Stri
 async fn what_a_closing_member_left_goes_to_the_other(bench: Bench) {
     bench.several_lanes(&["g"]).await;
     let (mut a, mut b) = two_members(&bench).await;
-    bench.publish(numbered("m", 0..40)).await;
+    publish_spread(&bench, 40).await;
     both_until((&mut a, &mut b), "it has work", 5, |a, _| a.got.len() >= 5).await;
     let of_a = a.taken();
     a.settle(&of_a[..2]);
@@ -185,7 +191,7 @@ async fn what_a_closing_member_left_goes_to_the_other(bench: Bench) {
 async fn what_a_vanished_member_left_goes_to_the_other(bench: Bench) {
     bench.several_lanes(&["g"]).await;
     let (mut a, mut b) = two_members(&bench).await;
-    bench.publish(numbered("m", 0..40)).await;
+    publish_spread(&bench, 40).await;
     both_until((&mut a, &mut b), "it has work", 5, |a, _| a.got.len() >= 5).await;
     let of_a = a.taken();
     a.settle(&of_a[..2]);
