@@ -35,9 +35,9 @@ fn brokers_says_what_was_wrong_and_then_how_it_is_right() {
     for (words, says) in [
         ("brokers", "error: nothing to do is named: up, down or status"),
         ("brokers start kafka", "error: `start` is nothing to do: it is up, down or status"),
-        ("brokers up", "error: no broker is named: kafka-secure kafka"),
-        ("brokers up rabbit", "error: there is no broker `rabbit`: there are kafka-secure kafka"),
-        ("brokers status nodes", "error: there is no broker `nodes`: there are kafka-secure kafka"),
+        ("brokers up", "error: no broker is named: amqp kafka-secure kafka"),
+        ("brokers up rabbit", "error: there is no broker `rabbit`: there are amqp kafka-secure kafka"),
+        ("brokers status nodes", "error: there is no broker `nodes`: there are amqp kafka-secure kafka"),
         ("brokers up kafka --wipe", "error: `up` does not take `--wipe`: only `down` takes `--wipe`"),
         ("brokers down kafka --wipe all of it", "error: too many words: `all of it`"),
     ] {
