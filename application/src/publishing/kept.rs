@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use gulo_bus_core::event_publisher::{AnyEvent, EventPublisher};
 use gulo_bus_core::message::Message;
 use gulo_bus_core::transport::{Failed, Outcome, Unsent};
@@ -39,8 +40,8 @@ struct Kept {
 struct List {
     /// In their order.
     events: Vec<AnyEvent>,
-    /// Whether somebody tries again in the background.
-    retrying: bool,
+    /// Alive while somebody tries again in the background: a runtime that ends takes them along.
+    retrying: Weak<()>,
 }
 
 /// What a hook is told: events of a request that was handled, and that are not published.
@@ -119,8 +120,10 @@ impl KeptEvents {
 
     fn retry_in_background(&self, list: &mut List) {
         let Ok(runtime) = Handle::try_current() else { return };
-        if !std::mem::replace(&mut list.retrying, true) {
-            runtime.spawn(retry_until_none_is_left(Arc::downgrade(&self.0)));
+        if list.retrying.strong_count() == 0 {
+            let retrying = Arc::new(());
+            list.retrying = Arc::downgrade(&retrying);
+            runtime.spawn(retry_until_none_is_left(Arc::downgrade(&self.0), retrying));
         }
     }
 }
@@ -193,21 +196,27 @@ impl Kept {
     }
 }
 
-async fn retry_until_none_is_left(kept: Weak<Kept>) {
+async fn retry_until_none_is_left(kept: Weak<Kept>, retrying: Arc<()>) {
     let mut wait = FIRST_WAIT;
     loop {
         sleep(wait).await;
         let Some(kept) = kept.upgrade() else { return };
-        wait = match kept.retry().await {
-            Ok(()) => FIRST_WAIT,
-            Err(why) => {
+        // A publisher of the user's own may panic; the events are there as before.
+        wait = match AssertUnwindSafe(kept.retry()).catch_unwind().await {
+            Ok(Ok(())) => FIRST_WAIT,
+            Ok(Err(why)) => {
                 tracing::debug!(hook = %kept.report.name, "still not published: {why}");
                 (wait * 2).min(LONGEST_WAIT)
             }
+            Err(_) => {
+                tracing::error!(hook = %kept.report.name, "the publisher panicked");
+                (wait * 2).min(LONGEST_WAIT)
+            }
         };
-        let mut list = kept.list();
+        let list = kept.list();
         if list.events.is_empty() {
-            list.retrying = false;
+            // While nobody can add one: who does so next begins anew.
+            drop(retrying);
             return;
         }
     }
