@@ -176,7 +176,8 @@ impl Behaviour for PublishIntegrationEvents {
         let (this, request) = (self.clone(), format!("{} `{}`", call.kind, call.name));
         Box::pin(async move {
             inner.await?;
-            let collected = Events::current().map(|events| events.take()).unwrap_or_default();
+            // Nobody would publish what is raised after this.
+            let collected = Events::current().map(|events| events.close()).unwrap_or_default();
             this.publish(request, collected).await
         })
     }

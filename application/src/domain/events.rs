@@ -158,6 +158,14 @@ impl Events {
         CURRENT.scope(self.clone(), work).await
     }
 
+    /// [`scope`](Self::scope) for all of a request: what happened in it. Where it is dropped before its end, or panics,
+    /// who adds something later is told so.
+    pub(crate) async fn whole<T>(self, work: impl Future<Output = T>) -> (T, Vec<Collected>) {
+        let closing = Closing(self);
+        let result = closing.0.scope(work).await;
+        (result, closing.0.close())
+    }
+
     /// The next domain event whose handlers have not been told. They are from now on.
     pub(crate) fn next_to_tell(&self) -> Option<AnyDomainEvent> {
         let List { collected, told: until, .. } = &mut *self.list();
@@ -173,17 +181,17 @@ impl Events {
         })
     }
 
-    /// Takes all so far.
-    pub(crate) fn take(&self) -> Vec<Collected> {
-        let mut list = self.list();
-        list.told = 0;
-        std::mem::take(&mut list.collected)
+    /// How many happened so far.
+    pub(crate) fn len(&self) -> usize {
+        self.list().collected.len()
     }
 
     /// Takes all; who adds one from now on is told that it is too late.
     pub(crate) fn close(&self) -> Vec<Collected> {
-        self.list().closed = true;
-        self.take()
+        let mut list = self.list();
+        list.closed = true;
+        list.told = 0;
+        std::mem::take(&mut list.collected)
     }
 
     /// Takes over what happened in a request within this one.
@@ -193,6 +201,14 @@ impl Events {
 
     fn list(&self) -> MutexGuard<'_, List> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Closing(Events);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 

@@ -167,14 +167,24 @@ impl<R: Request> Next<R> {
     /// # Errors
     ///
     /// Those of the handlers and behaviours further in.
-    pub async fn run(mut self, request: R) -> Result<R::Response, RequestError> {
-        if let Some(behaviour) = self.behaviours.get(self.at).cloned() {
-            self.at += 1;
-            return behaviour.handle(request, self).await;
-        }
-        let response = self.handler.call(request, &self.cx).await?;
-        send::tell_of_what_happened(&self.cx).await?;
-        Ok(response)
+    pub async fn run(self, request: R) -> Result<R::Response, RequestError> {
+        let cx = self.cx.clone();
+        let rest = async {
+            let response = self.further_in(request).await?;
+            // A behaviour may raise some too.
+            send::tell_of_what_happened(&cx).await?;
+            Ok(response)
+        };
+        // Whoever stands around it may have it done in another task.
+        cx.events.scope(rest).await
+    }
+
+    async fn further_in(mut self, request: R) -> Result<R::Response, RequestError> {
+        let Some(behaviour) = self.behaviours.get(self.at).cloned() else {
+            return self.handler.call(request, &self.cx).await;
+        };
+        self.at += 1;
+        behaviour.handle(request, self).await
     }
 
     /// What is known of the request.

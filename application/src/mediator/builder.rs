@@ -127,7 +127,8 @@ impl MediatorBuilder {
         }
         let around = self.behaviours;
         let routes = self.requests.into_iter().map(|(request, handler)| (request, (handler.route)(&around)));
-        Ok(Mediator(Arc::new(Inner { routes: routes.collect(), notified: self.notified, states: self.states })))
+        let inner = Inner { routes: routes.collect(), notified: self.notified, states: self.states };
+        Ok(Mediator { inner: Arc::new(inner), within: None })
     }
 
     fn needs(&mut self, states: Vec<(TypeId, &'static str)>, handler: &'static str, place: &'static Location<'static>) {

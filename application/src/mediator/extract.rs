@@ -75,10 +75,10 @@ impl FromRequest for RequestMeta {
     }
 }
 
-/// To send further requests: what they lead to is published with this one.
+/// To send further requests, from any task: what they lead to is published with this one, which has to await them.
 impl FromRequest for Mediator {
     fn from_request(cx: &RequestContext) -> Result<Self, BoxError> {
-        Ok(cx.mediator.clone())
+        Ok(Self { within: Some(cx.events.clone()), ..cx.mediator.clone() })
     }
 }
 

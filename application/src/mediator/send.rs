@@ -15,7 +15,7 @@ use super::notification::{self, Notified};
 use super::request::{Request, RequestMeta};
 use crate::domain::{AnyDomainEvent, Collected, Events};
 
-/// More domain events than this in one request are handlers that answer each other for ever.
+/// Handlers of domain events that raise more than this are such that answer each other for ever.
 const MOST: usize = 10_000;
 
 /// Sends requests to their handlers: a [`Mediator`], a wrapper around one, or another one of your own.
@@ -51,7 +51,11 @@ pub trait Mediate: Send + Sync {
 /// has succeeded, within the same behaviours (and so within the same transaction); where one of them fails the request
 /// fails. A request within a request belongs to it: what it led to is published with the outer one, if both succeed.
 #[derive(Clone)]
-pub struct Mediator(pub(super) Arc<Inner>);
+pub struct Mediator {
+    pub(super) inner: Arc<Inner>,
+    /// Of the request whose handler it was given to.
+    pub(super) within: Option<Events>,
+}
 
 pub(super) struct Inner {
     /// A `Route<R>` for each `R`.
@@ -79,6 +83,13 @@ impl Mediator {
     /// That of the first one that failed; each failure is logged.
     pub async fn notify(&self, event: impl Into<AnyDomainEvent>) -> Result<(), RequestError> {
         let event = event.into();
+        match self.around() {
+            Some(around) => around.scope(self.told(event)).await,
+            None => self.told(event).await,
+        }
+    }
+
+    async fn told(&self, event: AnyDomainEvent) -> Result<(), RequestError> {
         let (outer, meta) = (Events::current(), RequestMeta::here());
         let events = Events::of(Arc::new(meta));
         let cx = RequestContext { events: events.clone(), mediator: self.clone(), within_another: outer.is_some() };
@@ -86,34 +97,54 @@ impl Mediator {
             notification::tell(self.handlers_of(&event), &event, &cx).await?;
             tell_of_what_happened(&cx).await
         };
-        let told = events.scope(told).await;
-        hand_on(outer, events.close(), told, event.name())
+        let (told, collected) = events.whole(told).await;
+        hand_on(outer, collected, told, event.name())
+    }
+
+    /// What is around a request that a handler sends from another task than its own.
+    fn around(&self) -> Option<&Events> {
+        self.within.as_ref().filter(|_| Events::current().is_none())
+    }
+
+    async fn handled<R: Request>(&self, request: R, meta: RequestMeta) -> Result<R::Response, RequestError> {
+        let route = self.inner.routes.get(&TypeId::of::<R>()).and_then(|route| route.downcast_ref::<Route<R>>());
+        let Route { behaviours, handler } = route.ok_or_else(RequestError::no_handler::<R>)?;
+        let (behaviours, handler, outer) = (Arc::clone(behaviours), Arc::clone(handler), Events::current());
+        let events = Events::of(Arc::new(meta));
+        let cx = RequestContext { events: events.clone(), mediator: self.clone(), within_another: outer.is_some() };
+        let (handled, collected) = events.whole(Next { behaviours, at: 0, handler, cx }.run(request)).await;
+        hand_on(outer, collected, handled, &called::<R>())
     }
 
     pub(super) fn states(&self) -> &States {
-        &self.0.states
+        &self.inner.states
     }
 
     fn handlers_of(&self, event: &AnyDomainEvent) -> &[Notified] {
-        self.0.notified.get(&event.type_id()).map(Vec::as_slice).unwrap_or_default()
+        self.inner.notified.get(&event.type_id()).map(Vec::as_slice).unwrap_or_default()
     }
 }
 
 impl Mediate for Mediator {
     async fn send_as<R: Request>(&self, request: R, meta: RequestMeta) -> Result<R::Response, RequestError> {
-        let route = self.0.routes.get(&TypeId::of::<R>()).and_then(|route| route.downcast_ref::<Route<R>>());
-        let Route { behaviours, handler } = route.ok_or_else(RequestError::no_handler::<R>)?;
-        let (behaviours, handler, outer) = (Arc::clone(behaviours), Arc::clone(handler), Events::current());
-        let events = Events::of(Arc::new(meta));
-        let cx = RequestContext { events: events.clone(), mediator: self.clone(), within_another: outer.is_some() };
-        let handled = events.scope(Next { behaviours, at: 0, handler, cx }.run(request)).await;
-        hand_on(outer, events.close(), handled, &called::<R>())
+        match self.around() {
+            Some(around) => around.scope(self.handled(request, meta)).await,
+            None => self.handled(request, meta).await,
+        }
+    }
+
+    async fn send<R: Request>(&self, request: R) -> Result<R::Response, RequestError> {
+        let sent = async { self.handled(request, RequestMeta::here()).await };
+        match self.around() {
+            Some(around) => around.scope(sent).await,
+            None => sent.await,
+        }
     }
 }
 
 /// Tells the handlers of the domain events of this request, and of those that they raise in turn.
 pub(super) async fn tell_of_what_happened(cx: &RequestContext) -> Result<(), RequestError> {
-    for _ in 0..MOST {
+    for _ in 0..cx.events.len() + MOST {
         let Some(event) = cx.events.next_to_tell() else { return Ok(()) };
         notification::tell(cx.mediator.handlers_of(&event), &event, cx).await?;
     }
@@ -145,8 +176,8 @@ pub(crate) fn hand_on<T>(
 impl fmt::Debug for Mediator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mediator")
-            .field("requests", &self.0.routes.len())
-            .field("domain_events", &self.0.notified.len())
+            .field("requests", &self.inner.routes.len())
+            .field("domain_events", &self.inner.notified.len())
             .finish_non_exhaustive()
     }
 }

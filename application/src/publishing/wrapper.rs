@@ -52,8 +52,7 @@ impl<M: Mediate> Mediate for IntegrationEventMediator<M> {
     async fn send_as<R: Request>(&self, request: R, meta: RequestMeta) -> Result<R::Response, RequestError> {
         let outer = Events::current();
         let events = Events::of(Arc::new(meta.clone()));
-        let handled = events.scope(self.inner.send_as(request, meta)).await;
-        let collected = events.close();
+        let (handled, collected) = events.whole(self.inner.send_as(request, meta)).await;
         if outer.is_some() {
             return hand_on(outer, collected, handled, &called::<R>());
         }
