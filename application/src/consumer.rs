@@ -125,7 +125,7 @@ impl IntegrationEventConsumer {
 
     /// Whether it handles events.
     pub fn is_running(&self) -> bool {
-        matches!(self.lifecycle.stage(), Stage::Running(_))
+        matches!(self.lifecycle.stage(), Stage::Running(..))
     }
 
     /// How its group is, as [`Bus::health`] says. `None` while it does not run.

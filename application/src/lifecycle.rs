@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use gulo_bus_core::bus::{Bus, BusBuilder, Health, Publish, ShutdownError, ShutdownReport};
+use gulo_bus_core::bus::{Bus, BusBuilder, Health, Monitor, Publish, ShutdownError, ShutdownReport};
 use gulo_bus_core::{Error, ErrorKind, Result};
 use tokio::sync::Mutex;
 
@@ -15,21 +15,20 @@ pub(crate) struct Lifecycle {
     /// Held while it starts or stops: who does so at the same time waits.
     bus: Mutex<Option<Bus>>,
     /// Of the bus, for who does not want to wait for that.
-    publish: RwLock<Stage>,
+    stage: RwLock<Stage>,
 }
 
 /// What can be done with it.
 #[derive(Clone)]
 pub(crate) enum Stage {
     NotStarted,
-    Running(Publish),
+    Running(Publish, Monitor),
     Stopped,
 }
 
 impl Lifecycle {
     pub(crate) fn new(what: &'static str, builder: BusBuilder) -> Self {
-        let publish = RwLock::new(Stage::NotStarted);
-        Self { what, builder, bus: Mutex::default(), publish }
+        Self { what, builder, bus: Mutex::default(), stage: RwLock::new(Stage::NotStarted) }
     }
 
     /// Changes what is started next.
@@ -45,7 +44,7 @@ impl Lifecycle {
             return Err(Error::new(ErrorKind::Config, problem).help("stop it before it is started again"));
         }
         let started = more(self.builder.clone()).start().await?;
-        self.set(Stage::Running(started.publisher()));
+        self.set(Stage::Running(started.publisher(), started.monitor()));
         *bus = Some(started);
         Ok(())
     }
@@ -59,16 +58,19 @@ impl Lifecycle {
     }
 
     pub(crate) fn stage(&self) -> Stage {
-        self.publish.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.stage.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// `None` while it does not run, or is starting or stopping.
     pub(crate) fn health(&self) -> Option<Health> {
-        self.bus.try_lock().ok()?.as_ref().map(Bus::health)
+        match self.stage() {
+            Stage::Running(_, monitor) => Some(monitor.health()),
+            Stage::NotStarted | Stage::Stopped => None,
+        }
     }
 
     fn set(&self, stage: Stage) {
-        *self.publish.write().unwrap_or_else(PoisonError::into_inner) = stage;
+        *self.stage.write().unwrap_or_else(PoisonError::into_inner) = stage;
     }
 }
 
@@ -76,7 +78,7 @@ impl fmt::Debug for Lifecycle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.stage() {
             Stage::NotStarted => "not started",
-            Stage::Running(_) => "running",
+            Stage::Running(..) => "running",
             Stage::Stopped => "stopped",
         })
     }

@@ -102,7 +102,7 @@ impl IntegrationEventPublisher {
 impl EventPublisher for IntegrationEventPublisher {
     async fn publish_events(&self, events: Vec<AnyEvent>) -> Result<(), Unsent> {
         let (problem, help) = match self.lifecycle.stage() {
-            Stage::Running(publish) => return publish.publish_events(events).await,
+            Stage::Running(publish, _) => return publish.publish_events(events).await,
             Stage::NotStarted => ("the publisher is not started", "call `start()` first"),
             Stage::Stopped => ("the publisher is closed", "publish before it is closed, or start it again"),
         };

@@ -186,3 +186,18 @@ fn both_show_how_they_are_and_no_more() {
     let shown = format!("{:?} {:?}", consumer(&transport, &Seen::default()), publisher(&transport));
     assert!(shown.contains("not started"), "{shown}");
 }
+
+/// Two probes at a time are no reason to say that it does not run.
+#[tokio::test]
+async fn health_is_there_for_all_who_ask_at_the_same_time() {
+    let (transport, seen) = (MemoryTransport::new(), Seen::default());
+    let consumer = consumer(&transport, &seen);
+    consumer.start().await.expect("starts");
+    std::thread::scope(|scope| {
+        let ask = || (0..20_000).all(|_| consumer.health().is_some());
+        let asked: Vec<_> = (0..2).map(|_| scope.spawn(ask)).collect();
+        assert!(asked.into_iter().all(|asked| asked.join().expect("no panic")), "it ran all the time");
+    });
+    consumer.stop(Duration::from_secs(10)).await.expect("stops");
+    assert!(consumer.health().is_none());
+}
