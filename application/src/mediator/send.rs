@@ -83,9 +83,10 @@ impl Mediator {
     /// That of the first one that failed; each failure is logged.
     pub async fn notify(&self, event: impl Into<AnyDomainEvent>) -> Result<(), RequestError> {
         let event = event.into();
+        let told = Box::pin(self.told(event));
         match self.around() {
-            Some(around) => around.scope(self.told(event)).await,
-            None => self.told(event).await,
+            Some(around) => around.scope(told).await,
+            None => told.await,
         }
     }
 
@@ -127,14 +128,16 @@ impl Mediator {
 
 impl Mediate for Mediator {
     async fn send_as<R: Request>(&self, request: R, meta: RequestMeta) -> Result<R::Response, RequestError> {
+        // Boxed: all that stands around a request has its place in it.
+        let handled = Box::pin(self.handled(request, meta));
         match self.around() {
-            Some(around) => around.scope(self.handled(request, meta)).await,
-            None => self.handled(request, meta).await,
+            Some(around) => around.scope(handled).await,
+            None => handled.await,
         }
     }
 
     async fn send<R: Request>(&self, request: R) -> Result<R::Response, RequestError> {
-        let sent = async { self.handled(request, RequestMeta::here()).await };
+        let sent = Box::pin(async { self.handled(request, RequestMeta::here()).await });
         match self.around() {
             Some(around) => around.scope(sent).await,
             None => sent.await,
