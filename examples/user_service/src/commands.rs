@@ -116,10 +116,17 @@ pub async fn register(command: Register, State(users): State<Users>) -> Result<H
 ///
 /// # Errors
 ///
-/// [`NoSuchUser`].
-pub async fn change_email(command: ChangeEmail, State(users): State<Users>) -> Result<Handled<()>, NoSuchUser> {
+/// [`NoSuchUser`], [`EmailTaken`].
+pub async fn change_email(
+    command: ChangeEmail,
+    State(users): State<Users>,
+) -> Result<Handled<()>, Box<dyn std::error::Error + Send + Sync>> {
     users.with(|users| {
+        let taken = users.values().any(|user| user.id != command.user_id && user.email == command.email);
         let user = users.get_mut(&command.user_id).ok_or(NoSuchUser)?;
+        if taken {
+            return Err(EmailTaken.into());
+        }
         user.change_email(command.email);
         Ok(Handled::new(()).raise_all(user.take_happened()))
     })

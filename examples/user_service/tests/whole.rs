@@ -139,6 +139,11 @@ fn walk(address: &str, email: &Program, crm: &Program, analytics: &Program) {
     assert_eq!(ask(address, "PUT", &format!("/users/{id}/email"), "walk-6", changed).status, 204);
     assert_eq!(post("Bob", "busy-bob@example.org", "walk-7").status, 201);
     assert_eq!(post("Eve", "eve@poison", "walk-8").status, 201);
+    // Of somebody else; one's own is no change.
+    for (email, status) in [("eve@poison", 409), ("ann@example.com", 204)] {
+        let email = Some(json!({ "email": email }));
+        assert_eq!(ask(address, "PUT", &format!("/users/{id}/email"), "walk-9", email).status, status);
+    }
 
     email.until(&["email: welcome, Ann (attempt 1, conversation walk-1)"]);
     email.until(&["email: ann@example.com is confirmed (conversation walk-6)"]);
