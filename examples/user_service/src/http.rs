@@ -1,6 +1,8 @@
 //! The face of the user service: `POST /users`, `GET /users/{id}`, `PUT /users/{id}/email`, health.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
@@ -11,9 +13,13 @@ use gulo::bus::Monitor;
 use gulo::mediator::{Mediate, RequestError, RequestErrorKind, RequestMeta};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::commands::{ChangeEmail, EmailTaken, Find, NoSuchUser, Register};
+use crate::stop_signal;
 use crate::users::Application;
 
 const CORRELATION: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -33,6 +39,34 @@ pub fn router(application: Arc<Application>, monitor: Monitor) -> Router {
         .route("/health/live", get(async || "alive\n"))
         .route("/health/ready", get(ready))
         .with_state(Face { application, monitor })
+}
+
+/// Requests under way have this long when it is told to stop: longer than a publish takes. With what the bus has then it is
+/// less than an orchestrator waits before it kills (30 s in Kubernetes).
+const REQUESTS_WITHIN: Duration = Duration::from_secs(8);
+
+/// Serves until it is told to stop. Then it takes nothing new, and those under way are answered; a client that does not
+/// come to its end, or a second signal, ends it all the same.
+///
+/// # Errors
+///
+/// Where this process cannot be told of signals.
+pub async fn serve(listener: TcpListener, router: Router) -> std::io::Result<()> {
+    let (stop, stopping) = oneshot::channel::<()>();
+    let serving = axum::serve(listener, router).with_graceful_shutdown(async { drop(stopping.await) });
+    let mut serving = pin!(serving.into_future());
+    tokio::select! {
+        ended = &mut serving => return ended,
+        told = stop_signal() => told?,
+    }
+    drop(stop);
+    tokio::select! {
+        ended = &mut serving => return ended,
+        () = sleep(REQUESTS_WITHIN) => {}
+        again = stop_signal() => again?,
+    }
+    tracing::warn!("requests under way are not waited for");
+    Ok(())
 }
 
 #[derive(Deserialize)]

@@ -3,12 +3,13 @@
 
 mod program;
 
-#[cfg(feature = "kafka")]
+use std::io::Write;
 use std::net::TcpStream;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Trial};
-use program::{Program, ask, listens_at};
+use program::{PATIENCE, Program, ask, listens_at};
 use serde_json::json;
 
 /// All that a person does in the README, with what they see.
@@ -72,6 +73,41 @@ fn in_one_process() {
     all.until(&["dead letter: users.email.dlq[", "permanent, 1 attempt"]);
     all.until(&["the mail server knows no such host"]);
     assert_eq!(all.count("dead letter: "), 1);
+}
+
+/// It begins to ask, and does not come to the end.
+fn half_a_request(address: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).expect("somebody listens");
+    let head =
+        "POST /users HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    stream.write_all(head.as_bytes()).expect("it is taken");
+    // Whoever is asked later is answered when the first one has been seen.
+    assert_eq!(ask(address, "GET", "/health/live", "", None).status, 200);
+    stream
+}
+
+fn a_client_that_does_not_come_to_its_end_does_not_hold_up_the_stop() {
+    let mut all = Program::start("in_process", env!("CARGO_BIN_EXE_in_process"), &[]);
+    let _open = half_a_request(&listens_at(&all));
+    let begun = Instant::now();
+    all.stop();
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    all.until(&["group email: 0 handled"]);
+}
+
+fn a_second_signal_waits_for_no_client() {
+    let mut all = Program::start("in_process", env!("CARGO_BIN_EXE_in_process"), &[]);
+    let address = listens_at(&all);
+    let _open = half_a_request(&address);
+    all.signal();
+    // Nothing new is taken: the first one has arrived, and the next is a second one.
+    let deadline = Instant::now() + PATIENCE;
+    while TcpStream::connect(&address).is_ok() {
+        assert!(Instant::now() < deadline, "it goes on");
+    }
+    let begun = Instant::now();
+    all.stop();
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
 #[cfg(feature = "kafka")]
@@ -151,8 +187,15 @@ fn main() -> ExitCode {
             Ok(())
         })
     };
-    let mut trials =
-        vec![trial("in_one_process_over_memory", in_one_process), trial("the_readme_is_true", the_readme_is_true)];
+    let mut trials = vec![
+        trial("in_one_process_over_memory", in_one_process),
+        trial("the_readme_is_true", the_readme_is_true),
+        trial(
+            "a_client_that_does_not_come_to_its_end_does_not_hold_up_the_stop",
+            a_client_that_does_not_come_to_its_end_does_not_hold_up_the_stop,
+        ),
+        trial("a_second_signal_waits_for_no_client", a_second_signal_waits_for_no_client),
+    ];
     trials.push(kafka());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use gulo::dead_letters::DeadLetters;
 use gulo::prelude::*;
 use tokio::net::TcpListener;
-use user_service::{Outcome, analytics, crm, email, http, log, stop_signal, users};
+use user_service::{Outcome, analytics, crm, email, http, log, users};
 
 #[tokio::main]
 async fn main() -> Outcome {
@@ -29,8 +29,7 @@ async fn main() -> Outcome {
 
     let listener = TcpListener::bind(address()).await?;
     println!("listening on {}", listener.local_addr()?);
-    let face = http::router(Arc::clone(&application), bus.monitor());
-    axum::serve(listener, face).with_graceful_shutdown(async { drop(stop_signal().await) }).await?;
+    http::serve(listener, http::router(Arc::clone(&application), bus.monitor())).await?;
 
     println!("{}", bus.shutdown(Duration::from_secs(20)).await?);
     let mut letters = DeadLetters::new(Arc::new(broker)).open("users.email.dlq").await?;

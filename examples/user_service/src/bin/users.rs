@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use user_service::{Outcome, http, kafka, log, stop_signal, users};
+use user_service::{Outcome, http, kafka, log, users};
 
 #[tokio::main]
 async fn main() -> Outcome {
@@ -15,8 +15,7 @@ async fn main() -> Outcome {
     let address = std::env::var("HTTP_ADDRESS").unwrap_or_else(|_| "127.0.0.1:8000".into());
     let listener = TcpListener::bind(address).await?;
     println!("listening on {}", listener.local_addr()?);
-    let face = http::router(Arc::clone(&application), bus.monitor());
-    axum::serve(listener, face).with_graceful_shutdown(async { drop(stop_signal().await) }).await?;
+    http::serve(listener, http::router(Arc::clone(&application), bus.monitor())).await?;
 
     // What could not be published while the broker was away has one more chance.
     if let Some(kept) = application.kept().filter(|kept| !kept.is_empty()) {

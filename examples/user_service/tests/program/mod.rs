@@ -56,10 +56,15 @@ impl Program {
         self.lines().iter().filter(|line| line.contains(part)).count()
     }
 
-    /// As a platform stops it; it has to end in peace.
+    /// As a platform stops it.
+    pub(crate) fn signal(&self) {
+        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill");
+        assert!(told.success());
+    }
+
+    /// The same; it has to end in peace.
     pub(crate) fn stop(&mut self) {
-        let stopped = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill");
-        assert!(stopped.success());
+        self.signal();
         let deadline = Instant::now() + PATIENCE;
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("waits") {
