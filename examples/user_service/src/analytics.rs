@@ -15,9 +15,9 @@ pub const GROUP: &str = "analytics";
 #[derive(Debug, Clone, Default)]
 pub struct Figures(Arc<Mutex<BTreeMap<String, u64>>>);
 
-/// All that is in the topic of users.
-pub fn subscription() -> Subscription {
-    Subscription::group(GROUP).on_raw([TOPIC], count)
+/// As the group `group`: all that is in the topic of users.
+pub fn subscription(group: &str) -> Subscription {
+    crate::subscription(GROUP, group).on_raw([TOPIC], count)
 }
 
 async fn count(Meta(meta): Meta, State(figures): State<Figures>) {

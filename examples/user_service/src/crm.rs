@@ -34,9 +34,9 @@ impl Cards {
     }
 }
 
-/// Keeps the order of each user, sixteen users at a time.
-pub fn subscription() -> Subscription {
-    Subscription::group(GROUP).concurrency(Concurrency::per_key(16)).on(add).on(change)
+/// As the group `group`. Keeps the order of each user, sixteen users at a time.
+pub fn subscription(group: &str) -> Subscription {
+    crate::subscription(GROUP, group).concurrency(Concurrency::per_key(16)).on(add).on(change)
 }
 
 async fn add(Event(user): Event<UserRegistered>, Meta(meta): Meta, State(cards): State<Cards>) {

@@ -9,10 +9,10 @@ use crate::events::{UserEmailChanged, UserRegistered};
 /// Its consumer group.
 pub const GROUP: &str = "email";
 
-/// Three attempts; what fails then, or for good, stands in `users.email.dlq`.
-pub fn subscription() -> Subscription {
+/// As the group `group`. Three attempts; what fails then, or for good, stands in `users.email.dlq`.
+pub fn subscription(group: &str) -> Subscription {
     let retry = Retry::fixed(Duration::from_millis(300)).max_attempts(3);
-    Subscription::group(GROUP).concurrency(Concurrency::per_key(16)).retry(retry).on(welcome).on(confirm)
+    crate::subscription(GROUP, group).concurrency(Concurrency::per_key(16)).retry(retry).on(welcome).on(confirm)
 }
 
 /// The mail server is busy at the first attempt for addresses that begin with `busy`, and those at `poison` do not exist.

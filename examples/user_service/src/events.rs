@@ -7,6 +7,11 @@ use uuid::Uuid;
 /// The topic of users.
 pub const TOPIC: &str = "users";
 
+/// Says how the topic is made where it is not there yet: all services say the same, for any of them may start first.
+pub fn topics(bus: BusBuilder) -> BusBuilder {
+    bus.topic(TOPIC, |topic| topic.partitions(3))
+}
+
 /// A user has registered.
 #[derive(Debug, Clone, Serialize, Deserialize, IntegrationEvent)]
 #[event(type = "user.registered", topic = "users", key = user_id)]

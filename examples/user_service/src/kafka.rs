@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use gulo::prelude::*;
 
+use crate::events::topics;
 use crate::{Outcome, stop_signal};
 
 /// As the environment says (`KAFKA_BOOTSTRAP_SERVERS`, ..).
@@ -19,10 +20,17 @@ pub fn transport() -> gulo::Result<KafkaTransport> {
 
 /// Topics have `ENVIRONMENT` before their names, where that is set: several environments may share a broker.
 pub fn naming() -> TopicNaming {
-    match std::env::var("ENVIRONMENT") {
-        Ok(environment) if !environment.is_empty() => TopicNaming::new().environment(environment),
-        _ => TopicNaming::new(),
-    }
+    TopicNaming::new().environment(environment().unwrap_or_default())
+}
+
+/// What the group of a service is called: `staging.email`. Two environments that were members of one group would wait for
+/// each other's rebalances.
+pub fn group(service: &str) -> String {
+    environment().map_or_else(|| service.to_owned(), |environment| format!("{environment}.{service}"))
+}
+
+fn environment() -> Option<String> {
+    std::env::var("ENVIRONMENT").ok().filter(|environment| !environment.is_empty())
 }
 
 /// A service that only consumes: until it is told to stop, by its deadline.
@@ -31,7 +39,7 @@ pub fn naming() -> TopicNaming {
 ///
 /// What is wrong at the start, or was left at the end.
 pub async fn consume(bus: BusBuilder) -> Outcome {
-    let bus = bus.transport(transport()?).topic_naming(naming()).start().await?;
+    let bus = topics(bus).transport(transport()?).topic_naming(naming()).start().await?;
     println!("ready");
     println!("{}", bus.run_until(stop_signal, Duration::from_secs(20)).await?);
     Ok(())

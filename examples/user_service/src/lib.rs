@@ -14,10 +14,17 @@ pub mod users;
 
 use std::error::Error;
 
+use gulo::prelude::*;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The result of a `main`.
 pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+
+/// What a service subscribes by as the group `group`. Its dead letters are called after the service: the name of their
+/// topic says the environment already, as `staging.users.email.dlq`.
+fn subscription(service: &'static str, group: &str) -> Subscription {
+    Subscription::group(group).dead_letter(DeadLetter::topic_named(move |topic, _| format!("{topic}.{service}.dlq")))
+}
 
 /// To stderr: what the services say to people is on stdout. `RUST_LOG=gulo=debug` says more.
 pub fn log() {

@@ -10,14 +10,14 @@ use gulo::publishing::{IntegrationEventMediator, OnPublishFailure, integration_e
 
 use crate::commands::{self, Users};
 use crate::domain::{EmailChanged, UserCreated};
-use crate::events::{TOPIC, UserEmailChanged, UserRegistered};
+use crate::events::{UserEmailChanged, UserRegistered, topics};
 
 /// What the HTTP face sends its requests to.
 pub type Application = IntegrationEventMediator<Mediator>;
 
 /// Its bus, all but the transport.
 pub fn bus() -> BusBuilder {
-    Bus::builder("user-service").topic(TOPIC, |topic| topic.partitions(3))
+    topics(Bus::builder("user-service"))
 }
 
 /// Commands and queries, with what stands around them.

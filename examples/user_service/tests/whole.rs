@@ -116,7 +116,7 @@ fn on_kafka(servers: &str) {
     let environment = format!("walk-{}", uuid::Uuid::new_v4().simple());
     let shared = [
         of("KAFKA_BOOTSTRAP_SERVERS", servers.to_owned()),
-        of("ENVIRONMENT", environment),
+        of("ENVIRONMENT", environment.clone()),
         of("RUST_LOG", "warn".to_owned()),
     ];
     let start = |name: &'static str, path: &'static str| {
@@ -139,12 +139,38 @@ fn on_kafka(servers: &str) {
     letters.until(&["dead letter: walk-", ".users.email.dlq[", "permanent, 1 attempt"]);
     letters.until(&["the mail server knows no such host"]);
 
+    the_dead_letter(servers, &environment);
+
     // What was finished does not come again.
     let mut email = start("email", env!("CARGO_BIN_EXE_email"));
     email.until(&["ready"]);
     let again = ask_again(&start, &email);
     email.stop();
     assert_eq!(email.count("email: welcome"), 1, "{again}: {:#?}", email.lines());
+}
+
+/// As it stands in its topic, for who looks at it without this program.
+#[cfg(feature = "kafka")]
+fn the_dead_letter(servers: &str, environment: &str) {
+    use gulo::dead_letters::{DeadLetters, Reason};
+    use gulo::kafka::{KafkaConfig, KafkaTransport};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let kafka = std::sync::Arc::new(KafkaTransport::new(KafkaConfig::new(servers)));
+    let letters = runtime.block_on(async {
+        let mut letters =
+            DeadLetters::new(kafka).open(format!("{environment}.users.email.dlq")).await.expect("a topic");
+        letters.read_all(10).await.expect("letters")
+    });
+    let [letter] = &letters[..] else { panic!("{letters:#?}") };
+    assert_eq!((&letter.reason, letter.attempts), (&Reason::Permanent, Some(1)));
+    assert_eq!(letter.origin.topic.as_deref(), Some(&*format!("{environment}.users")));
+    assert_eq!(letter.origin.group.as_deref(), Some(&*format!("{environment}.email")));
+    for (name, value) in [("ce_type", "user.registered"), ("ce_source", "user-service"), ("ce_correlationid", "walk-8")]
+    {
+        assert_eq!(letter.headers.get_str(name), Some(value));
+    }
+    let eve = letter.json::<user_service::events::UserRegistered>().expect("a user");
+    assert_eq!((&*eve.email, letter.key_text().as_deref()), ("eve@poison", Some(&*eve.user_id.to_string())));
 }
 
 /// One more user, so that there is something to wait for.

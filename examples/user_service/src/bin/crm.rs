@@ -6,5 +6,8 @@ use user_service::{Outcome, crm, kafka, log};
 #[tokio::main]
 async fn main() -> Outcome {
     log();
-    kafka::consume(Bus::builder("crm").subscribe(crm::subscription()).state(crm::Cards::default())).await
+    kafka::consume(
+        Bus::builder("crm").subscribe(crm::subscription(&kafka::group(crm::GROUP))).state(crm::Cards::default()),
+    )
+    .await
 }

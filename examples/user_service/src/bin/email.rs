@@ -6,5 +6,5 @@ use user_service::{Outcome, email, kafka, log};
 #[tokio::main]
 async fn main() -> Outcome {
     log();
-    kafka::consume(Bus::builder("email-service").subscribe(email::subscription())).await
+    kafka::consume(Bus::builder("email-service").subscribe(email::subscription(&kafka::group(email::GROUP)))).await
 }

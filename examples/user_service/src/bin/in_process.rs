@@ -18,9 +18,9 @@ async fn main() -> Outcome {
     let broker = MemoryTransport::new();
     let bus = users::bus()
         .transport(broker.clone())
-        .subscribe(email::subscription())
-        .subscribe(crm::subscription())
-        .subscribe(analytics::subscription())
+        .subscribe(email::subscription(email::GROUP))
+        .subscribe(crm::subscription(crm::GROUP))
+        .subscribe(analytics::subscription(analytics::GROUP))
         .state(crm::Cards::default())
         .state(analytics::Figures::default())
         .start()
