@@ -18,9 +18,11 @@ async fn main() -> Outcome {
     http::serve(listener, http::router(Arc::clone(&application), bus.monitor())).await?;
 
     // What could not be published while the broker was away has one more chance.
-    if let Some(kept) = application.kept().filter(|kept| !kept.is_empty()) {
-        kept.retry().await?;
-    }
+    let told = match application.kept().filter(|kept| !kept.is_empty()) {
+        Some(kept) => kept.retry().await,
+        None => Ok(()),
+    };
     println!("{}", bus.shutdown(Duration::from_secs(20)).await?);
-    Ok(())
+    // Whoever looks after it should know that not all were told.
+    Ok(told?)
 }
