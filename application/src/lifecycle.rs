@@ -7,6 +7,7 @@ use std::time::Duration;
 use gulo_bus_core::bus::{Bus, BusBuilder, Health, Monitor, Publish, ShutdownError, ShutdownReport};
 use gulo_bus_core::{Error, ErrorKind, Result};
 use tokio::sync::Mutex;
+use tokio::time::{self, Instant};
 
 pub(crate) struct Lifecycle {
     /// In words, for errors: `the consumer`.
@@ -49,12 +50,19 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// Of one that does not run there is nothing to report.
+    /// By the end of `timeout`, whoever starts or stops it at the same time. Of one that does not run there is nothing to
+    /// report.
     pub(crate) async fn stop(&self, timeout: Duration) -> Result<ShutdownReport, ShutdownError> {
-        let mut bus = self.bus.lock().await;
+        let begun = Instant::now();
+        let mut bus = time::timeout(timeout, self.bus.lock()).await.map_err(|_| self.busy())?;
         let Some(running) = bus.take() else { return Ok(ShutdownReport::default()) };
         self.set(Stage::Stopped);
-        running.shutdown(timeout).await
+        running.shutdown(timeout.saturating_sub(begun.elapsed())).await
+    }
+
+    fn busy(&self) -> ShutdownError {
+        let problem = format!("{} is still being started or stopped elsewhere", self.what);
+        ShutdownError::new(Error::new(ErrorKind::TimedOut, problem).help("stop it again when that has ended"))
     }
 
     pub(crate) fn stage(&self) -> Stage {
@@ -81,5 +89,19 @@ impl fmt::Debug for Lifecycle {
             Stage::Running(..) => "running",
             Stage::Stopped => "stopped",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_ends_by_its_deadline_though_a_start_does_not() {
+        let lifecycle = Lifecycle::new("the consumer", Bus::builder("service"));
+        let _starting = lifecycle.bus.lock().await;
+        let stop = time::timeout(Duration::from_secs(6), lifecycle.stop(Duration::from_secs(5)));
+        let error = stop.await.expect("ends").expect_err("busy").to_string();
+        assert!(error.contains("the consumer is still being started or stopped elsewhere"), "{error}");
     }
 }

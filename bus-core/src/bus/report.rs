@@ -90,6 +90,13 @@ pub struct ShutdownError {
     pub problems: Vec<Error>,
 }
 
+impl ShutdownError {
+    /// Of whoever closes a bus for others, and cannot. Nothing is known of what was finished.
+    pub fn new(problem: Error) -> Self {
+        Self { report: ShutdownReport::default(), problems: vec![problem] }
+    }
+}
+
 impl fmt::Display for ShutdownError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("shutdown was not clean")?;
