@@ -52,6 +52,29 @@ fn what_is_kept_is_published_though_the_runtime_that_was_to_do_it_is_gone() {
     assert_eq!(mediator.kept().expect("keeps").len(), 0);
 }
 
+/// Fails the first time without a word on which events it was.
+struct Mute(Arc<Scripted>, AtomicUsize);
+
+#[async_trait]
+impl EventPublisher for Mute {
+    async fn publish_events(&self, events: Vec<AnyEvent>) -> Result<(), Unsent> {
+        if self.1.fetch_add(1, Relaxed) == 0 {
+            return Err(Unsent { failed: Vec::new() });
+        }
+        self.0.publish_events(events).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_publisher_fails_without_naming_it_is_kept() {
+    let publisher = Scripted::new();
+    let mediator = keeping(Arc::new(Mute(publisher.clone(), AtomicUsize::new(0))));
+    mediator.send(Move("Rome")).await.expect("handled");
+    assert_eq!(mediator.kept().expect("keeps").len(), 1);
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(publisher.batches(), [["Rome"]]);
+}
+
 /// Panics the second time, and passes on what comes besides.
 struct Fragile(Arc<Scripted>, AtomicUsize);
 

@@ -156,7 +156,9 @@ impl Kept {
                 self.tell(&NotPublished { request, events: &refused, kept: false, why: Some(&why) });
             }
             match (left.is_empty(), refused.is_empty()) {
-                (true, _) => return Ok(()),
+                // A publisher of the user's own that fails and names none: nothing is confirmed.
+                (true, true) => return Err((events, why)),
+                (true, false) => return Ok(()),
                 (false, true) => return Err((left, why)),
                 // They were held back only for those.
                 (false, false) => events = left,
