@@ -10,8 +10,12 @@ use std::time::Duration;
 
 use gulo::ErrorKind;
 use gulo::bus::Unhandled;
+use gulo::domain::{DomainEvent, Events};
 use gulo::layer::Log;
+use gulo::mapper::EventMapper;
+use gulo::mediator::{Mediate, Mediator, Request};
 use gulo::prelude::*;
+use gulo::publishing::{OnPublishFailure, integration_event_mediator};
 use gulo::transport::Outcome as Sent;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
@@ -125,6 +129,32 @@ async fn run(gated: &Gated, group: Subscription, settled: u64) {
     })
     .await;
     bus.shutdown(Duration::from_secs(5)).await.expect("clean");
+}
+
+struct Paying;
+impl Request for Paying {
+    type Response = ();
+}
+
+struct WasPaid;
+impl DomainEvent for WasPaid {}
+
+/// Whoever forgets to map an event, or the wrapper, looks for it in the log.
+#[tokio::test]
+async fn a_domain_event_of_which_nothing_is_published_is_said() {
+    let listener = Listener::default();
+    let _guard = listener.listen();
+    let mediator = || Mediator::builder().handle(async |_: Paying, events: Events| events.raise(WasPaid)).build();
+    mediator().expect("builds").send(Paying).await.expect("handled");
+    let bus = Bus::builder("orders").transport(Gated::new()).start().await.expect("starts");
+    let (inner, publisher) = (mediator().expect("builds"), Arc::new(bus.publisher()));
+    let wrapped = integration_event_mediator(inner, publisher, EventMapper::new(), OnPublishFailure::FailRequest);
+    wrapped.expect("sets up").send(Paying).await.expect("handled");
+    let said = |what: &str| listener.all().into_iter().find(|line| line.message.starts_with(what)).expect("a line");
+    let alone = said("no publishing around it: nothing is published of its domain events");
+    assert_eq!((alone.level, alone.field("within"), alone.field("events")), (Level::DEBUG, "command `Paying`", "1"));
+    let unmapped = said("not mapped: nothing is published of this domain event");
+    assert_eq!((unmapped.level, unmapped.field("event")), (Level::DEBUG, "WasPaid"));
 }
 
 #[tokio::test(start_paused = true)]

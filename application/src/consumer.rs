@@ -68,8 +68,12 @@ impl IntegrationEventConsumer {
 
     /// Handles the event in the signature of `handler`: [`Subscription::on`].
     #[track_caller]
-    pub fn register<Args: 'static, H: Handler<Args>>(self, handler: H) -> Self {
-        self.subscription(|subscription| subscription.on(handler))
+    pub fn register<Args: 'static, H: Handler<Args>>(mut self, handler: H) -> Self {
+        // Not in a closure: the place that errors name is that of whoever calls this.
+        if let Some(subscription) = self.subscription.take() {
+            self.subscription = Some(subscription.on(handler));
+        }
+        self
     }
 
     /// Says more of the group: retries, dead letters, how many at a time, raw handlers.

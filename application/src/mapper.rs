@@ -141,7 +141,11 @@ impl EventMapper {
     pub fn events_of(&self, event: &AnyDomainEvent) -> Result<Vec<AnyEvent>> {
         self.check()?;
         let Some(mapping) = self.mappings.get(&event.type_id()) else {
-            return if self.required { Err(unmapped(event)) } else { Ok(Vec::new()) };
+            if self.required {
+                return Err(unmapped(event));
+            }
+            tracing::debug!(event = event.name(), "not mapped: nothing is published of this domain event");
+            return Ok(Vec::new());
         };
         let mut events = IntegrationEvents::default();
         // The request was handled by now: a panic here must not take along what is known of that.

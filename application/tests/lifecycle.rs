@@ -201,3 +201,11 @@ async fn health_is_there_for_all_who_ask_at_the_same_time() {
     consumer.stop(Duration::from_secs(10)).await.expect("stops");
     assert!(consumer.health().is_none());
 }
+
+/// Not that of this library.
+#[tokio::test]
+async fn what_is_registered_is_named_with_the_place_where_it_was() {
+    let consumer = IntegrationEventConsumer::new("email-service", "email", MemoryTransport::new()).register(registered);
+    let error = consumer.start().await.expect_err("no state").to_string();
+    assert!(error.contains("registered in group email at application/tests/lifecycle.rs:"), "{error}");
+}

@@ -103,9 +103,9 @@ fn what_is_wrong_with_a_mediator_is_told_at_once_with_names_and_places() {
     for part in [
         "command `Create` has two handlers, `mediator::create` at application/tests/mediator.rs:",
         "and `mediator::what_is_wrong_with_a_mediator_is_told_at_once_with_names_and_places::{{closure}}` at",
-        "takes a state of type alloc::string::String, and there is none",
+        "takes a state of type alloc::string::String, and there is none: add `.state(..)`",
         "is for query `Count`, which nobody handles",
-        "there are two states of type u8",
+        "there are two states of type u8, the second at application/tests/mediator.rs:",
     ] {
         assert!(error.contains(part), "{part}\nis not in\n{error}");
     }

@@ -106,9 +106,11 @@ impl MediatorBuilder {
 
     /// A value that handlers take as [`State<S>`](super::State), one for each type, cloned for each call.
     #[must_use]
+    #[track_caller]
     pub fn state<S: Clone + Send + Sync + 'static>(mut self, state: S) -> Self {
         if !self.states.insert(state) {
-            self.problems.push(format!("there are two states of type {}", type_name::<S>()));
+            let place = Location::caller();
+            self.problems.push(format!("there are two states of type {}, the second at {place}", type_name::<S>()));
         }
         self
     }
@@ -122,7 +124,7 @@ impl MediatorBuilder {
     pub fn build(mut self) -> Result<Mediator> {
         self.check();
         if !self.problems.is_empty() {
-            let help = "a request has one handler, and each state is given once with `.state(..)`";
+            let help = "each request has one handler, and each type of state one value";
             return Err(Error::new(ErrorKind::Config, self.problems.join("; ")).help(help));
         }
         let around = self.behaviours;
@@ -138,7 +140,9 @@ impl MediatorBuilder {
     fn check(&mut self) {
         for Need { state: (id, state), handler, place } in &self.needs {
             if !self.states.has(*id) {
-                self.problems.push(format!("`{handler}` at {place} takes a state of type {state}, and there is none"));
+                self.problems.push(format!(
+                    "`{handler}` at {place} takes a state of type {state}, and there is none: add `.state(..)`"
+                ));
             }
         }
         for around in &self.behaviours {

@@ -171,6 +171,13 @@ pub(crate) fn hand_on<T>(
             let problem = "led to integration events, and nobody publishes them (see `integration_event_mediator`)";
             return Err(RequestError::not_published(format!("{called} {problem}"), None));
         }
+        None if !collected.is_empty() => {
+            tracing::debug!(
+                within = called,
+                events = collected.len(),
+                "no publishing around it: nothing is published of its domain events"
+            );
+        }
         None => {}
     }
     Ok(response)
