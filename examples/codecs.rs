@@ -75,7 +75,8 @@ async fn on_the_wire(message: Message) {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     // RUST_LOG=gulo=debug shows what the bus does.
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into());
+    let unless_said = tracing_subscriber::filter::LevelFilter::ERROR.into();
+    let filter = tracing_subscriber::EnvFilter::builder().with_default_directive(unless_said).from_env_lossy();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let broker = MemoryTransport::new();
     let wire = Subscription::group("wire").on_raw(["readings", "configurations", "photos"], on_the_wire);

@@ -118,7 +118,8 @@ async fn until(bus: &Bus, what: &str, holds: impl Fn(Counts) -> bool) -> Result<
 
 /// `RUST_LOG=gulo=debug` shows what the bus does; the default shows errors only.
 fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into());
+    let unless_said = tracing_subscriber::filter::LevelFilter::ERROR.into();
+    let filter = tracing_subscriber::EnvFilter::builder().with_default_directive(unless_said).from_env_lossy();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

@@ -9,10 +9,11 @@ use std::time::Duration;
 use gulo::prelude::*;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// What happened, as other services hear of it. Events of one user keep their order.
 #[derive(Debug, Serialize, Deserialize, IntegrationEvent)]
-#[event(type = "user.registered", topic = "users", key = user_id)]
+#[event(type = "user.registered", topic = "registrations", key = user_id)]
 struct UserRegistered {
     user_id: u64,
     email: String,
@@ -33,12 +34,12 @@ async fn send_welcome(Event(user): Event<UserRegistered>, Attempt(attempt): Atte
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Why a handler failed is said here; RUST_LOG=gulo=debug says more.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
     tracing_subscriber::fmt().with_env_filter(filter).init();
     let bus = Bus::builder("hello")
         .transport(MemoryTransport::new())
         .subscribe(
-            Subscription::group("email")
+            Subscription::group("welcome")
                 .concurrency(Concurrency::per_key(64))
                 .retry(Retry::fixed(Duration::from_millis(200)).max_attempts(5))
                 .on(send_welcome),
@@ -60,11 +61,11 @@ mod tests {
 
     #[tokio::test]
     async fn who_registers_is_welcomed() -> Result<(), Box<dyn std::error::Error>> {
-        let app = Bus::builder("hello").subscribe(Subscription::group("email").on(send_welcome));
+        let app = Bus::builder("hello").subscribe(Subscription::group("welcome").on(send_welcome));
         let bus = TestBus::start(app).await?;
         bus.publish(UserRegistered { user_id: 1, email: "ann@example.org".into() }).await?;
         bus.settle().await?; // until all is handled, retries included, without waiting
-        assert_eq!(bus.handled::<UserRegistered>("email")[0].attempt, 2);
+        assert_eq!(bus.handled::<UserRegistered>("welcome")[0].attempt, 2);
         bus.shutdown().await?;
         Ok(())
     }

@@ -62,7 +62,8 @@ async fn charge(Event(order): Event<OrderPlaced>, Attempt(attempt): Attempt) -> 
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let unless_said = tracing_subscriber::filter::LevelFilter::INFO.into();
+    let filter = tracing_subscriber::EnvFilter::builder().with_default_directive(unless_said).from_env_lossy();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stdout().is_terminal()).init();
 
     let config = config()?;

@@ -108,7 +108,8 @@ fn app(mailer: Mailer) -> BusBuilder {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // RUST_LOG=gulo=debug shows what the bus does.
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into());
+    let unless_said = tracing_subscriber::filter::LevelFilter::ERROR.into();
+    let filter = tracing_subscriber::EnvFilter::builder().with_default_directive(unless_said).from_env_lossy();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let began = std::time::Instant::now();
     let bus = TestBus::start(app(Mailer::busy(2))).await?;

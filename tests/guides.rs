@@ -42,7 +42,8 @@ fn every_example_listens_to_rust_log() {
     for file in files {
         let text = fs::read_to_string(&file).expect("an example");
         let text = if text.contains("tour::log_to_stderr()") { &tour } else { &text };
-        let listens = text.contains("EnvFilter::try_from_default_env().unwrap_or_else(");
+        let listens =
+            text.contains("EnvFilter::builder().with_default_directive(") && text.contains(".from_env_lossy()");
         assert!(listens && text.contains(".with_env_filter(filter)"), "{} does not", file.display());
     }
 }

@@ -18,9 +18,9 @@ use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The event: plain data, with a name on the wire and a topic.
+/// The event: plain data, with a name on the wire and a topic (its own, for other examples may run on the same broker).
 #[derive(Debug, Clone, Serialize, Deserialize, IntegrationEvent)]
-#[event(type = "user.registered", topic = "users", key = user_id, aggregate(kind = "user", id = user_id))]
+#[event(type = "user.registered", topic = "tour-users", key = user_id, aggregate(kind = "user", id = user_id))]
 struct UserRegistered {
     // The key: events of one user keep their order.
     user_id: Uuid,
@@ -62,8 +62,8 @@ pub async fn run(transport: impl Transport) -> Result<(), Box<dyn Error>> {
 
     let bus = Bus::builder("user-service")
         .shared_transport(Arc::clone(&transport))
-        .subscribe(Subscription::group("email").retry(Retry::fixed(Duration::from_millis(200))).on(send_welcome))
-        .subscribe(Subscription::group("crm").on(add_contact))
+        .subscribe(Subscription::group("tour-email").retry(Retry::fixed(Duration::from_millis(200))).on(send_welcome))
+        .subscribe(Subscription::group("tour-crm").on(add_contact))
         .state(desk.clone())
         .start()
         .await?;
@@ -86,7 +86,7 @@ pub async fn run(transport: impl Transport) -> Result<(), Box<dyn Error>> {
 
 /// Reads the dead-letter topic on its own, outside of any group, until the letter of `user` is there.
 async fn show_dead_letter(transport: &dyn Transport, user: &UserRegistered) -> gulo::Result<()> {
-    let mut source = transport.subscribe(SubscribeSpec::solo(["users.email.dlq"])).await?;
+    let mut source = transport.subscribe(SubscribeSpec::solo(["tour-users.tour-email.dlq"])).await?;
     let (mut inbox, key) = (Inbox::default(), user.user_id.to_string());
     loop {
         source.recv(&mut inbox, 100).await?;
@@ -143,7 +143,8 @@ impl Desk {
 
 /// `RUST_LOG=gulo=debug` shows what the bus does; the default shows errors only.
 pub fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into());
+    let unless_said = tracing_subscriber::filter::LevelFilter::ERROR.into();
+    let filter = tracing_subscriber::EnvFilter::builder().with_default_directive(unless_said).from_env_lossy();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

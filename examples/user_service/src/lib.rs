@@ -28,7 +28,8 @@ fn subscription(service: &'static str, group: &str) -> Subscription {
 
 /// To stderr: what the services say to people is on stdout. `RUST_LOG=gulo=debug` says more.
 pub fn log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let unless_said = tracing_subscriber::filter::LevelFilter::INFO.into();
+    let filter = tracing_subscriber::EnvFilter::builder().with_default_directive(unless_said).from_env_lossy();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).init();
 }
 
