@@ -141,9 +141,18 @@ kafka_check_ports() {
     if answers "$address"; then
       port=${address##*:}
       pid=$(listener "$port")
-      die "port $port is taken${pid:+ by pid $pid ($(kafka_name_of "$pid"))}, and not by the broker of this checkout: stop that, or, if it is a Kafka to be used, set KAFKA_BOOTSTRAP_SERVERS"
+      die "port $port is taken${pid:+ by pid $pid ($(kafka_name_of "$pid"))}, and not by the broker of this checkout: stop that, or, if it is a Kafka to be used, $(kafka_how_to_name_yours)"
     fi
   done
+}
+
+# Another checkout's env file, loaded into this shell, names our own address.
+kafka_how_to_name_yours() {
+  if [ -n "${GULO_KAFKA_FAULTY_UPSTREAM:-}" ]; then
+    say "unset GULO_KAFKA_FAULTY_UPSTREAM (it says that KAFKA_BOOTSTRAP_SERVERS is the broker of this checkout)"
+  else
+    say "set KAFKA_BOOTSTRAP_SERVERS"
+  fi
 }
 
 kafka_name_of() { cat "/proc/$1/comm" 2>/dev/null || say "?"; }
