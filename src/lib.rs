@@ -13,6 +13,8 @@ pub use gulo_dead_letters as dead_letters;
 
 #[cfg(feature = "testing")]
 pub use gulo_testing as testing;
+#[cfg(feature = "amqp")]
+pub use gulo_transport_amqp as amqp;
 #[cfg(feature = "kafka")]
 pub use gulo_transport_kafka as kafka;
 #[cfg(feature = "memory")]
@@ -66,6 +68,8 @@ pub mod prelude {
     pub use gulo_bus_core::transport::{CommitPolicy, Position, TopologyMode};
     pub use gulo_bus_macros::IntegrationEvent;
 
+    #[cfg(feature = "amqp")]
+    pub use gulo_transport_amqp::{AmqpConfig, AmqpTransport};
     #[cfg(feature = "kafka")]
     pub use gulo_transport_kafka::{KafkaConfig, KafkaTransport};
     #[cfg(feature = "memory")]

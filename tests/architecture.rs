@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
 
-const TRANSPORTS: [&str; 2] = ["gulo-transport-memory", "gulo-transport-kafka"];
+const TRANSPORTS: [&str; 3] = ["gulo-transport-amqp", "gulo-transport-memory", "gulo-transport-kafka"];
 const CLIENTS: [&str; 4] = ["rdkafka", "lapin", "opentelemetry", "rskafka"];
 
 #[derive(PartialEq)]
@@ -117,7 +117,7 @@ fn transports_know_neither_each_other_nor_the_facade() {
 #[test]
 fn transports_see_messages_tokens_and_verdicts_only() {
     let allowed = ["error", "headers", "message", "settle", "transport", "Error", "ErrorKind", "Result"];
-    for transport in ["transport-memory/src", "transport-kafka/src"] {
+    for transport in ["transport-amqp/src", "transport-memory/src", "transport-kafka/src"] {
         for (path, text) in sources(transport) {
             let code = code(&text);
             for (at, word) in code.match_indices("gulo_bus_core::") {
@@ -175,12 +175,14 @@ fn default_features_build_no_client_library() {
 
 #[test]
 fn client_types_stay_inside() {
-    for (path, text) in sources("transport-kafka/src") {
-        let code = code(&text);
-        let reexported = code.lines().find(|line| line.trim_start().starts_with("pub use rdkafka"));
-        assert_eq!(reexported, None, "{}", path.display());
-        let mut public = code.lines().filter(|line| line.trim_start().starts_with("pub fn "));
-        assert_eq!(public.find(|line| line.contains("rdkafka::")), None, "{}", path.display());
+    for (transport, client) in [("transport-kafka/src", "rdkafka"), ("transport-amqp/src", "lapin")] {
+        for (path, text) in sources(transport) {
+            let code = code(&text);
+            let reexported = code.lines().find(|line| line.trim_start().starts_with(&format!("pub use {client}")));
+            assert_eq!(reexported, None, "{}", path.display());
+            let mut public = code.lines().filter(|line| line.trim_start().starts_with("pub fn "));
+            assert_eq!(public.find(|line| line.contains(&format!("{client}::"))), None, "{}", path.display());
+        }
     }
 }
 
@@ -193,6 +195,7 @@ fn unsafe_code_is_an_island_of_transport_kafka() {
         "bus-core/src",
         "bus-macros/src",
         "dead-letters/src",
+        "transport-amqp/src",
         "transport-memory/src",
         "tests/conformance/src",
         "transport-kafka/src",
@@ -215,6 +218,7 @@ fn files_are_small_rooms() {
         "bus-core/src",
         "bus-macros/src",
         "dead-letters/src",
+        "transport-amqp/src",
         "transport-memory/src",
         "transport-kafka/src",
         "tests/conformance/src",

@@ -9,8 +9,6 @@ mod group;
 mod members;
 // The tests of the transport have more use for it, and another root.
 #[allow(dead_code, unreachable_pub)]
-#[path = "../../transport-kafka/tests/support/proxy.rs"]
-mod proxy;
 mod room;
 mod rows;
 mod topics;
@@ -23,11 +21,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
+use gulo_conformance::Proxy;
+
 use crate::Trouble;
 
 use cluster::Cluster;
 use members::{named, new_protocol};
-use proxy::Proxy;
 use room::options;
 use rows::{Row, Table};
 
@@ -56,7 +55,7 @@ impl World {
             return Ok(proxy.clone());
         }
         let (upstream, listens) = self.one().await?.faulty();
-        Ok(self.proxy.insert(Proxy::start(listens, upstream)?).clone())
+        Ok(self.proxy.insert(Proxy::start(&listens, upstream)?).clone())
     }
 }
 

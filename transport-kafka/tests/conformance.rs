@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gulo_bus_core::transport::Transport;
-use gulo_conformance::{Break, Cut, Harness, Link};
+use gulo_conformance::{Cut, Harness, Proxy, Way};
 use gulo_transport_kafka::{KafkaConfig, KafkaTransport};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
-use support::{Broker, Mode, Proxy};
+use support::Broker;
 
 struct Kafka {
     broker: Broker,
@@ -36,7 +36,7 @@ impl Kafka {
         let mut proxy = self.proxy.lock().await;
         let deadline = Instant::now() + Duration::from_secs(180);
         while proxy.is_none() && Instant::now() < deadline {
-            *proxy = Proxy::start(listens.clone(), upstream.clone()).ok();
+            *proxy = Proxy::start(&listens, upstream.clone()).ok();
             if proxy.is_none() {
                 sleep(Duration::from_millis(100)).await;
             }
@@ -81,29 +81,6 @@ impl Harness for Kafka {
 
     fn patience(&self) -> Duration {
         Duration::from_secs(60)
-    }
-}
-
-struct Way(Arc<Proxy>);
-
-#[async_trait]
-impl Link for Way {
-    async fn cut(&self, how: Break) {
-        let mode = match how {
-            Break::Refuse => Mode::Refuse,
-            Break::Freeze => Mode::Freeze,
-        };
-        self.0.set(mode).await;
-    }
-
-    async fn heal(&self) {
-        self.0.set(Mode::Open).await;
-    }
-}
-
-impl Drop for Way {
-    fn drop(&mut self) {
-        self.0.open();
     }
 }
 

@@ -154,6 +154,7 @@ impl MemoryConfig {
                 can.seek = true;
             }
             Shape::Queue => {
+                can.shared_lanes = true;
                 can.requeue = true;
                 can.reject = self.dead_letter.is_some();
                 can.deliver_at = true;

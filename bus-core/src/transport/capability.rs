@@ -66,6 +66,8 @@ capabilities! {
     partitions Partitions,
     /// Messages of one key are delivered in the order published, within a lane, to one member of the group at a time.
     key_order KeyOrder,
+    /// Several members of a group read one lane at the same time, as consumers of a queue that compete.
+    shared_lanes SharedLanes,
     /// Delivery of one lane can be paused and resumed.
     pause Pause,
     /// A lane can be moved to another position of its log.

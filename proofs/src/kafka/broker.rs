@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use gulo_conformance::Mode;
+
 use super::World;
 use super::group::busy_two;
-use super::proxy::Mode;
 use super::room::{AT_A_TIME, CRASH, Room, SESSION, Setup, options};
 use super::rows::{Bounds, Row};
 use crate::Trouble;

@@ -9,6 +9,7 @@
 
 mod cases;
 mod plan;
+mod proxy;
 mod support;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use async_trait::async_trait;
 use gulo_bus_core::transport::Transport;
 
 pub use plan::{run, run_one};
+pub use proxy::{Mode, Proxy, Way};
 
 /// A broker to run the suite on.
 #[async_trait]

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use gulo_bus_core::ErrorKind;
 use gulo_bus_core::transport::{LaneEvent, Outcome, Status, Transport};
+use gulo_conformance::{Mode, Proxy};
 use gulo_transport_kafka::KafkaTransport;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep};
 
-use crate::rig::{Mode, Proxy};
 use crate::support::*;
 
 /// A way to the broker that can be cut. The listener for faults knows one address, so one test has it at a time.
@@ -27,7 +27,7 @@ impl Way {
         let (upstream, address) = broker().await?.faulty()?;
         let turn = TURN.lock().await;
         while PROXY.get().is_none() {
-            match Proxy::start(address.clone(), upstream.clone()) {
+            match Proxy::start(&address, upstream.clone()) {
                 Ok(proxy) => drop(PROXY.set(proxy)),
                 // Another run on this machine has it.
                 Err(error) => assert!(Instant::now() < deadline, "{address}: {error}"),

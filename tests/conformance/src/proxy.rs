@@ -6,11 +6,15 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{RwLock, watch};
 
+use crate::{Break, Link};
+
+/// What a [`Proxy`] lets pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Everything passes.
@@ -22,8 +26,10 @@ pub enum Mode {
 }
 
 /// Runs on a thread of its own for as long as the process does.
+#[derive(Debug)]
 pub struct Proxy {
     mode: watch::Sender<Mode>,
+    listening: watch::Sender<bool>,
     /// Held shared for as long as bytes are on their way: who has it alone knows that nothing passes.
     passing: RwLock<()>,
     listens: String,
@@ -34,22 +40,33 @@ pub struct Proxy {
 
 impl Proxy {
     /// Listens on `listens` and passes on to `upstream`. An error where another process does.
-    pub fn start(listens: String, upstream: String) -> io::Result<Arc<Self>> {
+    pub fn start(listens: &str, upstream: String) -> io::Result<Arc<Self>> {
+        let listener = std::net::TcpListener::bind(listens)?;
+        let listens = listener.local_addr()?.to_string();
         let ours = claim(&listens)?;
-        let listener = std::net::TcpListener::bind(&listens)?;
         listener.set_nonblocking(true)?;
         let (mode, passing) = (watch::Sender::new(Mode::Open), RwLock::new(()));
-        let proxy = Arc::new(Self { mode, passing, listens, upstream: Mutex::new(upstream), _ours: ours });
+        let (upstream, listening) = (Mutex::new(upstream), watch::Sender::new(true));
+        let proxy = Arc::new(Self { mode, listening, passing, listens, upstream, _ours: ours });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let serving = Arc::clone(&proxy);
         thread::Builder::new().name("proxy".into()).spawn(move || runtime.block_on(serving.serve(listener)))?;
         Ok(proxy)
     }
 
+    /// Where it listens: host and port.
+    pub fn address(&self) -> &str {
+        &self.listens
+    }
+
     /// Once this returns, nothing passes but what `mode` lets pass.
     pub async fn set(&self, mode: Mode) {
-        let _alone = self.passing.write().await;
-        self.mode.send_replace(mode);
+        {
+            let _alone = self.passing.write().await;
+            self.mode.send_replace(mode);
+        }
+        // Its sender is this.
+        let _ = self.listening.subscribe().wait_for(|listens| *listens == (mode != Mode::Refuse)).await;
     }
 
     /// From the next connection on, it passes on to `upstream`.
@@ -69,6 +86,7 @@ impl Proxy {
             let Some(open) = &listener else {
                 let _ = mode.wait_for(|mode| *mode != Mode::Refuse).await;
                 listener = TcpListener::bind(&self.listens).await.ok();
+                self.listening.send_replace(listener.is_some());
                 if listener.is_none() {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
@@ -76,7 +94,10 @@ impl Proxy {
             };
             tokio::select! {
                 biased;
-                _ = mode.wait_for(|mode| *mode == Mode::Refuse) => listener = None,
+                _ = mode.wait_for(|mode| *mode == Mode::Refuse) => {
+                    listener = None;
+                    self.listening.send_replace(false);
+                }
                 Ok((client, _)) = open.accept() => drop(tokio::spawn(Arc::clone(&self).connect(client))),
             }
         }
@@ -116,6 +137,31 @@ impl Proxy {
                 let _ = mode.changed().await;
             }
         }
+    }
+}
+
+/// The way between a client and its broker, where that is a proxy.
+#[derive(Debug)]
+pub struct Way(pub Arc<Proxy>);
+
+#[async_trait]
+impl Link for Way {
+    async fn cut(&self, how: Break) {
+        let mode = match how {
+            Break::Refuse => Mode::Refuse,
+            Break::Freeze => Mode::Freeze,
+        };
+        self.0.set(mode).await;
+    }
+
+    async fn heal(&self) {
+        self.0.set(Mode::Open).await;
+    }
+}
+
+impl Drop for Way {
+    fn drop(&mut self) {
+        self.0.open();
     }
 }
 

@@ -1,0 +1,164 @@
+//! One connection, made when it is needed and made anew when it is lost. By ourselves: a client that recovers silently hides
+//! the moment from which on earlier deliveries mean nothing.
+
+use std::pin::pin;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, SystemTime};
+
+use async_rs::TokioRuntime;
+use futures_util::future::BoxFuture;
+use futures_util::{Stream, StreamExt};
+use gulo_bus_core::transport::Status;
+use gulo_bus_core::{Error, ErrorKind, Result};
+use lapin::{Channel, Connection, ConnectionProperties, Event};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{Mutex, watch};
+use tokio::time::{sleep, timeout};
+
+use crate::config::AmqpConfig;
+use crate::error;
+
+/// Between attempts to connect.
+const FIRST_REST: Duration = Duration::from_millis(100);
+const LONGEST_REST: Duration = Duration::from_secs(1);
+
+/// A connection for one direction. RabbitMQ blocks a connection that publishes when it has no room left, and then the
+/// acknowledgements on it do not get through either, which would have made room.
+#[derive(Debug)]
+pub(crate) struct Link {
+    config: Arc<AmqpConfig>,
+    purpose: &'static str,
+    connection: Mutex<Option<Arc<Connection>>>,
+    status: watch::Sender<Status>,
+}
+
+impl Link {
+    pub(crate) fn new(config: Arc<AmqpConfig>, purpose: &'static str) -> Arc<Self> {
+        Arc::new(Self { config, purpose, connection: Mutex::default(), status: watch::Sender::new(Status::Up) })
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// News of the status.
+    pub(crate) fn watch(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// A new channel, on a new connection where there is none that works.
+    ///
+    /// Cancel safety: safe.
+    pub(crate) async fn channel(self: &Arc<Self>) -> Result<(Channel, Arc<Connection>)> {
+        let limit = self.config.connect_timeout;
+        let opening = async {
+            let connection = self.connected().await?;
+            let channel = connection.create_channel().await.map_err(|lost| self.told(&lost))?;
+            Ok((channel, connection))
+        };
+        timeout(limit, opening).await.unwrap_or_else(|_| Err(self.too_late(limit)))
+    }
+
+    /// What is asked of the broker takes no longer than this.
+    pub(crate) async fn within<T>(&self, what: impl Future<Output = lapin::Result<T>>) -> Result<T> {
+        let limit = self.config.connect_timeout;
+        match timeout(limit, what).await {
+            Ok(done) => done.map_err(|failure| self.told(&failure)),
+            Err(_) => Err(self.too_late(limit)),
+        }
+    }
+
+    pub(crate) fn told(&self, failure: &lapin::Error) -> Error {
+        error::told(failure, &self.config.address())
+    }
+
+    async fn connected(self: &Arc<Self>) -> Result<Arc<Connection>> {
+        let mut connection = self.connection.lock().await;
+        if let Some(connection) = connection.as_ref().filter(|connection| connection.status().connected()) {
+            return Ok(connection.clone());
+        }
+        let opened = self.open().await.inspect_err(|failure| self.is_down(failure))?;
+        let opened = Arc::new(opened);
+        *connection = Some(opened.clone());
+        Ok(opened)
+    }
+
+    async fn open(self: &Arc<Self>) -> Result<Connection> {
+        let name = format!("{} ({})", self.config.connection_name, self.purpose);
+        let properties = ConnectionProperties::default().with_connection_name(name.into());
+        let uri = self.config.uri()?;
+        let (tls, runtime) = (self.config.tls.clone(), TokioRuntime::tokio_with_handle(background()?.handle().clone()));
+        let connecting = Connection::connect_uri_with_config(uri, properties, tls, runtime);
+        let opened = connecting.await.map_err(|failure| self.told(&failure))?;
+        self.status.send_replace(Status::Up);
+        background()?.spawn(stand_by(Arc::downgrade(self), opened.events_listener()));
+        Ok(opened)
+    }
+
+    /// `false` where it is lost.
+    fn hear(&self, event: Event) -> bool {
+        match event {
+            Event::ConnectionBlocked(reason) => drop(self.status.send_replace(Status::Blocked { reason })),
+            Event::ConnectionUnblocked => drop(self.status.send_replace(Status::Up)),
+            // Of a channel alone: whoever has it is told.
+            Event::Error(failure) if failure.is_amqp_soft_error() => {}
+            Event::Error(failure) => {
+                self.is_down(&self.told(&failure));
+                return false;
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// The first cause counts: what follows from it says less.
+    fn is_down(&self, cause: &Error) {
+        self.status.send_if_modified(|status| {
+            if matches!(status, Status::Down { .. }) {
+                return false;
+            }
+            *status = Status::Down { since: SystemTime::now(), reason: cause.to_string() };
+            true
+        });
+    }
+
+    fn too_late(&self, limit: Duration) -> Error {
+        let text = format!("the broker at {} did not answer within {limit:?}", self.config.address());
+        let error = Error::new(ErrorKind::TimedOut, text).help(error::IS_IT_RUNNING);
+        self.is_down(&error);
+        error
+    }
+}
+
+/// Hears what becomes of a connection, and makes it anew when it is lost, whether somebody waits for it or not: the status
+/// tells of the broker, not of its users. Ends with the link.
+fn stand_by(link: Weak<Link>, events: impl Stream<Item = Event> + Send + 'static) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        let mut events = pin!(events);
+        while let Some(event) = events.next().await {
+            match link.upgrade() {
+                Some(link) if link.hear(event) => {}
+                Some(_) => break,
+                None => return,
+            }
+        }
+        let mut rest = FIRST_REST;
+        while let Some(link) = link.upgrade() {
+            if timeout(link.config.connect_timeout, link.connected()).await.is_ok_and(|opened| opened.is_ok()) {
+                return;
+            }
+            drop(link);
+            sleep(rest).await;
+            rest = LONGEST_REST.min(rest * 2);
+        }
+    })
+}
+
+/// Where connections live: heartbeats go on though every thread of the application is busy.
+fn background() -> Result<&'static Runtime> {
+    static BACKGROUND: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
+    let made = BACKGROUND.get_or_init(|| {
+        Builder::new_multi_thread().worker_threads(1).thread_name("gulo-amqp").enable_all().build()
+    });
+    made.as_ref().map_err(|failure| Error::new(ErrorKind::Other, format!("no thread for connections: {failure}")))
+}

@@ -1,0 +1,114 @@
+//! lapin's errors in ours: what kind, where, and what to do. None of lapin's texts has a secret in it; addresses are shown
+//! without what one logs in with.
+
+use gulo_bus_core::{Error, ErrorKind};
+use lapin::ErrorKind as Kind;
+use lapin::protocol::{AMQPError, AMQPErrorKind, AMQPHardError, AMQPSoftError};
+
+/// What to do where no broker answers.
+pub(crate) const IS_IT_RUNNING: &str = "is it running? set AMQP_URL";
+
+/// `error`, which came out of a connection to `address`.
+pub(crate) fn told(error: &lapin::Error, address: &str) -> Error {
+    match error.kind() {
+        Kind::ProtocolError(refusal) => by_the_broker(refusal, address),
+        Kind::IOError(cause) | Kind::RuntimeShutdownError(cause) => by_the_network(cause, address),
+        Kind::MissingHeartbeatError => {
+            let text = format!("nothing was heard from the broker at {address} for two heartbeats");
+            Error::new(ErrorKind::Unavailable, text).help("it hangs, or the way to it is cut")
+        }
+        Kind::InvalidChannelState(..) | Kind::InvalidConnectionState(_) | Kind::InvalidChannel(_) => {
+            Error::new(ErrorKind::Unavailable, format!("the connection to {address} is lost")).help(IS_IT_RUNNING)
+        }
+        Kind::ChannelsLimitReached => {
+            Error::new(ErrorKind::Unavailable, format!("the connection to {address} has all the channels it may have"))
+                .help("subscribe to fewer topics in one process, or raise the broker's `channel_max`")
+        }
+        other => Error::new(ErrorKind::Other, format!("the connection to {address}: {other:?}")),
+    }
+}
+
+fn by_the_broker(refusal: &AMQPError, address: &str) -> Error {
+    let said = refusal.get_message().as_str();
+    let text = format!("the broker at {address} says: {said}");
+    match refusal.kind() {
+        AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) if said.contains("Login was refused") => {
+            Error::new(ErrorKind::Refused, text).help("user or password is wrong; both stand in AMQP_URL")
+        }
+        AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => {
+            Error::new(ErrorKind::Refused, text).help("give the user that right: rabbitmqctl set_permissions")
+        }
+        AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => {
+            Error::new(ErrorKind::Missing, text).help("make it first, or let `ensure` do so: `TopologyMode::Create`")
+        }
+        AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) if said.contains("timeout") => {
+            Error::new(ErrorKind::TimedOut, text)
+                .help("a delivery was not settled within the broker's `consumer_timeout`: raise it, or handle faster")
+        }
+        AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) => {
+            Error::new(ErrorKind::Refused, text).help("what is there has other arguments: delete it, or declare nothing")
+        }
+        AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED) => Error::new(ErrorKind::Refused, text),
+        AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) if said.contains("vhost") => Error::new(ErrorKind::Refused, text)
+            .help("the vhost stands behind the last `/` of AMQP_URL, the vhost `/` written as `%2f`"),
+        AMQPErrorKind::Hard(AMQPHardError::FRAMEERROR) => Error::new(ErrorKind::TooLarge, text),
+        _ => Error::new(ErrorKind::Unavailable, text),
+    }
+}
+
+fn by_the_network(cause: &std::io::Error, address: &str) -> Error {
+    let text = format!("the broker at {address} cannot be reached: {cause}");
+    Error::new(ErrorKind::Unavailable, text).help(IS_IT_RUNNING)
+}
+
+/// Whether the broker has closed the channel because an exchange or queue is not there.
+pub(crate) fn is_missing(error: &lapin::Error) -> bool {
+    is_soft(error, &AMQPSoftError::NOTFOUND)
+}
+
+fn is_soft(error: &lapin::Error, wanted: &AMQPSoftError) -> bool {
+    matches!(error.kind(), Kind::ProtocolError(refusal)
+        if matches!(refusal.kind(), AMQPErrorKind::Soft(soft) if soft == wanted))
+}
+
+/// The exchange that the broker names when it closes a channel over a publish.
+pub(crate) fn exchange_named(error: &lapin::Error) -> Option<&str> {
+    let Kind::ProtocolError(refusal) = error.kind() else { return None };
+    // `NOT_FOUND - no exchange 'x' in vhost '/'`, `ACCESS_REFUSED - write access to exchange 'x' in vhost '/' refused ..`,
+    // by newer brokers with another word before it.
+    let (_, rest) = refusal.get_message().as_str().split_once("exchange '")?;
+    rest.split_once("' in vhost").map(|(name, _)| name)
+}
+
+/// The same in words, for one more that fails by the same cause.
+pub(crate) fn again(error: &Error) -> Error {
+    Error::new(error.kind(), error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn soft(kind: AMQPSoftError, text: &str) -> lapin::Error {
+        Kind::ProtocolError(AMQPError::new(kind.into(), text.into())).into()
+    }
+
+    #[test]
+    fn the_exchange_is_named() {
+        let missing = soft(AMQPSoftError::NOTFOUND, "NOT_FOUND - no exchange 'it's' in vhost '/'");
+        assert_eq!(exchange_named(&missing), Some("it's"));
+        assert!(is_missing(&missing));
+        let denied = "ACCESS_REFUSED - write access to exchange 'users' in vhost '/' refused for user 'me'";
+        assert_eq!(exchange_named(&soft(AMQPSoftError::ACCESSREFUSED, denied)), Some("users"));
+        assert_eq!(exchange_named(&soft(AMQPSoftError::NOTFOUND, "NOT_FOUND - no queue 'q'")), None);
+    }
+
+    #[test]
+    fn kinds_follow_the_broker() {
+        let kind = |kind, text| told(&soft(kind, text), "here:5672").kind();
+        assert_eq!(kind(AMQPSoftError::NOTFOUND, "NOT_FOUND - no queue"), ErrorKind::Missing);
+        assert_eq!(kind(AMQPSoftError::ACCESSREFUSED, "ACCESS_REFUSED - Login was refused"), ErrorKind::Refused);
+        let late = "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 3000 ms";
+        assert_eq!(kind(AMQPSoftError::PRECONDITIONFAILED, &late.to_lowercase()), ErrorKind::TimedOut);
+    }
+}

@@ -1,0 +1,61 @@
+//! Which topics may be published to. To publish to an exchange that is not there, or that the user may not write to, ends the
+//! channel and with it the confirms of everything on its way: so it is asked for once before, and what the broker refused is
+//! not tried again at once.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use gulo_bus_core::{Error, Result};
+use tokio::time::Instant;
+
+use crate::config::AmqpConfig;
+use crate::connection::Link;
+use crate::error::again;
+use crate::names;
+use crate::topology::{Declaring, no_such_topics};
+
+/// For how long a refusal is believed.
+const BELIEVED: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+pub(super) struct KnownTopics {
+    there: HashSet<Arc<str>>,
+    refused: HashMap<Arc<str>, (Instant, Error)>,
+}
+
+impl KnownTopics {
+    /// `None` where nothing is known of it.
+    pub(super) fn get(&self, topic: &Arc<str>) -> Option<Result<()>> {
+        if self.there.contains(topic) {
+            return Some(Ok(()));
+        }
+        let (until, error) = self.refused.get(topic)?;
+        (Instant::now() < *until).then(|| Err(again(error)))
+    }
+
+    /// What the broker says of `topic`. The error is that of a broker that did not answer.
+    pub(super) fn note(&mut self, topic: Arc<str>, is_there: bool) {
+        if is_there {
+            self.refused.remove(&topic);
+            self.there.insert(topic);
+        } else {
+            let error = no_such_topics(std::slice::from_ref(&topic));
+            self.refuse(topic, error);
+        }
+    }
+
+    pub(super) fn refuse(&mut self, topic: Arc<str>, error: Error) {
+        self.there.remove(&topic);
+        self.refused.insert(topic, (Instant::now() + BELIEVED, error));
+    }
+}
+
+/// Asks the broker whether `topic` is there.
+pub(super) async fn ask(link: Arc<Link>, config: Arc<AmqpConfig>, topic: Arc<str>) -> Result<(Arc<str>, bool)> {
+    if names::check_topics([&topic]).is_err() {
+        return Ok((topic, false));
+    }
+    let is_there = Declaring::new(&link, &config).exchange(&topic).await?;
+    Ok((topic, is_there))
+}

@@ -1,0 +1,373 @@
+//! The task of a publisher.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use gulo_bus_core::message::Message;
+use gulo_bus_core::transport::{Capability, Outcome, Status};
+use gulo_bus_core::{Error, ErrorKind, Result};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::ShortString;
+use lapin::{BasicProperties, Channel, Connection, PublisherConfirm};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, Sleep, sleep_until};
+use uuid::Uuid;
+
+use super::batch::Batches;
+use super::flight::{Ended, End, Flight};
+use super::topics::{self, KnownTopics};
+use super::{Call, Phase, closed};
+use crate::config::AmqpConfig;
+use crate::connection::Link;
+use crate::error;
+use crate::names;
+use crate::transport::capabilities;
+use crate::{NAME, convert};
+
+/// Between attempts to get a channel.
+const FIRST_REST: Duration = Duration::from_millis(50);
+const LONGEST_REST: Duration = Duration::from_secs(1);
+
+/// Calls that are being worked on; more wait in the queue of the publisher.
+const AT_ONCE: usize = 1024;
+
+/// Most that is done before others have their turn.
+const ROUND: usize = 256;
+
+/// A channel with confirms.
+struct Way {
+    channel: Arc<Channel>,
+    largest_header: usize,
+    _connection: Arc<Connection>,
+}
+
+enum Passage {
+    Opening(BoxFuture<'static, Result<Way>>),
+    Resting(Pin<Box<Sleep>>),
+    Open(Way),
+}
+
+pub(super) struct Work {
+    link: Arc<Link>,
+    config: Arc<AmqpConfig>,
+    calls: mpsc::Receiver<Call>,
+    phase: watch::Sender<Phase>,
+    status: watch::Receiver<Status>,
+    passage: Passage,
+    rest: Duration,
+    /// Why there is no channel.
+    trouble: Option<Error>,
+    topics: KnownTopics,
+    asking: Option<BoxFuture<'static, Result<(Arc<str>, bool)>>>,
+    batches: Batches,
+    flight: Flight,
+    timer: Pin<Box<Sleep>>,
+    /// What begins the ids of messages that have none.
+    id: String,
+}
+
+impl Work {
+    /// With a channel that is open.
+    pub(super) async fn open(
+        link: &Arc<Link>,
+        config: &Arc<AmqpConfig>,
+        calls: mpsc::Receiver<Call>,
+        phase: watch::Sender<Phase>,
+    ) -> Result<Self> {
+        let way = open(link.clone()).await?;
+        Ok(Self {
+            status: link.watch(),
+            link: link.clone(),
+            config: config.clone(),
+            calls,
+            phase,
+            passage: Passage::Open(way),
+            rest: FIRST_REST,
+            trouble: None,
+            topics: KnownTopics::default(),
+            asking: None,
+            batches: Batches::default(),
+            flight: Flight::default(),
+            timer: Box::pin(sleep_until(Instant::now())),
+            id: format!("gulo-{}-", Uuid::now_v7().simple()),
+        })
+    }
+
+    pub(super) async fn run(mut self) {
+        let (mut phase, mut status) = (self.phase.subscribe(), self.status.clone());
+        loop {
+            let now = *phase.borrow_and_update();
+            let over = tokio::select! {
+                biased;
+                over = poll_fn(|cx| self.poll(cx, now)) => over,
+                // What is new is looked at by the next poll.
+                _ = phase.changed() => false,
+                Ok(()) = status.changed() => false,
+            };
+            if over {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        // Whoever waits for room or in the queue is told that there will be none.
+        self.calls.close();
+        while let Ok(call) = self.calls.try_recv() {
+            self.batches.take_in(call);
+        }
+        self.batches.expire(None, |call, index| self.flight.holds(call, index), closed);
+        self.phase.send_replace(Phase::Done);
+    }
+
+    /// Ready with `true` when all is finished, with `false` when there is more to do at once.
+    fn poll(&mut self, cx: &mut Context<'_>, phase: Phase) -> Poll<bool> {
+        if phase == Phase::Done {
+            return Poll::Ready(true);
+        }
+        self.take_in(cx);
+        self.poll_passage(cx);
+        self.poll_asking(cx);
+        let mut more = self.send(cx);
+        // Behind it: who is first in line must be polled to be heard of.
+        more |= self.poll_flight(cx);
+        self.poll_timer(cx);
+        let idle = self.batches.is_empty();
+        if phase == Phase::Closing && idle && self.calls.is_empty() {
+            return Poll::Ready(true);
+        }
+        if more { Poll::Ready(false) } else { Poll::Pending }
+    }
+
+    fn take_in(&mut self, cx: &mut Context<'_>) {
+        while self.batches.len() < AT_ONCE {
+            let Poll::Ready(Some(call)) = self.calls.poll_recv(cx) else { return };
+            self.batches.take_in(call);
+        }
+    }
+
+    /// Sees to a channel, whether somebody publishes or not: the status tells of it.
+    fn poll_passage(&mut self, cx: &mut Context<'_>) {
+        loop {
+            self.passage = match &mut self.passage {
+                Passage::Open(way) if way.channel.status().connected() => return,
+                // Every confirm on it has failed by now, or will at once: what failed is told by the flight.
+                Passage::Open(_) => {
+                    self.topics = KnownTopics::default();
+                    Passage::Opening(Box::pin(open(self.link.clone())))
+                }
+                Passage::Opening(opening) => match opening.as_mut().poll(cx) {
+                    Poll::Ready(Ok(way)) => {
+                        (self.rest, self.trouble) = (FIRST_REST, None);
+                        Passage::Open(way)
+                    }
+                    Poll::Ready(Err(trouble)) => {
+                        self.trouble = Some(trouble);
+                        let rest = sleep_until(Instant::now() + self.rest);
+                        self.rest = LONGEST_REST.min(self.rest * 2);
+                        Passage::Resting(Box::pin(rest))
+                    }
+                    Poll::Pending => return,
+                },
+                Passage::Resting(rest) => match rest.as_mut().poll(cx) {
+                    Poll::Ready(()) => Passage::Opening(Box::pin(open(self.link.clone()))),
+                    Poll::Pending => return,
+                },
+            };
+        }
+    }
+
+    fn poll_asking(&mut self, cx: &mut Context<'_>) {
+        let Some(asking) = &mut self.asking else { return };
+        if let Poll::Ready(answer) = asking.as_mut().poll(cx) {
+            self.asking = None;
+            match answer {
+                Ok((topic, is_there)) => self.topics.note(topic, is_there),
+                Err(trouble) => self.trouble = Some(trouble),
+            }
+        }
+    }
+
+    fn poll_flight(&mut self, cx: &mut Context<'_>) -> bool {
+        let (batches, id) = (&mut self.batches, &self.id);
+        let ended = self.flight.poll(cx, |returned, call, index| {
+            let Some(message) = batches.message(call, index) else { return false };
+            let ours = returned.properties.message_id().as_ref().map_or("", ShortString::as_str);
+            *message.topic == *returned.delivery.exchange.as_str() && ours == convert::id_of(message, &own_id(id, call, index))
+        });
+        let any = !ended.is_empty();
+        ended.into_iter().for_each(|ended| self.end(ended));
+        any
+    }
+
+    fn end(&mut self, (call, index, end): Ended) {
+        let Some(topic) = self.batches.message(call, index).map(|message| message.topic.clone()) else { return };
+        let (outcome, error) = match end {
+            End::Confirmed => return self.batches.confirm(call),
+            End::Returned => (Outcome::Refused, nobody_reads(&topic)),
+            End::Nacked => (Outcome::Unknown, not_taken(&topic)),
+            End::Ambiguous => (Outcome::Unknown, ambiguous(&topic)),
+            End::Failed(failure) => {
+                let told = self.link.told(&failure);
+                if error::exchange_named(&failure) == Some(&*topic) {
+                    let told = told.context(format_args!("topic {}", names::shown(&topic)));
+                    self.topics.refuse(topic, error::again(&told));
+                    (Outcome::Refused, told)
+                } else {
+                    (Outcome::Unknown, told.context("not confirmed when the connection was lost"))
+                }
+            }
+        };
+        self.batches.fail(call, index, outcome, error);
+    }
+
+    /// Sends what there is room for; `true` where there is more.
+    fn send(&mut self, cx: &mut Context<'_>) -> bool {
+        for _ in 0..ROUND {
+            if self.flight.len() >= self.config.publish_window || self.asking.is_some() {
+                return false;
+            }
+            let Passage::Open(way) = &self.passage else { return false };
+            // What is written to a blocked connection lies in lapin's memory, without bound.
+            if matches!(*self.status.borrow(), Status::Blocked { .. }) {
+                return false;
+            }
+            let Some((call, index, message)) = self.batches.next() else { return false };
+            match self.topics.get(&message.topic) {
+                Some(Ok(())) => {}
+                Some(Err(refused)) => {
+                    self.batches.fail_next(call, index, Outcome::Refused, refused);
+                    continue;
+                }
+                None => {
+                    let asking = topics::ask(self.link.clone(), self.config.clone(), message.topic.clone());
+                    self.asking = Some(Box::pin(asking));
+                    self.poll_asking(cx);
+                    continue;
+                }
+            }
+            match prepare(&self.config, message, &own_id(&self.id, call, index), way.largest_header) {
+                Ok((exchange, key, properties)) => {
+                    let payload = message.payload.clone().unwrap_or_default();
+                    let publishing = publish(way.channel.clone(), exchange, key, payload, properties);
+                    self.flight.push(call, index, Box::pin(publishing));
+                    self.batches.sent();
+                }
+                Err(refused) => self.batches.fail_next(call, index, Outcome::Refused, refused),
+            }
+        }
+        true
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>) {
+        while let Some(deadline) = self.batches.deadline() {
+            if self.timer.deadline() != deadline {
+                self.timer.as_mut().reset(deadline);
+            }
+            if self.timer.as_mut().poll(cx).is_pending() {
+                return;
+            }
+            let (flight, status) = (&self.flight, self.status.borrow().clone());
+            let why = || late(&self.config, &status, self.trouble.as_ref());
+            self.batches.expire(Some(Instant::now()), |call, index| flight.holds(call, index), why);
+        }
+    }
+}
+
+fn late(config: &AmqpConfig, status: &Status, trouble: Option<&Error>) -> Error {
+    let timeout = config.publish_timeout;
+    match (status, trouble) {
+        (Status::Blocked { reason }, _) => {
+            let text = format!("not published within {timeout:?}: the broker at {} lets nothing in: {reason}", config.address());
+            Error::new(ErrorKind::Unavailable, text).help("give it memory or disk; what is read from it makes room")
+        }
+        (_, Some(trouble)) => error::again(trouble).context(format_args!("not published within {timeout:?}")),
+        (Status::Down { reason, .. }, None) => {
+            Error::new(ErrorKind::Unavailable, format!("not published within {timeout:?}: {reason}"))
+        }
+        _ => {
+            let text = format!("the broker at {} did not confirm within {timeout:?}", config.address());
+            Error::new(ErrorKind::TimedOut, text).help("it hangs, or the way to it is cut; `publish_timeout` says how long")
+        }
+    }
+}
+
+async fn open(link: Arc<Link>) -> Result<Way> {
+    let (channel, connection) = link.channel().await?;
+    link.within(channel.confirm_select(ConfirmSelectOptions::default())).await?;
+    let largest_header = convert::largest_header(connection.configuration().frame_max() as usize);
+    Ok(Way { channel: Arc::new(channel), largest_header, _connection: connection })
+}
+
+async fn publish(
+    channel: Arc<Channel>,
+    exchange: ShortString,
+    key: ShortString,
+    payload: Bytes,
+    properties: BasicProperties,
+) -> lapin::Result<PublisherConfirm> {
+    let options = BasicPublishOptions { mandatory: true, immediate: false };
+    channel.basic_publish(exchange, key, options, &payload, properties).await
+}
+
+fn own_id(prefix: &str, call: u64, index: usize) -> String {
+    format!("{prefix}{call}-{index}")
+}
+
+/// What one message is to AMQP, checked before the wire.
+fn prepare(
+    config: &AmqpConfig,
+    message: &Message,
+    own_id: &str,
+    largest_header: usize,
+) -> Result<(ShortString, ShortString, BasicProperties)> {
+    check(config, message, largest_header)?;
+    let exchange = ShortString::try_new(&*message.topic).map_err(|_| nobody_reads(&message.topic))?;
+    let properties = convert::properties(message, own_id, config.persistent)?;
+    Ok((exchange, convert::routing_key(message), properties))
+}
+
+fn check(config: &AmqpConfig, message: &Message, largest_header: usize) -> Result<()> {
+    let (can, wishes) = (capabilities(config), &message.send);
+    if !wishes.is_empty() {
+        let asked = [
+            (wishes.partition.is_some(), Capability::Partitions),
+            (wishes.deliver_at.is_some(), Capability::DeliverAt),
+            (wishes.priority.is_some(), Capability::Priority),
+        ];
+        for (_, capability) in asked.iter().filter(|(asked, _)| *asked) {
+            can.require(NAME, *capability)?;
+        }
+    }
+    let (size, limit) = (message.size(), config.max_message_bytes);
+    if size > limit {
+        let text = format!("a message of {size} bytes for topic `{}` is over the limit of {limit} bytes", message.topic);
+        return Err(Error::new(ErrorKind::TooLarge, text).help("`AmqpConfig::max_message_bytes` sets it, and the broker's `max_message_size`"));
+    }
+    let headers = convert::size_of(&message.headers) + message.key.as_ref().map_or(0, Bytes::len);
+    if headers > largest_header {
+        let text = format!(
+            "headers of {headers} bytes for topic `{}` are over the limit of {largest_header} bytes", message.topic
+        );
+        return Err(Error::new(ErrorKind::TooLarge, text).help("they go into one frame: the broker's `frame_max` sets it"));
+    }
+    Ok(())
+}
+
+fn nobody_reads(topic: &str) -> Error {
+    Error::new(ErrorKind::Missing, format!("no queue takes messages of topic {}", names::shown(topic)))
+        .help("make the groups that read it first: `ensure`, or start them once")
+}
+
+fn not_taken(topic: &str) -> Error {
+    Error::new(ErrorKind::Unavailable, format!("a queue of topic {} did not take it", names::shown(topic)))
+        .help("it is full (`x-max-length`), or has lost its majority; other queues may have taken it")
+}
+
+fn ambiguous(topic: &str) -> Error {
+    let text = format!("topic {}: of several messages with the same id not all found a queue", names::shown(topic));
+    Error::new(ErrorKind::Other, text).help("give events ids of their own")
+}

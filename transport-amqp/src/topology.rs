@@ -1,0 +1,329 @@
+//! Making what is missing of a topology, or naming it. Whether something is there is asked for by a passive declaration,
+//! which closes its channel where the answer is no: hence a channel for each question that may be answered so.
+
+use std::sync::Arc;
+
+use gulo_bus_core::transport::{Capability, GroupSpec, TopicSpec, Topics, Topology, TopologyMode};
+use gulo_bus_core::{Error, ErrorKind, Result};
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Channel, ExchangeKind};
+
+use crate::config::{AmqpConfig, ExchangeType, QueueType};
+use crate::connection::Link;
+use crate::error;
+use crate::names::{self, listed, queue_of, unread_exchange_of, unread_queue_of};
+use crate::transport::capabilities;
+use crate::NAME;
+
+/// A delivery limit that is never reached. RabbitMQ from 4.0 on deletes a message, silently, after 20 returns to its quorum
+/// queue, which a consumer that restarts a few times with a full window has made of every message in it; versions before
+/// 4.0 know no number for "never".
+const NEVER: i32 = i32::MAX;
+
+/// Asks and makes.
+pub(crate) struct Declaring {
+    link: Arc<Link>,
+    config: Arc<AmqpConfig>,
+    channel: Option<Channel>,
+}
+
+/// What [`Declaring::queue`] says of a queue that is there.
+pub(crate) struct Found {
+    /// Messages that wait in it.
+    pub(crate) messages: u32,
+}
+
+pub(crate) async fn ensure(link: &Arc<Link>, config: &Arc<AmqpConfig>, topology: &Topology) -> Result<()> {
+    topology.topics.iter().try_for_each(|topic| check_topic(config, topic))?;
+    topology.groups.iter().try_for_each(|group| check_group(config, group))?;
+    let mut declaring = Declaring::new(link, config);
+    let missing = declaring.missing(topology).await?;
+    if missing.is_empty() && topology.mode == TopologyMode::Check {
+        return Ok(());
+    }
+    if topology.mode == TopologyMode::Create && config.declares {
+        return declaring.create(topology).await;
+    }
+    let missing: Vec<String> = missing.into_iter().map(|missing| missing.text).collect();
+    if missing.is_empty() { Ok(()) } else { Err(lacks(&missing, config.declares)) }
+}
+
+/// One error that names all of it.
+fn lacks(missing: &[String], declares: bool) -> Error {
+    let help = if declares {
+        "make it first, or let `ensure` do so: `TopologyMode::Create`"
+    } else {
+        "make it first: by the configuration nothing is declared"
+    };
+    Error::new(ErrorKind::Missing, format!("the broker lacks {}", missing.join(", "))).help(help)
+}
+
+/// Named topics that are not there, as one error.
+pub(crate) fn no_such_topics(missing: &[Arc<str>]) -> Error {
+    Error::new(ErrorKind::Missing, format!("no such topic: {}", listed(missing)))
+        .help("create what is missing with `ensure`")
+}
+
+fn check_topic(config: &AmqpConfig, topic: &TopicSpec) -> Result<()> {
+    names::check_topics([&topic.name])?;
+    match topic.partitions {
+        Some(0) => {
+            let problem = format!("topic `{}` cannot have 0 partitions", topic.name);
+            return Err(Error::new(ErrorKind::Config, problem).help("give it 1, or say nothing of them"));
+        }
+        Some(2..) => {
+            let can = capabilities(config).require(NAME, Capability::Partitions);
+            can.map_err(|error| error.context(format_args!("topic `{}`", topic.name)))?;
+        }
+        _ => {}
+    }
+    if !topic.settings.is_empty() {
+        // They are another broker's words: a program that runs on that one shall run here too.
+        tracing::debug!(topic = %topic.name, "RabbitMQ knows no settings of topics; left out");
+    }
+    Ok(())
+}
+
+fn check_group(config: &AmqpConfig, group: &GroupSpec) -> Result<()> {
+    let names = named(&group.topics, config).map_err(|error| error.context(format_args!("group `{}`", group.group)))?;
+    names::check_topics(names)?;
+    names::check_group(&group.group, names)
+}
+
+/// The names of `topics`; there are no patterns here.
+pub(crate) fn named<'a>(topics: &'a Topics, config: &AmqpConfig) -> Result<&'a [Arc<str>]> {
+    match topics {
+        Topics::Named(names) => Ok(names),
+        Topics::Pattern(_) => capabilities(config).require(NAME, Capability::Patterns).map(|()| &[][..]),
+    }
+}
+
+struct Missing {
+    text: String,
+}
+
+impl Declaring {
+    pub(crate) fn new(link: &Arc<Link>, config: &Arc<AmqpConfig>) -> Self {
+        Self { link: link.clone(), config: config.clone(), channel: None }
+    }
+
+    /// All of `topology` that is not there.
+    async fn missing(&mut self, topology: &Topology) -> Result<Vec<Missing>> {
+        let mut missing: Vec<Missing> = Vec::new();
+        let mut note = |text: String| {
+            if missing.iter().all(|known| known.text != text) {
+                missing.push(Missing { text });
+            }
+        };
+        let mut topics: Vec<&Arc<str>> = topology.topics.iter().map(|topic| &topic.name).collect();
+        for group in &topology.groups {
+            topics.extend(named(&group.topics, &self.config.clone())?);
+        }
+        for topic in topics {
+            if !self.exchange(topic).await? {
+                note(format!("topic {}", names::shown(topic)));
+            }
+        }
+        for GroupSpec { group, topics } in &topology.groups {
+            for topic in named(topics, &self.config.clone())? {
+                if self.queue(&queue_of(topic, group)).await?.is_none() {
+                    note(format!("queue {} of group {}", names::shown(&queue_of(topic, group)), names::shown(group)));
+                }
+            }
+        }
+        Ok(missing)
+    }
+
+    async fn create(&mut self, topology: &Topology) -> Result<()> {
+        for topic in &topology.topics {
+            self.make_topic(&topic.name, topic.keep).await?;
+        }
+        for GroupSpec { group, topics } in &topology.groups {
+            for topic in named(topics, &self.config.clone())? {
+                self.make_topic(topic, false).await?;
+                self.make_queue(topic, group).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One that is there is left as it is, whatever its kind.
+    async fn make_topic(&mut self, topic: &str, keep: bool) -> Result<()> {
+        if self.exchange(topic).await? {
+            return Ok(());
+        }
+        let mut arguments = FieldTable::default();
+        if keep {
+            self.make_unread(topic).await?;
+            arguments.insert("alternate-exchange".into(), text(&unread_exchange_of(topic)));
+        }
+        let kind = match self.config.exchange_type {
+            ExchangeType::Fanout => ExchangeKind::Fanout,
+            ExchangeType::Topic => ExchangeKind::Topic,
+        };
+        self.declare_exchange(topic, kind, arguments).await
+    }
+
+    /// Where messages go that no group's queue takes.
+    async fn make_unread(&mut self, topic: &str) -> Result<()> {
+        let (exchange, queue) = (unread_exchange_of(topic), unread_queue_of(topic));
+        if !self.exchange(&exchange).await? {
+            self.declare_exchange(&exchange, ExchangeKind::Fanout, FieldTable::default()).await?;
+        }
+        if self.queue(queue).await?.is_none() {
+            let arguments = self.queue_arguments(false);
+            self.declare_queue(queue, arguments).await?;
+        }
+        self.bind(queue, &exchange).await
+    }
+
+    /// The queue of a group, bound.
+    pub(crate) async fn make_queue(&mut self, topic: &str, group: &str) -> Result<()> {
+        let queue = queue_of(topic, group);
+        if self.queue(&queue).await?.is_none() {
+            let arguments = self.queue_arguments(self.config.single_active_consumer);
+            self.declare_queue(&queue, arguments).await?;
+        }
+        self.bind(&queue, topic).await
+    }
+
+    /// After a loss: what was deleted meanwhile is made again where that is allowed.
+    pub(crate) async fn heal(&mut self, topic: &str, group: &str) -> Result<()> {
+        if self.config.declares {
+            self.make_topic(topic, false).await?;
+        }
+        self.open_queue(topic, group).await
+    }
+
+    /// The queue of a group, ready to be read: made where that is allowed.
+    pub(crate) async fn open_queue(&mut self, topic: &str, group: &str) -> Result<()> {
+        if self.config.declares {
+            return self.make_queue(topic, group).await;
+        }
+        let queue = queue_of(topic, group);
+        if self.queue(&queue).await?.is_some() {
+            return Ok(());
+        }
+        Err(lacks(&[format!("queue {} of group {}", names::shown(&queue), names::shown(group))], false))
+    }
+
+    fn queue_arguments(&self, single: bool) -> FieldTable {
+        let mut arguments = FieldTable::default();
+        match self.config.queue_type {
+            QueueType::Quorum => {
+                arguments.insert("x-queue-type".into(), text("quorum"));
+                arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(NEVER));
+            }
+            QueueType::Classic => drop(arguments.insert("x-queue-type".into(), text("classic")).clone()),
+        }
+        if single {
+            arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
+        }
+        if let Some(exchange) = &self.config.dead_letter_exchange {
+            arguments.insert("x-dead-letter-exchange".into(), text(exchange));
+        }
+        arguments
+    }
+
+    /// Whether the exchange is there.
+    pub(crate) async fn exchange(&mut self, name: &str) -> Result<bool> {
+        let options = ExchangeDeclareOptions { passive: true, ..Default::default() };
+        // The kind is not looked at.
+        let declared = self.declare(name, ExchangeKind::Fanout, options, FieldTable::default()).await?;
+        self.is_there(declared).map(|found| found.is_some())
+    }
+
+    /// The queue, if it is there.
+    pub(crate) async fn queue(&mut self, name: &str) -> Result<Option<Found>> {
+        let channel = self.channel().await?;
+        let options = QueueDeclareOptions { passive: true, ..Default::default() };
+        let asking = channel.queue_declare(short(name)?, options, FieldTable::default());
+        let declared = self.in_time(asking).await?;
+        Ok(self.is_there(declared)?.map(|queue| Found { messages: queue.message_count() }))
+    }
+
+    async fn declare_exchange(&mut self, name: &str, kind: ExchangeKind, arguments: FieldTable) -> Result<()> {
+        let options = ExchangeDeclareOptions { durable: true, ..Default::default() };
+        let declared = self.declare(name, kind, options, arguments).await?;
+        self.done(declared).map_err(|error| error.context(format_args!("topic {}", names::shown(name))))
+    }
+
+    async fn declare(
+        &mut self,
+        name: &str,
+        kind: ExchangeKind,
+        options: ExchangeDeclareOptions,
+        arguments: FieldTable,
+    ) -> Result<lapin::Result<()>> {
+        let channel = self.channel().await?;
+        self.in_time(channel.exchange_declare(short(name)?, kind, options, arguments)).await
+    }
+
+    async fn declare_queue(&mut self, name: &str, arguments: FieldTable) -> Result<()> {
+        let channel = self.channel().await?;
+        let options = QueueDeclareOptions { durable: true, ..Default::default() };
+        let declared = self.in_time(channel.queue_declare(short(name)?, options, arguments)).await?;
+        self.done(declared).map(drop).map_err(|error| error.context(format_args!("queue {}", names::shown(name))))
+    }
+
+    async fn bind(&mut self, queue: &str, exchange: &str) -> Result<()> {
+        let channel = self.channel().await?;
+        let binding = channel.queue_bind(
+            short(queue)?,
+            short(exchange)?,
+            // To a fanout it says nothing, to a topic exchange everything.
+            "#".into(),
+            QueueBindOptions::default(),
+            FieldTable::default(),
+        );
+        let bound = self.in_time(binding).await?;
+        let context = |error: Error| {
+            error.context(format_args!("binding queue {} to topic {}", names::shown(queue), names::shown(exchange)))
+        };
+        self.done(bound).map_err(context)
+    }
+
+    async fn channel(&mut self) -> Result<Channel> {
+        if let Some(channel) = self.channel.as_ref().filter(|channel| channel.status().connected()) {
+            return Ok(channel.clone());
+        }
+        let (channel, _) = self.link.channel().await?;
+        self.channel = Some(channel.clone());
+        Ok(channel)
+    }
+
+    /// The outer error is that of time.
+    async fn in_time<T>(&self, asking: impl Future<Output = lapin::Result<T>>) -> Result<lapin::Result<T>> {
+        self.link.within(async { Ok(asking.await) }).await
+    }
+
+    fn is_there<T>(&mut self, declared: lapin::Result<T>) -> Result<Option<T>> {
+        match declared {
+            Ok(found) => Ok(Some(found)),
+            Err(refusal) if error::is_missing(&refusal) => {
+                self.channel = None;
+                Ok(None)
+            }
+            Err(refusal) => self.done(Err(refusal)),
+        }
+    }
+
+    fn done<T>(&mut self, declared: lapin::Result<T>) -> Result<T> {
+        declared.map_err(|refusal| {
+            self.channel = None;
+            self.link.told(&refusal)
+        })
+    }
+}
+
+fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(value.into())
+}
+
+fn short(name: &str) -> Result<ShortString> {
+    ShortString::try_new(name).map_err(|_| {
+        Error::new(ErrorKind::Config, format!("{} is too long a name", names::shown(name)))
+            .help(format!("AMQP takes {} bytes", names::LONGEST))
+    })
+}
