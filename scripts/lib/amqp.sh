@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # RabbitMQ, one node, on loopback: with Docker where there is an engine, else from Debian's package. Sourced by scripts/brokers.
 
+# shellcheck source=scripts/lib/broker.sh
+. scripts/lib/broker.sh
+
 AMQP_ADDRESS=127.0.0.1:5672
 AMQP_NODE=gulo@localhost
 AMQP_DISTRIBUTION=25672
@@ -8,47 +11,19 @@ AMQP_DISTRIBUTION=25672
 AMQP_NAMES=4370
 AMQP_RUN=target/brokers/amqp
 
-amqp_up() {
-  local begin
-  begin=$(now_ms)
-  if amqp_is_the_users; then
-    amqp_users_answers || die "nobody answers at $(amqp_shown) (AMQP_URL); unset it to have a broker started"
-    say "amqp: uses yours at $(amqp_shown) (AMQP_URL)"
-    return
-  fi
-  mkdir -p "$AMQP_RUN"
-  lock "$AMQP_RUN.lock" 120
-  if amqp_serves; then
-    amqp_write_env
-    say "amqp: RabbitMQ $(amqp_version) is up already at $AMQP_ADDRESS; log: $(amqp_log)"
-    return
-  fi
-  if has_docker; then amqp_start_container; else amqp_start_process; fi
-  amqp_write_env
-  say "amqp: RabbitMQ $(amqp_version) is up at $AMQP_ADDRESS after $(elapsed "$begin") s; log: $(amqp_log)"
-}
+amqp_up() { frame_up amqp amqp; }
+amqp_down() { frame_down amqp amqp "$1"; }
+amqp_status() { frame_status amqp amqp; }
 
-amqp_down() {
-  if amqp_is_the_users; then
-    say "amqp: yours at $(amqp_shown) is left alone (AMQP_URL)"
-    return
-  fi
-  mkdir -p "$AMQP_RUN"
-  lock "$AMQP_RUN.lock" 120
-  local pid
-  pid=$(amqp_pid)
-  if [ -n "$pid" ]; then
-    stop_process "$pid"
-    amqp_end_names
-    say "amqp: stopped (pid $pid); log: $(amqp_log)"
-  elif amqp_container_runs; then
-    amqp_compose stop rabbitmq
-    say "amqp: stopped"
-  else
-    say "amqp: is not running"
-  fi
-  rm -f "$AMQP_RUN/pid" "$AMQP_RUN/env"
-  if [ "$1" = --wipe ]; then amqp_wipe; fi
+amqp_product() { say "RabbitMQ $(amqp_version)"; }
+amqp_address() { say "$AMQP_ADDRESS"; }
+amqp_named_by() { say AMQP_URL; }
+amqp_by_docker() { has_docker; }
+amqp_stop_container() { amqp_compose stop rabbitmq; }
+
+amqp_stop() {
+  stop_process "$1"
+  amqp_end_names
 }
 
 amqp_wipe() {
@@ -57,25 +32,14 @@ amqp_wipe() {
     docker volume rm --force gulo_rabbitmq >/dev/null
   fi
   rm -rf "$AMQP_RUN/data"
-  say "amqp: data deleted"
 }
 
-amqp_status() {
-  local pid
-  if amqp_is_the_users; then
-    amqp_users_answers || amqp_is_down "; nobody answers at $(amqp_shown) (AMQP_URL)"
-    say "amqp: up, yours at $(amqp_shown) (AMQP_URL)"
-  elif amqp_serves; then
-    pid=$(amqp_pid)
-    say "amqp: up, RabbitMQ $(amqp_version) at $AMQP_ADDRESS${pid:+, pid $pid, for $(age_of "$pid") s}"
+amqp_uptime() {
+  if [ -n "$1" ]; then
+    say "pid $1, for $(age_of "$1") s"
   else
-    amqp_is_down
+    say "in Docker, $(amqp_compose ps --format '{{.Status}}' rabbitmq)"
   fi
-}
-
-amqp_is_down() {
-  say "amqp: down${1:-}"
-  exit 1
 }
 
 amqp_log() {
@@ -138,7 +102,7 @@ amqp_write_env() {
   cat >"$AMQP_RUN/env" <<ENV
 AMQP_URL=$(amqp_url)
 GULO_AMQP_NODE=$AMQP_NODE
-GULO_AMQP_VERSION="RabbitMQ $(amqp_version)"
+GULO_AMQP_VERSION="$(amqp_product)"
 ENV
   [ -z "$pid" ] || say "GULO_AMQP_PID=$pid" >>"$AMQP_RUN/env"
 }

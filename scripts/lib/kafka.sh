@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # Apache Kafka, one node in KRaft mode, on loopback. Sourced by scripts/brokers.
 
+# shellcheck source=scripts/lib/broker.sh
+. scripts/lib/broker.sh
+
 KAFKA_VERSION=4.3.1 # docker-compose.yml names it too
 KAFKA_LOG4J_VERSION=2.25.3
 KAFKA_MAVEN_PLUGIN=org.apache.maven.plugins:maven-dependency-plugin:2.8
@@ -15,70 +18,21 @@ KAFKA_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/gulo/kafka-$KAFKA_VERSION
 # A small heap and the quick compiler only: half the start and two thirds of the memory of the defaults.
 KAFKA_JVM=(-Xms64m -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Djava.net.preferIPv4Stack=true)
 
-kafka_up() {
-  local begin
-  begin=$(now_ms)
-  if kafka_is_the_users; then
-    kafka_users_answers || die "nobody answers at $KAFKA_BOOTSTRAP_SERVERS (KAFKA_BOOTSTRAP_SERVERS); unset it to have a broker started"
-    say "kafka: uses yours at $KAFKA_BOOTSTRAP_SERVERS (KAFKA_BOOTSTRAP_SERVERS)"
-    return
-  fi
-  mkdir -p "$KAFKA_RUN"
-  lock "$KAFKA_RUN.lock" 120
-  if kafka_serves; then
-    kafka_write_env
-    say "kafka: Apache Kafka $KAFKA_VERSION is up already at $KAFKA_ADDRESS; log: $(kafka_log)"
-    return
-  fi
-  if has_docker; then kafka_start_container; else kafka_start_process; fi
-  kafka_write_env
-  say "kafka: Apache Kafka $KAFKA_VERSION is up at $KAFKA_ADDRESS after $(elapsed "$begin") s; log: $(kafka_log)"
-}
+kafka_up() { frame_up kafka kafka; }
+kafka_down() { frame_down kafka kafka "$1"; }
+kafka_status() { frame_status kafka kafka; }
 
-kafka_down() {
-  if kafka_is_the_users; then
-    say "kafka: yours at $KAFKA_BOOTSTRAP_SERVERS is left alone (KAFKA_BOOTSTRAP_SERVERS)"
-    return
-  fi
-  mkdir -p "$KAFKA_RUN"
-  lock "$KAFKA_RUN.lock" 120
-  local pid
-  pid=$(kafka_pid)
-  if [ -n "$pid" ]; then
-    stop_process "$pid"
-    say "kafka: stopped (pid $pid); log: $(kafka_log)"
-  elif kafka_container_runs; then
-    kafka_compose stop kafka
-    say "kafka: stopped"
-  else
-    say "kafka: is not running"
-  fi
-  rm -f "$KAFKA_RUN/pid" "$KAFKA_RUN/env"
-  if [ "$1" = --wipe ]; then kafka_wipe; fi
-}
+kafka_product() { say "Apache Kafka $KAFKA_VERSION"; }
+kafka_address() { say "$KAFKA_ADDRESS"; }
+kafka_named_by() { say KAFKA_BOOTSTRAP_SERVERS; }
+kafka_shown() { say "$KAFKA_BOOTSTRAP_SERVERS"; }
+kafka_by_docker() { has_docker; }
+kafka_stop() { stop_process "$1"; }
+kafka_stop_container() { kafka_compose stop kafka; }
 
 kafka_wipe() {
   if has_docker; then kafka_compose down --volumes; fi
   rm -rf "$KAFKA_RUN/data"
-  say "kafka: data deleted"
-}
-
-kafka_status() {
-  local pid
-  if kafka_is_the_users; then
-    kafka_users_answers || kafka_is_down "; nobody answers at $KAFKA_BOOTSTRAP_SERVERS (KAFKA_BOOTSTRAP_SERVERS)"
-    say "kafka: up, yours at $KAFKA_BOOTSTRAP_SERVERS (KAFKA_BOOTSTRAP_SERVERS)"
-  elif kafka_serves; then
-    pid=$(kafka_pid)
-    say "kafka: up, Apache Kafka $KAFKA_VERSION at $KAFKA_ADDRESS, $(kafka_uptime "$pid")"
-  else
-    kafka_is_down
-  fi
-}
-
-kafka_is_down() {
-  say "kafka: down${1:-}"
-  exit 1
 }
 
 kafka_uptime() {
@@ -164,7 +118,7 @@ kafka_write_env() {
 KAFKA_BOOTSTRAP_SERVERS=$KAFKA_ADDRESS
 GULO_KAFKA_FAULTY_UPSTREAM=$KAFKA_FAULTY_UPSTREAM
 GULO_KAFKA_FAULTY_ADVERTISED=$KAFKA_FAULTY_ADVERTISED
-GULO_KAFKA_VERSION="Apache Kafka $KAFKA_VERSION"
+GULO_KAFKA_VERSION="$(kafka_product)"
 ENV
   [ -z "$pid" ] || say "GULO_KAFKA_PID=$pid" >>"$KAFKA_RUN/env"
 }
