@@ -51,8 +51,19 @@ listener() {
   ss -ltnpH "sport = :$1" 2>/dev/null | sed -n 's/.*[(,]pid=\([0-9]*\).*/\1/p' | head -n 1
 }
 
+# taken PORT: says by whom; fails where it is free
+taken() {
+  local pid
+  answers "127.0.0.1:$1" || return 1
+  pid=$(listener "$1")
+  say "port $1 is taken${pid:+ by pid $pid ($(cat "/proc/$pid/comm" 2>/dev/null || say "?"))}"
+}
+
 # lives PID: it exists and is no zombie
 lives() { [ -n "$(tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline")" ]; } 2>/dev/null
+
+# paused PID: by SIGSTOP
+paused() { grep -q '^State:[[:space:]]*T' "/proc/$1/status" 2>/dev/null; }
 
 # runs_in PID FOLDER WORD: the process works in that folder, which may have been deleted under it, and has that word on its
 # command line. Pids are used again, so a stale file may name anybody: nothing is signalled without this.
