@@ -5,7 +5,7 @@ set -euo pipefail
 usage() {
   cat <<'USAGE'
 usage: scripts/lib/amqp-node.sh start FOLDER PORT DISTRIBUTION_PORT EPMD_PORT [3|4]
-       scripts/lib/amqp-node.sh stop|kill|pause|resume|pid FOLDER
+       scripts/lib/amqp-node.sh stop|kill|pause|resume|pid|version FOLDER
        scripts/lib/amqp-node.sh ctl FOLDER ARGUMENT..
        scripts/lib/amqp-node.sh alarm FOLDER on|off
        scripts/lib/amqp-node.sh ack-timeout FOLDER MILLISECONDS
@@ -21,6 +21,7 @@ usage: scripts/lib/amqp-node.sh start FOLDER PORT DISTRIBUTION_PORT EPMD_PORT [3
   kill          by SIGKILL; prints the pid
   pause, resume by SIGSTOP and SIGCONT; print the pid
   pid           prints it; exit code 1 where it does not run
+  version       of the server that was started last
   ctl           rabbitmqctl, about 1.5 s a call
   alarm         of memory: who publishes is blocked
   ack-timeout   for channels opened from then on: after so long, looked at every second, an unacknowledged delivery closes
@@ -78,6 +79,7 @@ main() {
     pid)
       node_pid | grep . || exit 1
       ;;
+    version) amqp_server_version "$(of_node kind)" ;;
     ctl) ctl "$@" ;;
     alarm)
       case "${1:-}" in
