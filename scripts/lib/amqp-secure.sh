@@ -74,7 +74,7 @@ ENV
 # --- the broker -------------------------------------------------------------------------------------------------------
 
 amqp_start_process() {
-  if [ -n "$(amqp_pid)" ]; then amqp_stop; fi
+  amqp_stop
   amqp_check_ports
   amqp_server_install "$AMQP_KIND"
   pki_make "$AMQP_NAME" "$AMQP_SECURE_PKI" scripts/lib/amqp-secure.sh amqp_secure_certificates
@@ -87,7 +87,7 @@ amqp_start_process() {
 
 amqp_check_ports() {
   local port whose
-  for port in $(amqp_secure_addresses | tr ' ' '\n' | sed 's/.*://') "$AMQP_DISTRIBUTION" "$AMQP_NAMES"; do
+  for port in $(amqp_secure_addresses | tr ' ' '\n' | sed 's/.*://') "$AMQP_DISTRIBUTION"; do
     if whose=$(taken "$port"); then die "$whose, and not by the $AMQP_NAME of this checkout: stop that, or $(amqp_how_to_name_yours)"; fi
   done
 }

@@ -17,7 +17,11 @@ AMQP_NODE=gulo@localhost
 AMQP_RUN=target/brokers/$AMQP_NAME
 
 amqp_up() { frame_up "$AMQP_NAME" amqp; }
-amqp_down() { frame_down "$AMQP_NAME" amqp "$1"; }
+amqp_down() {
+  frame_down "$AMQP_NAME" amqp "$1"
+  # A node that was killed has left its name server.
+  amqp_is_the_users || amqp_stop 2>/dev/null || true
+}
 amqp_status() { frame_status "$AMQP_NAME" amqp; }
 
 amqp_product() { say "RabbitMQ $(amqp_version)"; }
