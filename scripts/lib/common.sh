@@ -166,13 +166,18 @@ broker_up() {
 # brokers_down: stops what broker_up started. The loaded env names our broker as the user's, and that would be left alone.
 brokers_down() {
   local broker
-  for broker in ${started[@]+"${started[@]}"}; do env -u KAFKA_BOOTSTRAP_SERVERS scripts/brokers down "$broker" || true; done
+  for broker in ${started[@]+"${started[@]}"}; do
+    env -u KAFKA_BOOTSTRAP_SERVERS -u AMQP_URL scripts/brokers down "$broker" || true
+  done
 }
 
 # load_env FILE: unless it describes another broker than the one the user named
 load_env() {
-  local named=${KAFKA_BOOTSTRAP_SERVERS:-}
-  [ -z "$named" ] || grep -qxF "KAFKA_BOOTSTRAP_SERVERS=$named" "$1" 2>/dev/null || return 0
+  local name
+  [ -f "$1" ] || return 0
+  for name in KAFKA_BOOTSTRAP_SERVERS AMQP_URL; do
+    [ -z "${!name:-}" ] || ! grep -q "^$name=" "$1" || grep -qxF "$name=${!name}" "$1" || return 0
+  done
   set -a
   # shellcheck disable=SC1090 # written by scripts/brokers
   . "$1"
