@@ -52,7 +52,7 @@ folder=
 if [ "$verb" != install ]; then
   [ -n "${1:-}" ] || misused "no folder is named"
   [ "$verb" != start ] || mkdir -p "$1"
-  folder=$(cd "$1" && pwd -P) || exit 1
+  folder=$(cd "$1" 2>/dev/null && pwd -P) || misused "there is no folder $1"
   shift
 fi
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -66,11 +66,16 @@ node=gulo@localhost
 memory=300MB memory_alarm=1MB
 
 main() {
+  local kind
   case $verb in
-    install) amqp_server_install "$(kind_of "${1:-}")" ;;
+    install)
+      kind=$(kind_of "${1:-}")
+      amqp_server_install "$kind"
+      ;;
     start)
       [ $# -ge 3 ] || misused "\`start\` takes a folder and three ports"
-      start "$1" "$2" "$3" "$(kind_of "${4:-}")"
+      kind=$(kind_of "${4:-}")
+      start "$1" "$2" "$3" "$kind"
       ;;
     stop) stop ;;
     kill) send KILL && wait_for 10 node_is_gone ;;
