@@ -100,7 +100,7 @@ amqp_tree_make() {
   mirror=$(amqp_tree_mirror)
   [ -n "$mirror" ] || die "RabbitMQ 4 comes from Debian 13, and apt's sources name no mirror of Debian; name one by GULO_DEBIAN_MIRROR"
   command -v debootstrap >/dev/null || install_packages debootstrap
-  say "RabbitMQ 4: fetching a tree of Debian 13 into $AMQP_TREE, once (400 MB, about 80 s)"
+  say "RabbitMQ 4: fetching a tree of Debian 13 into $AMQP_TREE, once (200 MB, about a minute)"
   rm -rf "$AMQP_TREE" "$new" # of a script that was killed
   # What it mounts goes with it.
   unshare --mount --propagation private \
