@@ -35,14 +35,35 @@ fn brokers_says_what_was_wrong_and_then_how_it_is_right() {
     for (words, says) in [
         ("brokers", "error: nothing to do is named: up, down or status"),
         ("brokers start kafka", "error: `start` is nothing to do: it is up, down or status"),
-        ("brokers up", "error: no broker is named: amqp kafka-secure kafka"),
-        ("brokers up rabbit", "error: there is no broker `rabbit`: there are amqp kafka-secure kafka"),
-        ("brokers status nodes", "error: there is no broker `nodes`: there are amqp kafka-secure kafka"),
+        ("brokers up", "error: no broker is named: amqp-4 amqp-secure amqp kafka-secure kafka"),
+        (
+            "brokers up rabbit",
+            "error: there is no broker `rabbit`: there are amqp-4 amqp-secure amqp kafka-secure kafka",
+        ),
+        (
+            "brokers status nodes",
+            "error: there is no broker `nodes`: there are amqp-4 amqp-secure amqp kafka-secure kafka",
+        ),
         ("brokers up kafka --wipe", "error: `up` does not take `--wipe`: only `down` takes `--wipe`"),
         ("brokers down kafka --wipe all of it", "error: too many words: `all of it`"),
     ] {
         let text = refused(words);
         assert!(text.starts_with(&format!("{says}\n\nusage: scripts/brokers up|down|status BROKER")), "{text}");
+    }
+}
+
+#[test]
+fn amqp_node_says_what_was_wrong_and_then_how_it_is_right() {
+    for (words, says) in [
+        ("lib/amqp-node.sh", "error: nothing to do is named"),
+        ("lib/amqp-node.sh stop", "error: no folder is named"),
+        ("lib/amqp-node.sh stop /is/not/there", "error: there is no folder /is/not/there"),
+        ("lib/amqp-node.sh dance /", "error: `dance` is nothing to do"),
+        ("lib/amqp-node.sh alarm / loud", "error: `alarm` is `on` or `off`"),
+        ("lib/amqp-node.sh install 5", "error: `5` is no kind of server: it is 3 or 4"),
+    ] {
+        let text = refused(words);
+        assert!(text.starts_with(&format!("{says}\n\nusage: scripts/lib/amqp-node.sh start FOLDER")), "{text}");
     }
 }
 

@@ -51,8 +51,19 @@ listener() {
   ss -ltnpH "sport = :$1" 2>/dev/null | sed -n 's/.*[(,]pid=\([0-9]*\).*/\1/p' | head -n 1
 }
 
+# taken PORT: says by whom; fails where it is free
+taken() {
+  local pid
+  answers "127.0.0.1:$1" || return 1
+  pid=$(listener "$1")
+  say "port $1 is taken${pid:+ by pid $pid ($(cat "/proc/$pid/comm" 2>/dev/null || say "?"))}"
+}
+
 # lives PID: it exists and is no zombie
 lives() { [ -n "$(tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline")" ]; } 2>/dev/null
+
+# paused PID: by SIGSTOP
+paused() { grep -q '^State:[[:space:]]*T' "/proc/$1/status" 2>/dev/null; }
 
 # runs_in PID FOLDER WORD: the process works in that folder, which may have been deleted under it, and has that word on its
 # command line. Pids are used again, so a stale file may name anybody: nothing is signalled without this.
@@ -155,13 +166,18 @@ broker_up() {
 # brokers_down: stops what broker_up started. The loaded env names our broker as the user's, and that would be left alone.
 brokers_down() {
   local broker
-  for broker in ${started[@]+"${started[@]}"}; do env -u KAFKA_BOOTSTRAP_SERVERS scripts/brokers down "$broker" || true; done
+  for broker in ${started[@]+"${started[@]}"}; do
+    env -u KAFKA_BOOTSTRAP_SERVERS -u AMQP_URL scripts/brokers down "$broker" || true
+  done
 }
 
 # load_env FILE: unless it describes another broker than the one the user named
 load_env() {
-  local named=${KAFKA_BOOTSTRAP_SERVERS:-}
-  [ -z "$named" ] || grep -qxF "KAFKA_BOOTSTRAP_SERVERS=$named" "$1" 2>/dev/null || return 0
+  local name
+  [ -f "$1" ] || return 0
+  for name in KAFKA_BOOTSTRAP_SERVERS AMQP_URL; do
+    [ -z "${!name:-}" ] || ! grep -q "^$name=" "$1" || grep -qxF "$name=${!name}" "$1" || return 0
+  done
   set -a
   # shellcheck disable=SC1090 # written by scripts/brokers
   . "$1"

@@ -4,6 +4,8 @@
 
 # shellcheck source=scripts/lib/kafka.sh
 . scripts/lib/kafka.sh
+# shellcheck source=scripts/lib/pki.sh
+. scripts/lib/pki.sh
 
 # Two checkouts on one machine need different ports: GULO_KAFKA_SECURE_PORTS is the first of their thousand.
 KAFKA_SECURE_PORTS=${GULO_KAFKA_SECURE_PORTS:-19000}
@@ -33,7 +35,6 @@ kafka_secure_up() {
   fi
   kafka_secure_stop
   kafka_secure_check_ports
-  command -v openssl >/dev/null || install_packages openssl
   kafka_check_java
   mkdir -p "$KAFKA_CACHE"
   (
@@ -104,78 +105,9 @@ kafka_secure_check_ports() {
 
 # --- certificates -----------------------------------------------------------------------------------------------------
 
-# Certificates that an earlier version of this file made may lack some.
-kafka_secure_pki_mark() { printf 'made-by-%s\n' "$(sha256sum scripts/lib/kafka-secure.sh | cut -c 1-12)"; }
+kafka_secure_pki_is_good() { pki_is_good "$KAFKA_SECURE_PKI" scripts/lib/kafka-secure.sh; }
 
-# A week is longer than any test.
-kafka_secure_pki_is_good() {
-  [ -f "$KAFKA_SECURE_PKI/$(kafka_secure_pki_mark)" ] && openssl x509 -checkend 604800 -noout -in "$KAFKA_SECURE_PKI/broker.crt" >/dev/null 2>&1
-}
-
-kafka_secure_make_pki() {
-  if kafka_secure_pki_is_good; then return; fi
-  local mark
-  mark=$(kafka_secure_pki_mark)
-  rm -rf "$KAFKA_SECURE_PKI"
-  mkdir -p "$KAFKA_SECURE_PKI"
-  (
-    cd "$KAFKA_SECURE_PKI"
-    pki_ca ca
-    pki_ca otherca
-    pki_leaf broker broker "IP:127.0.0.1,DNS:localhost"
-    pki_leaf wronghost elsewhere.test "DNS:elsewhere.test"
-    pki_leaf client orders-service ""
-    pki_leaf foreign orders-service "" otherca
-    pki_between
-    openssl pkcs8 -topk8 -v2 aes256 -in client.key -passout pass:key-secret -out client.locked.key
-    pki_expired
-    touch "$mark"
-  ) >"$KAFKA_SECURE_RUN/pki.log" 2>&1 || {
-    tail -n 20 "$KAFKA_SECURE_RUN/pki.log" >&2
-    die "kafka-secure: the certificates could not be made"
-  }
-}
-
-pki_key() { openssl ecparam -name prime256v1 -genkey -noout | openssl pkcs8 -topk8 -nocrypt -out "$1.key"; }
-
-pki_ca() {
-  pki_key "$1"
-  openssl req -x509 -new -key "$1.key" -subj "/CN=$1" -days 90 -sha256 -out "$1.pem" \
-    -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign
-}
-
-# pki_leaf NAME CN SAN [CA]: by the first CA unless said. The broker reads key, certificate and CA out of one file.
-pki_leaf() {
-  local ca=${4:-ca}
-  pki_key "$1"
-  openssl req -new -key "$1.key" -subj "/CN=$2" -out "$1.csr"
-  printf 'basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage=serverAuth,clientAuth\n%s\n' "${3:+subjectAltName=$3}" >"$1.ext"
-  openssl x509 -req -in "$1.csr" -CA "$ca.pem" -CAkey "$ca.key" -CAcreateserial -sha256 -extfile "$1.ext" -days 60 -out "$1.crt"
-  cat "$1.key" "$1.crt" "$ca.pem" >"$1.pem"
-}
-
-# A CA below the first one, and a broker's certificate of it: with it in the file, as it should be, and without it.
-pki_between() {
-  pki_key between
-  openssl req -new -key between.key -subj /CN=between -out between.csr
-  printf 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n' >between.ext
-  openssl x509 -req -in between.csr -CA ca.pem -CAkey ca.key -CAcreateserial -sha256 -extfile between.ext -days 60 -out between.pem
-  pki_leaf chained broker "IP:127.0.0.1,DNS:localhost" between
-  cat chained.key chained.crt >unchained.pem
-}
-
-# `openssl x509` cannot set when a certificate begins; `openssl ca` can.
-pki_expired() {
-  mkdir -p cadb
-  : >cadb/index.txt
-  echo 01 >cadb/serial
-  printf '[ca]\ndefault_ca=d\n[d]\ndatabase=cadb/index.txt\nserial=cadb/serial\nnew_certs_dir=cadb\ndefault_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n' >cadb/c.cnf
-  pki_key expired
-  openssl req -new -key expired.key -subj /CN=broker -out expired.csr
-  openssl ca -batch -notext -config cadb/c.cnf -cert ca.pem -keyfile ca.key -in expired.csr -extfile broker.ext \
-    -startdate 20200101000000Z -enddate 20200102000000Z -out expired.crt
-  cat expired.key expired.crt ca.pem >expired.pem
-}
+kafka_secure_make_pki() { pki_make kafka-secure "$KAFKA_SECURE_PKI" scripts/lib/kafka-secure.sh pki_between; }
 
 # --- the broker -------------------------------------------------------------------------------------------------------
 

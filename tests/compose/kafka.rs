@@ -58,7 +58,9 @@ pub(crate) fn listeners(variable: &str) -> BTreeMap<String, (String, String)> {
 fn kafka_is_the_one_of_the_scripts() {
     let kafka = kafka();
     assert_eq!(kafka.image, format!("apache/kafka:{}", script("KAFKA_VERSION")));
-    assert!(read("scripts/lib/kafka.sh").contains(&format!("format \\\n    -t {} ", kafka.variable("CLUSTER_ID"))));
+    assert!(
+        read("scripts/lib/kafka-jars.sh").contains(&format!("format \\\n    -t {} ", kafka.variable("CLUSTER_ID")))
+    );
     let options = script("KAFKA_JVM");
     let options: Vec<&str> = options.trim_matches(['(', ')']).split(' ').collect();
     assert!(kafka.variable("KAFKA_HEAP_OPTS").split(' ').all(|option| options.contains(&option)));
