@@ -2,6 +2,7 @@
 //! the moment from which on earlier deliveries mean nothing.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -30,15 +31,22 @@ pub(crate) struct Link {
     purpose: &'static str,
     connection: Mutex<Option<Arc<Connection>>>,
     status: watch::Sender<Status>,
+    connected: AtomicBool,
 }
 
 impl Link {
     pub(crate) fn new(config: Arc<AmqpConfig>, purpose: &'static str) -> Arc<Self> {
-        Arc::new(Self { config, purpose, connection: Mutex::default(), status: watch::Sender::new(Status::Up) })
+        let (connection, status, connected) = (Mutex::default(), watch::Sender::new(Status::Up), AtomicBool::new(false));
+        Arc::new(Self { config, purpose, connection, status, connected })
     }
 
     pub(crate) fn status(&self) -> Status {
         self.status.borrow().clone()
+    }
+
+    /// Whether there is a connection, as far as is known.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::Relaxed)
     }
 
     /// News of the status.
@@ -90,6 +98,7 @@ impl Link {
         let (tls, runtime) = (self.config.tls.clone(), TokioRuntime::tokio_with_handle(background()?.handle().clone()));
         let connecting = Connection::connect_uri_with_config(uri, properties, tls, runtime);
         let opened = connecting.await.map_err(|failure| self.told(&failure))?;
+        self.connected.store(true, Ordering::Relaxed);
         self.status.send_replace(Status::Up);
         background()?.spawn(stand_by(Arc::downgrade(self), opened.events_listener()));
         Ok(opened)
@@ -113,6 +122,7 @@ impl Link {
 
     /// The first cause counts: what follows from it says less.
     fn is_down(&self, cause: &Error) {
+        self.connected.store(false, Ordering::Relaxed);
         self.status.send_if_modified(|status| {
             if matches!(status, Status::Down { .. }) {
                 return false;

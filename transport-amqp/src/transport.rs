@@ -117,10 +117,16 @@ impl Transport for AmqpTransport {
     }
 
     fn status(&self) -> Status {
-        match self.consuming.status() {
-            Status::Up => self.publishing.status(),
-            trouble => trouble,
-        }
+        let links = [&self.publishing, &self.consuming];
+        let said = links.map(|link| link.status());
+        // Where one of them is connected the broker is there, and the other will soon be: its sources say how they stand.
+        let is_there = links.iter().any(|link| link.is_connected());
+        let counts = |status: &Status| match status {
+            Status::Up => false,
+            Status::Down { .. } => !is_there,
+            _ => true,
+        };
+        said.into_iter().find(counts).unwrap_or(Status::Up)
     }
 
     async fn ensure(&self, topology: &Topology) -> Result<()> {
