@@ -77,6 +77,13 @@ impl AmqpConfig {
         self
     }
 
+    /// How many messages may be on their way at a time, unconfirmed; more wait in the process.
+    #[must_use]
+    pub fn publish_window(mut self, messages: usize) -> Self {
+        self.publish_window = messages.max(1);
+        self
+    }
+
     /// Quorum or classic queues.
     #[must_use]
     pub fn queue_type(mut self, queue_type: QueueType) -> Self {
