@@ -2,8 +2,7 @@
 //! the moment from which on earlier deliveries mean nothing.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use async_rs::TokioRuntime;
@@ -14,7 +13,7 @@ use gulo_bus_core::{Error, ErrorKind, Result};
 use lapin::{Channel, Connection, ConnectionProperties, Event};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::AmqpConfig;
 use crate::error;
@@ -31,22 +30,29 @@ pub(crate) struct Link {
     purpose: &'static str,
     connection: Mutex<Option<Arc<Connection>>>,
     status: watch::Sender<Status>,
-    connected: AtomicBool,
+    since: std::sync::Mutex<Option<Instant>>,
 }
 
 impl Link {
     pub(crate) fn new(config: Arc<AmqpConfig>, purpose: &'static str) -> Arc<Self> {
-        let (connection, status, connected) = (Mutex::default(), watch::Sender::new(Status::Up), AtomicBool::new(false));
-        Arc::new(Self { config, purpose, connection, status, connected })
+        let (connection, status) = (Mutex::default(), watch::Sender::new(Status::Up));
+        Arc::new(Self { config, purpose, connection, status, since: std::sync::Mutex::default() })
     }
 
     pub(crate) fn status(&self) -> Status {
         self.status.borrow().clone()
     }
 
-    /// Whether there is a connection, as far as is known.
-    pub(crate) fn is_connected(&self) -> bool {
-        self.connected.load(Ordering::Relaxed)
+    /// Since when it stands as it does; `None` where it never was needed.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a channel on it has learnt of the connection.
+    pub(crate) fn lost(&self, failure: &lapin::Error) {
+        if !failure.is_amqp_soft_error() {
+            self.is_down(&self.told(failure));
+        }
     }
 
     /// News of the status.
@@ -98,7 +104,7 @@ impl Link {
         let (tls, runtime) = (self.config.tls.clone(), TokioRuntime::tokio_with_handle(background()?.handle().clone()));
         let connecting = Connection::connect_uri_with_config(uri, properties, tls, runtime);
         let opened = connecting.await.map_err(|failure| self.told(&failure))?;
-        self.connected.store(true, Ordering::Relaxed);
+        self.changes();
         self.status.send_replace(Status::Up);
         background()?.spawn(stand_by(Arc::downgrade(self), opened.events_listener()));
         Ok(opened)
@@ -122,7 +128,7 @@ impl Link {
 
     /// The first cause counts: what follows from it says less.
     fn is_down(&self, cause: &Error) {
-        self.connected.store(false, Ordering::Relaxed);
+        self.changes();
         self.status.send_if_modified(|status| {
             if matches!(status, Status::Down { .. }) {
                 return false;
@@ -130,6 +136,10 @@ impl Link {
             *status = Status::Down { since: SystemTime::now(), reason: cause.to_string() };
             true
         });
+    }
+
+    fn changes(&self) {
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     fn too_late(&self, limit: Duration) -> Error {

@@ -211,6 +211,7 @@ impl Work {
             End::Nacked => (Outcome::Unknown, not_taken(&topic)),
             End::Ambiguous => (Outcome::Unknown, ambiguous(&topic)),
             End::Failed(failure) => {
+                self.link.lost(&failure);
                 let told = self.link.told(&failure);
                 if error::exchange_named(&failure) == Some(&*topic) {
                     let told = told.context(format_args!("topic {}", names::shown(&topic)));

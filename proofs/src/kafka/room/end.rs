@@ -62,6 +62,7 @@ impl Room {
             lost: lost.len() + missing.len(),
             duplicated: evidence.duplicates(),
             disorder: disorder.len(),
+            disorder_allowed: 0,
             committed_too_far: too_far.len(),
             stall: seconds(evidence.longest_stall()),
             recovery: seconds(evidence.recovery(self.healed)),
