@@ -40,8 +40,21 @@ fn ack_every(window: usize) -> u64 {
     (window as u64 / 2).clamp(1, 500)
 }
 
-/// Does what is asked of a cell's process.
+/// Does what is asked of a cell's process, on a queue of its own: how fast one is depends on what is in it.
 pub(crate) async fn cell(arm: &str, topic: &str, count: u64, window: usize) -> Result<Sample, Failure> {
+    create(topic).await?;
+    if arm.ends_with("-consume") {
+        with_lapin::publish_well(topic, count, 1000).await?;
+    }
+    // A cell that hangs ends with its process; the queue stays then.
+    // On a worker of the runtime, where handlers publish; the main thread is none.
+    let (name, arm) = (topic.to_owned(), arm.to_owned());
+    let sample = tokio::spawn(async move { run(&arm, &name, count, window).await }).await?;
+    delete(topic).await?;
+    sample
+}
+
+async fn run(arm: &str, topic: &str, count: u64, window: usize) -> Result<Sample, Failure> {
     match arm {
         "amqp-ours-publish" => ours::publish(topic, count, window).await,
         "amqp-ours-consume" => ours::consume(topic, count, window).await,
@@ -57,19 +70,14 @@ pub(crate) async fn cell(arm: &str, topic: &str, count: u64, window: usize) -> R
 }
 
 /// Makes the exchange and its queue, as Gulo has them.
-pub(crate) async fn create(topic: &str) -> Result<(), Failure> {
+async fn create(topic: &str) -> Result<(), Failure> {
     let topics = Topics::Named(vec![topic.into()]);
     let groups = vec![GroupSpec { group: Arc::from(GROUP), topics }];
     let topology = Topology { mode: TopologyMode::Create, topics: Vec::new(), groups };
     Ok(AmqpTransport::new(AmqpConfig::new(&url()?)).ensure(&topology).await?)
 }
 
-/// Fills the queue.
-pub(crate) async fn fill(topic: &str, count: u64) -> Result<(), Failure> {
-    with_lapin::publish_well(topic, count, 1000).await.map(drop)
-}
-
-pub(crate) async fn delete(topic: &str) -> Result<(), Failure> {
+async fn delete(topic: &str) -> Result<(), Failure> {
     let connection = Connection::connect(&url()?, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
     channel.queue_delete(queue_of(topic).into(), QueueDeleteOptions::default()).await?;

@@ -55,8 +55,8 @@ impl Cell {
             .stderr(Stdio::inherit())
             .kill_on_drop(true)
             .output();
-        let output = tokio::time::timeout(Duration::from_secs(300), output).await;
-        let output = output.map_err(|_| format!("{} was not done after 300 s", self.arm))??;
+        let output = tokio::time::timeout(Duration::from_secs(120), output).await;
+        let output = output.map_err(|_| format!("{} was not done after 120 s", self.arm))??;
         if !output.status.success() {
             return Err(format!("{} ended with {}", self.arm, output.status).into());
         }
@@ -67,7 +67,7 @@ impl Cell {
 /// Does what [`Cell::run`] asks of its process.
 pub(crate) async fn run_here(args: &[String]) -> Result<(), Failure> {
     let [arm, topic, count, work, window] = args else { return Err("cell ARM TOPIC COUNT WORK_MS WINDOW".into()) };
-    let (count, work) = (count.parse()?, Duration::from_millis(work.parse()?));
+    let (count, work, window) = (count.parse()?, Duration::from_millis(work.parse()?), window.parse()?);
     load::set_topic(topic);
     let sample = match arm.as_str() {
         "memory-raw" => memory::raw(count).await?,
@@ -77,7 +77,7 @@ pub(crate) async fn run_here(args: &[String]) -> Result<(), Failure> {
         "channel-raw" => memory::channel_raw(count).await?,
         "channel-json" => memory::channel_json(count).await?,
         #[cfg(feature = "amqp")]
-        amqp if amqp.starts_with("amqp-") => crate::amqp::cell(amqp, topic, count, window.parse()?).await?,
+        amqp if amqp.starts_with("amqp-") => crate::amqp::cell(amqp, topic, count, window).await?,
         #[cfg(feature = "kafka")]
         kafka => crate::kafka::cell(kafka, topic, count, work).await?,
         #[cfg(not(feature = "kafka"))]

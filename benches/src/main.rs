@@ -1,5 +1,8 @@
 //! Every workload beside its raw peer, in one run. See `scripts/bench --help`.
 
+// Built for some of the brokers, it does not need all.
+#![cfg_attr(not(all(feature = "amqp", feature = "kafka")), allow(dead_code, unused_variables))]
+
 #[cfg(feature = "amqp")]
 mod amqp;
 mod cell;

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use super::Size;
 use crate::Failure;
-use crate::amqp::{create, delete, fill};
 use crate::cell::Cell;
 use crate::measure::Sample;
 use crate::table::{Required, Row, show};
@@ -93,17 +92,9 @@ pub(crate) async fn amqp(size: Size, folder: &Path) -> Result<(), Failure> {
     show(&rows, &folder.join("amqp.json"))
 }
 
-/// On a queue of its own: how full one is says how fast it is.
 async fn run((way, arm, window): Case, size: Size) -> Result<Sample, Failure> {
-    let topic = unique("bench");
     let count = if window == 1 { size.amqp.one_by_one } else { size.amqp.in_windows };
-    create(&topic).await?;
-    if way == Way::Consume {
-        fill(&topic, count).await?;
-    }
-    let sample = Cell::new(arm.name(way), &topic, count).window(window).run().await;
-    delete(&topic).await?;
-    sample
+    Cell::new(arm.name(way), &unique("bench"), count).window(window).run().await
 }
 
 fn rows(way: Way, results: &Results) -> Vec<Row> {
