@@ -10,10 +10,13 @@ use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt};
 use gulo_bus_core::transport::Status;
 use gulo_bus_core::{Error, ErrorKind, Result};
+use lapin::tcp::AMQPUriTcpExt;
+use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties, Event};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep, timeout};
+use tracing::Dispatch;
 
 use crate::config::AmqpConfig;
 use crate::error;
@@ -102,7 +105,12 @@ impl Link {
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let uri = self.config.uri()?;
         let (tls, runtime) = (self.config.tls.clone(), TokioRuntime::tokio_with_handle(background()?.handle().clone()));
-        let connecting = Connection::connect_uri_with_config(uri, properties, tls, runtime);
+        // It runs on the thread that lapin has for this connection, first of all.
+        let connect = async move |uri: AMQPUri, runtime: TokioRuntime| {
+            keep_quiet();
+            AMQPUriTcpExt::connect_with_config_async(&uri, tls.as_ref(), &runtime).await.map_err(lapin::Error::from)
+        };
+        let connecting = Connection::connector(uri, runtime, connect, properties);
         let opened = connecting.await.map_err(|failure| self.told(&failure))?;
         self.changes();
         self.status.send_replace(Status::Up);
@@ -178,7 +186,14 @@ fn stand_by(link: Weak<Link>, events: impl Stream<Item = Event> + Send + 'static
 fn background() -> Result<&'static Runtime> {
     static BACKGROUND: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
     let made = BACKGROUND.get_or_init(|| {
-        Builder::new_multi_thread().worker_threads(1).thread_name("gulo-amqp").enable_all().build()
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(1).thread_name("gulo-amqp").on_thread_start(keep_quiet).enable_all().build()
     });
     made.as_ref().map_err(|failure| Error::new(ErrorKind::Other, format!("no thread for connections: {failure}")))
+}
+
+/// lapin logs messages that come back with their payload, at WARN, and each answer that something is not there, at ERROR.
+/// What matters is told by errors, events and the status; so nothing is logged on its threads, which do nothing else.
+fn keep_quiet() {
+    std::mem::forget(tracing::dispatcher::set_default(&Dispatch::none()));
 }

@@ -151,7 +151,7 @@ impl Declaring {
     /// One that is there is left as it is, whatever its kind.
     async fn make_topic(&mut self, topic: &str, keep: bool) -> Result<()> {
         if self.exchange(topic).await? {
-            return Ok(());
+            return if keep { self.keep_from_now_on(topic).await } else { Ok(()) };
         }
         let mut arguments = FieldTable::default();
         if keep {
@@ -163,6 +163,24 @@ impl Declaring {
             ExchangeType::Topic => ExchangeKind::Topic,
         };
         self.declare_exchange(topic, kind, arguments).await
+    }
+
+    /// An exchange gets its alternate when it is made, or never. One that has none gives all of its messages to the queue of
+    /// what is unread, until a group reads it.
+    async fn keep_from_now_on(&mut self, topic: &str) -> Result<()> {
+        if self.exchange(&unread_exchange_of(topic)).await? {
+            return Ok(());
+        }
+        self.make_unread(topic).await?;
+        self.bind(unread_queue_of(topic), topic).await
+    }
+
+    /// From now on a group's queue takes what `topic` gets.
+    pub(crate) async fn keep_no_more(&mut self, topic: &str) -> Result<()> {
+        let channel = self.channel().await?;
+        let (queue, exchange) = (short(unread_queue_of(topic))?, short(topic)?);
+        let unbound = self.in_time(channel.queue_unbind(queue, exchange, "#".into(), FieldTable::default())).await?;
+        self.done(unbound)
     }
 
     /// Where messages go that no group's queue takes.
