@@ -45,12 +45,13 @@ fn by_the_broker(refusal: &AMQPError, address: &str) -> Error {
             Error::new(ErrorKind::TimedOut, text)
                 .help("a delivery was not settled within the broker's `consumer_timeout`: raise it, or handle faster")
         }
-        AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) => {
-            Error::new(ErrorKind::Refused, text).help("what is there has other arguments: delete it, or declare nothing")
-        }
+        AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) => Error::new(ErrorKind::Refused, text)
+            .help("what is there has other arguments: delete it, or declare nothing"),
         AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED) => Error::new(ErrorKind::Refused, text),
-        AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) if said.contains("vhost") => Error::new(ErrorKind::Refused, text)
-            .help("the vhost stands behind the last `/` of AMQP_URL, the vhost `/` written as `%2f`"),
+        AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) if said.contains("vhost") => {
+            Error::new(ErrorKind::Refused, text)
+                .help("the vhost stands behind the last `/` of AMQP_URL, the vhost `/` written as `%2f`")
+        }
         AMQPErrorKind::Hard(AMQPHardError::FRAMEERROR) => Error::new(ErrorKind::TooLarge, text),
         _ => Error::new(ErrorKind::Unavailable, text),
     }

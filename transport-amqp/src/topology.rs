@@ -9,12 +9,12 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind};
 
+use crate::NAME;
 use crate::config::{AmqpConfig, ExchangeType, QueueType};
 use crate::connection::Link;
 use crate::error;
 use crate::names::{self, listed, queue_of, unread_exchange_of, unread_queue_of};
 use crate::transport::capabilities;
-use crate::NAME;
 
 /// A delivery limit that is never reached. RabbitMQ from 4.0 on deletes a message, silently, after 20 returns to its quorum
 /// queue, which a consumer that restarts a few times with a full window has made of every message in it; versions before
