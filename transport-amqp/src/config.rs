@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gulo_bus_core::{Error, ErrorKind, Result};
 use lapin::tcp::OwnedTLSConfig;
-use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::uri::AMQPUri;
 
 /// What kind of exchange a topic is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -135,7 +135,7 @@ impl AmqpConfig {
             Error::new(ErrorKind::Config, format!("the address of the broker cannot be used: {problem}"))
                 .help("it is `amqp://user:password@host:port/vhost`, the vhost `/` written as `%2f`")
         })?;
-        uri.query.heartbeat.get_or_insert(u16::try_from(self.heartbeat.as_secs()).unwrap_or(u16::MAX).max(1));
+        uri.query.heartbeat.get_or_insert_with(|| u16::try_from(self.heartbeat.as_secs()).unwrap_or(u16::MAX).max(1));
         Ok(uri)
     }
 
@@ -145,10 +145,6 @@ impl AmqpConfig {
             Ok(uri) => format!("{}:{}", uri.authority.host, uri.authority.port),
             Err(_) => "an address that cannot be used".into(),
         }
-    }
-
-    pub(crate) fn is_encrypted(&self) -> bool {
-        self.uri.as_ref().is_ok_and(|uri| uri.scheme == AMQPScheme::AMQPS)
     }
 }
 

@@ -39,6 +39,9 @@ const AT_ONCE: usize = 1024;
 /// Most that is done before others have their turn.
 const ROUND: usize = 256;
 
+/// Whether a topic is there.
+type Asking = BoxFuture<'static, Result<(Arc<str>, bool)>>;
+
 /// A channel with confirms.
 struct Way {
     channel: Arc<Channel>,
@@ -63,7 +66,7 @@ pub(super) struct Work {
     /// Why there is no channel.
     trouble: Option<Error>,
     topics: KnownTopics,
-    asking: Option<BoxFuture<'static, Result<(Arc<str>, bool)>>>,
+    asking: Option<Asking>,
     batches: Batches,
     flight: Flight,
     timer: Pin<Box<Sleep>>,

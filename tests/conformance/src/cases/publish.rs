@@ -204,7 +204,7 @@ async fn what_nobody_takes_is_refused_and_nothing_else(bench: Bench) {
             // Some have ids of their own, as events have.
             let message =
                 if lost(number) { Message::new(unread.clone(), text.clone()) } else { bench.message(text.clone()) };
-            if number % 2 == 0 { message.header("ce_id", text) } else { message }
+            if number.is_multiple_of(2) { message.header("ce_id", text) } else { message }
         };
         let (batch, publisher): (Vec<_>, _) = ((0..1000).map(message).collect(), publisher.clone());
         async move { publisher.publish(batch).await.expect_err("some are taken by nobody") }
