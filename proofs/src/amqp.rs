@@ -4,8 +4,12 @@
 //! insists, and members that are processes. One of them reads the queue at a time, the others wait for their turn.
 
 mod broker;
+mod group;
+mod limits;
+mod returns;
 mod room;
 mod server;
+mod topology;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -71,6 +75,28 @@ const ALL: &[Scenario<World>] = &[
     }),
     scenario("half-open-consume", false, "a member hears nothing for longer than two heartbeats", |w, n| {
         Box::pin(broker::half_open_consume(w, n))
+    }),
+    scenario("exchange-deleted", true, "the topic's exchange is deleted, and made again later", |w, n| {
+        Box::pin(topology::exchange_deleted(w, n))
+    }),
+    scenario("queue-deleted", true, "the queue is deleted under two members", |w, n| {
+        Box::pin(topology::queue_deleted(w, n))
+    }),
+    scenario("blocked", true, "an alarm of memory: nothing is let in for a while", |w, n| {
+        Box::pin(limits::blocked(w, n))
+    }),
+    scenario("ack-timeout", true, "a handler takes longer than the broker's consumer_timeout", |w, n| {
+        Box::pin(limits::ack_timeout(w, n))
+    }),
+    scenario("group-join", true, "a second member joins", |w, n| Box::pin(group::join(w, n))),
+    scenario("group-leave", true, "the member that reads stops", |w, n| Box::pin(group::leave(w, n))),
+    scenario("group-kill", true, "the member that reads is killed", |w, n| Box::pin(group::kill(w, n))),
+    scenario("group-zombie", true, "the member that reads sleeps past its heartbeat, and wakes", |w, n| {
+        Box::pin(group::zombie(w, n))
+    }),
+    scenario("group-restarts", false, "ten restarts in a row", |w, n| Box::pin(group::restarts(w, n))),
+    scenario("returns", true, "routable and unroutable messages, mixed, thousands on their way at once", |w, n| {
+        Box::pin(returns::mixed(w, n))
     }),
 ];
 

@@ -1,6 +1,6 @@
 //! A steady load that goes on through faults, and keeps the truth about what became of each message.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -59,6 +59,8 @@ pub(crate) struct Sent {
     pub(crate) sent_again: usize,
     /// These it would not take.
     pub(crate) refused: BTreeSet<Id>,
+    /// What it said of those it failed to publish, and how often.
+    pub(crate) said: BTreeMap<String, usize>,
     /// What must become a dead letter.
     pub(crate) poison: BTreeSet<Id>,
     /// From when to when the load went on.
@@ -180,6 +182,7 @@ impl Run {
         let goes_on = !self.end.load(Relaxed);
         for failed in unsent.failed {
             let id = ids[failed.index];
+            *sent.said.entry(format!("{:?}: {}", failed.outcome, failed.error)).or_default() += 1;
             match failed.outcome {
                 Outcome::NotSent if goes_on => again.push((id, failed.message)),
                 Outcome::Unknown if goes_on && self.insists => {

@@ -3,13 +3,13 @@
 use gulo_conformance::Mode;
 
 use super::World;
-use super::room::{BY_LOSS, HEARTBEAT, Room, Setup, WINDOW};
+use super::room::{BY_CRASH, BY_LOSS, CRASH, HEARTBEAT, Room, Setup, WINDOW};
 use crate::member::Member;
 use crate::rows::{Bounds, Row};
 use crate::{Trouble, now};
 
-/// Nothing can be acknowledged while the broker is away.
-const AWAY: Bounds = Bounds { duplicates: WINDOW, because: BY_LOSS, stall: 25.0, recovery: 10.0 };
+/// Connections break at once, and with them goes what was not acknowledged.
+const AWAY: Bounds = Bounds { duplicates: CRASH, because: BY_CRASH, stall: 25.0, recovery: 10.0 };
 /// Until it is noticed that nobody answers, and until all is made anew.
 const UNHEARD: Bounds = Bounds { duplicates: WINDOW, because: BY_LOSS, stall: 15.0, recovery: 10.0 };
 
@@ -97,7 +97,12 @@ pub(super) async fn cut_all(world: &mut World, name: &str) -> Result<Row, Troubl
     }
     room.healed();
     room.caught_up().await?;
-    let bounds = Bounds { duplicates: 3 * WINDOW, because: "three times a window of 400", stall: 5.0, recovery: 5.0 };
+    let bounds = Bounds {
+        duplicates: 3 * CRASH,
+        because: "three times 200 finished and not yet acknowledged, 16 in work",
+        stall: 5.0,
+        recovery: 5.0,
+    };
     Ok(room.finish(vec![second, first], bounds).await?.0)
 }
 
@@ -133,7 +138,12 @@ pub(super) async fn cut_consume(world: &mut World, name: &str) -> Result<Row, Tr
     }
     room.healed();
     room.caught_up().await?;
-    let bounds = Bounds { duplicates: 8 * WINDOW, because: "eight times a window of 400", stall: 5.0, recovery: 5.0 };
+    let bounds = Bounds {
+        duplicates: 8 * CRASH,
+        because: "eight times 200 finished and not yet acknowledged, 16 in work",
+        stall: 5.0,
+        recovery: 5.0,
+    };
     Ok(room.finish(vec![only], bounds).await?.0)
 }
 

@@ -1,6 +1,7 @@
 //! Where a scenario is played: a topic, a group and its queue, a load that insists, members, and what the transport of the
 //! load says of the broker meanwhile.
 
+use std::collections::HashSet;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use tokio::time::sleep;
 
 use super::World;
 use super::server::{Server, url};
-use crate::ledger::Kind;
+use crate::judge::{effects, step};
 use crate::member::{self, Member};
 use crate::node::{Options, diary};
 use crate::rows::{Bounds, Row, seconds};
@@ -129,13 +130,25 @@ impl Room {
     }
 
     /// The same of a member, and what its group said.
-    pub(super) fn health_since(&self, process: u32, from: u64) -> Result<Vec<String>, Trouble> {
+    pub(super) fn health_since(&self, process: u32, from: u64) -> Result<Vec<(u64, String)>, Trouble> {
         let text = std::fs::read_to_string(diary(&member::ledger(&self.folder), process))?;
         let said = |line: &str| {
             let (at, said) = line.split_once(' ')?;
-            (at.parse::<u64>().ok()? >= from).then(|| said.to_owned())
+            let at = at.parse::<u64>().ok()?;
+            (at >= from).then(|| (at, said.to_owned()))
         };
         Ok(text.lines().filter_map(said).collect())
+    }
+
+    /// What was published before `then` and is not handled by now was in a queue that is no more, and nobody has it. How many.
+    pub(super) fn gone_with_queue(&mut self, then: u64) -> Result<usize, Trouble> {
+        let entries = self.entries()?;
+        let handled: HashSet<_> = effects(entries).map(step).collect();
+        let mut sent = self.traffic.sent();
+        let before = |(key, number): &(usize, usize)| sent.at[*key][*number] < then;
+        let gone: Vec<_> = sent.confirmed().filter(|id| before(id) && !handled.contains(id)).collect();
+        sent.unknown.extend(&gone);
+        Ok(gone.len())
     }
 
     /// What is in its queue, those that are out too.
@@ -199,6 +212,7 @@ impl Room {
         row.fact("said of the broker", self.said_since(0));
         row.fact("unknown to the publisher", evidence.sent.unknown.len());
         row.fact("refused", evidence.sent.refused.len());
+        row.fact("said of what was not published", &evidence.sent.said);
         row.shown("lost", lost.iter().map(|id| format!("{id:?} was confirmed and is never handled")));
         row.shown("disorder", disorder.iter().cloned());
         row.none("handled although refused", handled_although_refused(evidence));
@@ -210,9 +224,8 @@ impl Room {
 /// What was sent again after an unknown outcome and refused then may well be there from the first time.
 fn handled_although_refused(evidence: &Evidence) -> usize {
     let sent = &evidence.sent;
-    let begun = evidence.entries.iter().filter(|entry| entry.kind == Kind::Effect).map(crate::judge::step);
-    let begun: std::collections::BTreeSet<_> = begun.collect();
-    sent.refused.iter().filter(|id| begun.contains(id) && !sent.doubtful.contains(id)).count()
+    let handled: HashSet<_> = effects(&evidence.entries).map(step).collect();
+    sent.refused.iter().filter(|id| handled.contains(id) && !sent.doubtful.contains(id)).count()
 }
 
 /// The topic with the group's queue, and that of its dead letters, which keeps them.
