@@ -10,24 +10,28 @@ use crate::{Trouble, now};
 /// The topic is gone: what is published meanwhile is refused by its name. Then an operator makes it again.
 pub(super) async fn exchange_deleted(world: &mut World, name: &str) -> Result<Row, Trouble> {
     let (mut room, only) = busy(world, name, Setup::default()).await?;
-    room.server.delete_exchange(&room.topic).await?;
-    room.a_while(2.0).await;
+    // Many are on their way when it happens: of none of them it is known whether it was stored before.
+    room.traffic.end().await?;
+    let (server, topic) = (room.server.clone(), room.topic.clone());
+    let deleting =
+        tokio::spawn(async move { server.delete_exchange(&topic).await.map_err(|trouble| trouble.to_string()) });
+    while !deleting.is_finished() {
+        room.traffic.burst(40).await;
+    }
+    deleting.await??;
+    room.a_while(1.0).await;
+    room.traffic.begin();
+    room.a_while(1.0).await;
     room.make_topology().await?;
     room.healed();
     room.caught_up().await?;
     let bounds = Bounds { duplicates: 0, because: "", stall: 7.0, recovery: 5.0 };
     let (mut row, evidence) = room.finish(vec![only], bounds).await?;
-    let (refused, by_name) = (evidence.sent.refused.len(), format!("no such topic: `{}", &*evidence_topic(&row)));
-    let named =
-        evidence.sent.said.keys().filter(|said| said.starts_with("Refused")).all(|said| said.contains(&by_name));
+    let (refused, said) = (evidence.sent.refused.len(), &evidence.sent.said);
+    let named = said.keys().filter(|said| said.starts_with("Refused")).all(|said| said.contains("`exchange-deleted-"));
     let told = format!("{refused}, {}", if named { "by name" } else { "not by name" });
     row.claim("refused meanwhile", told, "> 0, by name", refused > 0 && named);
     Ok(row)
-}
-
-/// How its name begins.
-fn evidence_topic(row: &Row) -> String {
-    format!("{}-", row.scenario)
 }
 
 /// What was in it is gone with it; whoever read it makes it again.
