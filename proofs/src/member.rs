@@ -27,7 +27,7 @@ impl Member {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["node", topic, group]).arg(ledger(folder)).arg(serde_json::to_string(options)?);
         if let Some(servers) = servers {
-            command.env("KAFKA_BOOTSTRAP_SERVERS", servers);
+            command.env(options.on.variable(), servers);
         }
         command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
         let member = Self(command.spawn()?);
@@ -79,4 +79,10 @@ impl Drop for Member {
 
 pub(crate) fn ledger(folder: &Path) -> std::path::PathBuf {
     folder.join("ledger")
+}
+
+/// Sends a signal by its name. The shell has it built in everywhere.
+pub(crate) fn signal(pid: u32, name: &str) -> Result<(), Trouble> {
+    let status = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status()?;
+    if status.success() { Ok(()) } else { Err(format!("pid {pid} could not be sent {name}").into()) }
 }

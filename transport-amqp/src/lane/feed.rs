@@ -31,6 +31,14 @@ impl Feed {
         Self::Getting { kept, queue, next }
     }
 
+    /// The group's queue, once it is read.
+    pub(super) fn queue(&self) -> Option<ShortString> {
+        match self {
+            Self::Consuming(consumer) => Some(consumer.queue()),
+            Self::Getting { .. } | Self::Starting(_) => None,
+        }
+    }
+
     /// The next delivery.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, channel: &Channel) -> Result<Poll<Delivery>, Failure> {
         loop {
