@@ -1,6 +1,8 @@
 //! One connection, made when it is needed and made anew when it is lost. By ourselves: a client that recovers silently hides
 //! the moment from which on earlier deliveries mean nothing.
 
+mod dial;
+
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -18,6 +20,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::config::AmqpConfig;
 use crate::error;
+
+pub(crate) use dial::HungUp;
 
 /// Between attempts to connect.
 const FIRST_REST: Duration = Duration::from_millis(100);
@@ -77,7 +81,7 @@ impl Link {
     }
 
     pub(crate) fn told(&self, failure: &lapin::Error) -> Error {
-        error::told(failure, &self.config.address())
+        error::told(failure, &self.config)
     }
 
     async fn connected(self: &Arc<Self>) -> Result<Arc<Connection>> {
@@ -94,13 +98,16 @@ impl Link {
     async fn open(self: &Arc<Self>) -> Result<Connection> {
         let name = format!("{} ({})", self.config.connection_name, self.purpose);
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let uri = self.config.uri()?;
-        let (tls, runtime) = (self.config.tls.clone(), TokioRuntime::tokio_with_handle(background()?.handle().clone()));
-        let connecting = Connection::connect_uri_with_config(uri, properties, tls, runtime);
+        let (background, config) = (background()?.handle(), self.config.clone());
+        // Reads files.
+        let tls = background.spawn_blocking(move || config.connector()).await;
+        let tls = tls.map_err(|failure| Error::new(ErrorKind::Other, format!("TLS: {failure}")))??;
+        let runtime = TokioRuntime::tokio_with_handle(background.clone());
+        let connecting = Connection::connector(self.config.uri()?, runtime, dial::with(tls), properties);
         let opened = connecting.await.map_err(|failure| self.told(&failure))?;
         self.connected.store(true, Ordering::Relaxed);
         self.status.send_replace(Status::Up);
-        background()?.spawn(stand_by(Arc::downgrade(self), opened.events_listener()));
+        background.spawn(stand_by(Arc::downgrade(self), opened.events_listener()));
         Ok(opened)
     }
 
@@ -164,11 +171,12 @@ fn stand_by(link: Weak<Link>, events: impl Stream<Item = Event> + Send + 'static
     })
 }
 
-/// Where connections live: heartbeats go on though every thread of the application is busy.
+/// Where connections live: heartbeats go on though every thread of the application is busy. What is logged there is not heard:
+/// [`dial::silence`] says why.
 fn background() -> Result<&'static Runtime> {
     static BACKGROUND: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
     let made = BACKGROUND.get_or_init(|| {
-        Builder::new_multi_thread().worker_threads(1).thread_name("gulo-amqp").enable_all().build()
+        Builder::new_multi_thread().worker_threads(1).thread_name("gulo-amqp").on_thread_start(dial::silence).enable_all().build()
     });
     made.as_ref().map_err(|failure| Error::new(ErrorKind::Other, format!("no thread for connections: {failure}")))
 }
