@@ -75,13 +75,18 @@ pub(super) fn two_groups(said: &[(String, String)], called: impl Fn(&str) -> Str
     Some(format!("{one} and {other} are two names of one setting, and say different groups"))
 }
 
-/// The one of `names` that is meant, where `name` is a slip.
+/// The one of `names` that is meant, where `name` is a slip, or all but its unit.
 pub(super) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| text.replace(['-', '.'], "_").to_ascii_lowercase();
     let (name, most) = (plain(name), 1 + name.len() / 8);
-    let slips = |other: &&str| strsim::osa_distance(&name, &plain(other));
-    let best = names.into_iter().min_by_key(slips)?;
-    (slips(&best) <= most).then_some(best)
+    let names: Vec<&str> = names.into_iter().collect();
+    let slips = |other: &&&str| strsim::osa_distance(&name, &plain(other));
+    if let Some(best) = names.iter().min_by_key(slips).filter(|best| slips(best) <= most) {
+        return Some(best);
+    }
+    let begun = format!("{name}_");
+    let mut longer = names.into_iter().filter(|other| plain(other).starts_with(&begun));
+    longer.next().filter(|_| longer.next().is_none())
 }
 
 #[cfg(test)]
