@@ -1,6 +1,8 @@
 //! One connection, made when it is needed and made anew when it is lost. By ourselves: a client that recovers silently hides
 //! the moment from which on earlier deliveries mean nothing.
 
+mod dial;
+
 use std::pin::pin;
 use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
@@ -10,16 +12,15 @@ use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt};
 use gulo_bus_core::transport::Status;
 use gulo_bus_core::{Error, ErrorKind, Result};
-use lapin::tcp::AMQPUriTcpExt;
-use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties, Event};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep, timeout};
-use tracing::Dispatch;
 
 use crate::config::AmqpConfig;
 use crate::error;
+
+pub(crate) use dial::HungUp;
 
 /// Between attempts to connect.
 const FIRST_REST: Duration = Duration::from_millis(100);
@@ -86,7 +87,7 @@ impl Link {
     }
 
     pub(crate) fn told(&self, failure: &lapin::Error) -> Error {
-        error::told(failure, &self.config.address())
+        error::told(failure, &self.config)
     }
 
     async fn connected(self: &Arc<Self>) -> Result<Arc<Connection>> {
@@ -103,18 +104,16 @@ impl Link {
     async fn open(self: &Arc<Self>) -> Result<Connection> {
         let name = format!("{} ({})", self.config.connection_name, self.purpose);
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let uri = self.config.uri()?;
-        let (tls, runtime) = (self.config.tls.clone(), TokioRuntime::tokio_with_handle(background()?.handle().clone()));
-        // It runs on the thread that lapin has for this connection, first of all.
-        let connect = async move |uri: AMQPUri, runtime: TokioRuntime| {
-            keep_quiet();
-            AMQPUriTcpExt::connect_with_config_async(&uri, tls.as_ref(), &runtime).await.map_err(lapin::Error::from)
-        };
-        let connecting = Connection::connector(uri, runtime, connect, properties);
+        let (background, config) = (background()?.handle(), self.config.clone());
+        // Reads files.
+        let tls = background.spawn_blocking(move || config.connector()).await;
+        let tls = tls.map_err(|failure| Error::new(ErrorKind::Other, format!("TLS: {failure}")))??;
+        let runtime = TokioRuntime::tokio_with_handle(background.clone());
+        let connecting = Connection::connector(self.config.uri()?, runtime, dial::with(tls), properties);
         let opened = connecting.await.map_err(|failure| self.told(&failure))?;
         self.changes();
         self.status.send_replace(Status::Up);
-        background()?.spawn(stand_by(Arc::downgrade(self), opened.events_listener()));
+        background.spawn(stand_by(Arc::downgrade(self), opened.events_listener()));
         Ok(opened)
     }
 
@@ -182,18 +181,17 @@ fn stand_by(link: Weak<Link>, events: impl Stream<Item = Event> + Send + 'static
     })
 }
 
-/// Where connections live: heartbeats go on though every thread of the application is busy.
+/// Where connections live: heartbeats go on though every thread of the application is busy. What is logged there is not heard:
+/// [`dial::silence`] says why.
 fn background() -> Result<&'static Runtime> {
     static BACKGROUND: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
     let made = BACKGROUND.get_or_init(|| {
-        let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(1).thread_name("gulo-amqp").on_thread_start(keep_quiet).enable_all().build()
+        Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("gulo-amqp")
+            .on_thread_start(dial::silence)
+            .enable_all()
+            .build()
     });
     made.as_ref().map_err(|failure| Error::new(ErrorKind::Other, format!("no thread for connections: {failure}")))
-}
-
-/// lapin logs messages that come back with their payload, at WARN, and each answer that something is not there, at ERROR.
-/// What matters is told by errors, events and the status; so nothing is logged on its threads, which do nothing else.
-fn keep_quiet() {
-    std::mem::forget(tracing::dispatcher::set_default(&Dispatch::none()));
 }

@@ -10,7 +10,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind};
 
 use crate::NAME;
-use crate::config::{AmqpConfig, ExchangeType, QueueType};
+use crate::config::{AmqpConfig, ExchangeType, QueueArgument, QueueType};
 use crate::connection::Link;
 use crate::error;
 use crate::names::{self, listed, queue_of, unread_exchange_of, unread_queue_of};
@@ -240,6 +240,14 @@ impl Declaring {
         }
         if let Some(exchange) = &self.config.dead_letter_exchange {
             arguments.insert("x-dead-letter-exchange".into(), text(exchange));
+        }
+        for (name, value) in &self.config.queue_arguments {
+            let value = match value {
+                QueueArgument::Text(said) => text(said),
+                QueueArgument::Integer(number) => AMQPValue::LongLongInt(*number),
+                QueueArgument::Flag(flag) => AMQPValue::Boolean(*flag),
+            };
+            arguments.insert((&**name).into(), value);
         }
         arguments
     }
