@@ -205,7 +205,8 @@ impl AmqpConfig {
 
     /// What lapin is told.
     pub(crate) fn uri(&self) -> Result<AMQPUri> {
-        let mut uri = self.uri.clone().map_err(|_| Error::new(ErrorKind::Config, self.wrong_url().unwrap_or_default()))?;
+        let mut uri =
+            self.uri.clone().map_err(|_| Error::new(ErrorKind::Config, self.wrong_url().unwrap_or_default()))?;
         uri.query.heartbeat = u16::try_from(self.heartbeat.as_secs()).ok();
         uri.query.auth_mechanism = Some(self.mechanism);
         Ok(uri)
@@ -227,6 +228,11 @@ impl AmqpConfig {
     /// Whether it logs in as the user that nobody has named.
     pub(crate) fn is_guest(&self) -> bool {
         self.uri.as_ref().is_ok_and(|uri| uri.authority.userinfo == AMQPUserInfo::default())
+    }
+
+    /// How it logs in.
+    pub(crate) fn mechanism(&self) -> &'static str {
+        self.mechanism.name()
     }
 
     pub(crate) fn is_external(&self) -> bool {

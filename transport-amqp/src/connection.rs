@@ -1,6 +1,7 @@
 //! One connection, made when it is needed and made anew when it is lost. By ourselves: a client that recovers silently hides
 //! the moment from which on earlier deliveries mean nothing.
 
+mod ask;
 mod dial;
 
 use std::pin::pin;
@@ -21,6 +22,7 @@ use tokio::time::{sleep, timeout};
 use crate::config::AmqpConfig;
 use crate::error;
 
+pub(crate) use ask::Found;
 pub(crate) use dial::HungUp;
 
 /// Between attempts to connect.
@@ -40,7 +42,8 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn new(config: Arc<AmqpConfig>, purpose: &'static str) -> Arc<Self> {
-        let (connection, status, connected) = (Mutex::default(), watch::Sender::new(Status::Up), AtomicBool::new(false));
+        let (connection, status, connected) =
+            (Mutex::default(), watch::Sender::new(Status::Up), AtomicBool::new(false));
         Arc::new(Self { config, purpose, connection, status, connected })
     }
 
@@ -103,8 +106,16 @@ impl Link {
         let tls = background.spawn_blocking(move || config.connector()).await;
         let tls = tls.map_err(|failure| Error::new(ErrorKind::Other, format!("TLS: {failure}")))??;
         let runtime = TokioRuntime::tokio_with_handle(background.clone());
-        let connecting = Connection::connector(self.config.uri()?, runtime, dial::with(tls), properties);
-        let opened = connecting.await.map_err(|failure| self.told(&failure))?;
+        let uri = self.config.uri()?;
+        let connecting = Connection::connector(uri.clone(), runtime.clone(), dial::with(tls.clone()), properties);
+        let opened = match connecting.await {
+            Ok(opened) => opened,
+            Err(failure) if ask::is_dark(&failure) => {
+                let found = background.spawn(ask::why(uri, runtime, tls)).await.ok().flatten();
+                return Err(error::unreached(&failure, &self.config, found));
+            }
+            Err(failure) => return Err(error::unreached(&failure, &self.config, None)),
+        };
         self.connected.store(true, Ordering::Relaxed);
         self.status.send_replace(Status::Up);
         background.spawn(stand_by(Arc::downgrade(self), opened.events_listener()));
@@ -176,7 +187,12 @@ fn stand_by(link: Weak<Link>, events: impl Stream<Item = Event> + Send + 'static
 fn background() -> Result<&'static Runtime> {
     static BACKGROUND: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
     let made = BACKGROUND.get_or_init(|| {
-        Builder::new_multi_thread().worker_threads(1).thread_name("gulo-amqp").on_thread_start(dial::silence).enable_all().build()
+        Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("gulo-amqp")
+            .on_thread_start(dial::silence)
+            .enable_all()
+            .build()
     });
     made.as_ref().map_err(|failure| Error::new(ErrorKind::Other, format!("no thread for connections: {failure}")))
 }

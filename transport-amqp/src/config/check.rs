@@ -34,7 +34,8 @@ impl AmqpConfig {
 
     /// What code has said, by the rules for what others say.
     fn wrong_values(&self) -> Vec<String> {
-        let optional = |key: &&super::keys::Key| !key.default.is_empty() && !matches!(key.kind, Kind::Secret | Kind::Pairs);
+        let optional =
+            |key: &&super::keys::Key| !key.default.is_empty() && !matches!(key.kind, Kind::Secret | Kind::Pairs);
         let wrong = |key: &super::keys::Key| {
             let wrong = key.kind.read(&(key.shown)(self)).err()?;
             Some(format!("{} {wrong}", key.called()))

@@ -9,7 +9,8 @@ use super::AmqpConfig;
 use super::keys::{self, PREFIX, nearest};
 
 /// Pieces of an address, which is one here. Beside a whole one they are for somebody else.
-const PIECES: &[&str] = &["HOST", "HOSTNAME", "PORT", "USER", "USERNAME", "PASS", "PASSWORD", "VHOST", "SCHEME", "PROTOCOL"];
+const PIECES: &[&str] =
+    &["HOST", "HOSTNAME", "PORT", "USER", "USERNAME", "PASS", "PASSWORD", "VHOST", "SCHEME", "PROTOCOL"];
 
 /// A variable: its name without prefix, and its value.
 type Variable = (String, String);
@@ -31,7 +32,11 @@ pub(super) fn read(config: &mut AmqpConfig, variables: impl IntoIterator<Item = 
     for (name, _) in ours.iter().filter(|(name, _)| keys::find(name).is_none_or(|key| key.name != name)) {
         unknown(config, name);
     }
-    let pieces: Vec<String> = ours.iter().filter(|(name, _)| PIECES.contains(&name.as_str())).map(|(name, _)| format!("{PREFIX}{name}")).collect();
+    let pieces: Vec<String> = ours
+        .iter()
+        .filter(|(name, _)| PIECES.contains(&name.as_str()))
+        .map(|(name, _)| format!("{PREFIX}{name}"))
+        .collect();
     if let (Err(wrong), false) = (&mut config.uri, pieces.is_empty()) {
         wrong.push_str(&format!("; {} is not read", pieces.join(", ")));
     }

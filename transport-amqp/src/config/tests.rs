@@ -12,7 +12,12 @@ fn debug_shows_what_was_said_and_no_secret() {
         .ssl_pkcs12("/a.p12", "hunter2");
     for text in [format!("{config:?} {config:#?}"), format!("{:?}", crate::AmqpTransport::new(config.clone()))] {
         assert!(!text.contains("hunter2") && !text.contains("me@") && !text.contains(" \"me"), "{text}");
-        for part in [r#"url: "amqps://h:5671/v""#, r#"ssl_pkcs12file: "/a.p12""#, r#"ssl_key_pem: "***""#, r#"publish_window: "1000""#] {
+        for part in [
+            r#"url: "amqps://h:5671/v""#,
+            r#"ssl_pkcs12file: "/a.p12""#,
+            r#"ssl_key_pem: "***""#,
+            r#"publish_window: "1000""#,
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }
@@ -25,7 +30,10 @@ fn an_address_that_cannot_be_used_is_told_by_variable_and_method_without_the_log
     let config = AmqpConfig::new("amqp://me:hunter2@h:99999/v");
     let error = config.check().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
-    assert!(error.to_string().starts_with("the configuration of RabbitMQ: AMQP_URL (`url`) has a port that is no number"), "{error}");
+    assert!(
+        error.to_string().starts_with("the configuration of RabbitMQ: AMQP_URL (`url`) has a port that is no number"),
+        "{error}"
+    );
     assert!(!format!("{config:?} {error:?} {:?}", config.uri()).contains("hunter2"));
 }
 

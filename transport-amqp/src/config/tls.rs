@@ -90,7 +90,8 @@ impl AmqpConfig {
         let mut wrong = Vec::new();
         if self.uri.is_ok() && !self.is_encrypted() {
             let unused = self.tls.said().into_iter().chain(self.is_external().then_some("AUTH_MECHANISM"));
-            let text = |name| format!("{} would not be used: {} must begin with `amqps://`", called(name), called("URL"));
+            let text =
+                |name| format!("{} would not be used: {} must begin with `amqps://`", called(name), called("URL"));
             wrong.extend(unused.map(text));
             return wrong;
         }
@@ -108,7 +109,9 @@ impl AmqpConfig {
 impl Tls {
     /// The settings that say something.
     fn said(&self) -> Vec<&'static str> {
-        let pem = |pem: &Option<Pem>, file, text| pem.as_ref().map(|pem| if matches!(pem, Pem::File(_)) { file } else { text });
+        let pem = |pem: &Option<Pem>, file, text| {
+            pem.as_ref().map(|pem| if matches!(pem, Pem::File(_)) { file } else { text })
+        };
         [
             pem(&self.ca, "SSL_CAFILE", "SSL_CA_PEM"),
             pem(&self.certificate, "SSL_CERTFILE", "SSL_CERT_PEM"),
@@ -200,10 +203,14 @@ fn private_key(pem: &Pem) -> Result<PrivateKeyDer<'static>, String> {
     let holds = |words: &[u8]| said.windows(words.len()).any(|window| window == words);
     if holds(b"BEGIN ENCRYPTED PRIVATE KEY") || holds(b"Proc-Type: 4,ENCRYPTED") {
         let p12 = super::keys::called("SSL_PKCS12FILE");
-        return Err(format!("{called} is encrypted: `openssl pkey` takes the password away, or give both as {p12} with its password"));
+        return Err(format!(
+            "{called} is encrypted: `openssl pkey` takes the password away, or give both as {p12} with its password"
+        ));
     }
     let problem = |error| match error {
-        rustls::pki_types::pem::Error::NoItemsFound => format!("{called} holds no private key in PEM (`-----BEGIN PRIVATE KEY-----`)"),
+        rustls::pki_types::pem::Error::NoItemsFound => {
+            format!("{called} holds no private key in PEM (`-----BEGIN PRIVATE KEY-----`)")
+        }
         _ => format!("{called} holds a private key that cannot be read"),
     };
     PrivateKeyDer::from_pem_slice(&said).map_err(problem)

@@ -6,7 +6,8 @@ use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserIn
 
 use super::keys::nearest;
 
-pub(super) const SHAPE: &str = "`amqp://user:password@host:port/vhost`, `amqps://` with TLS, the vhost `/` written as `%2f`";
+pub(super) const SHAPE: &str =
+    "`amqp://user:password@host:port/vhost`, `amqps://` with TLS, the vhost `/` written as `%2f`";
 
 /// What stands behind the `?`.
 const PARAMETERS: &[&str] = &["heartbeat", "connection_timeout", "channel_max", "frame_max", "auth_mechanism"];
@@ -55,7 +56,8 @@ fn scheme(text: &str) -> Result<(AMQPScheme, &str), String> {
 
 fn userinfo(login: &str) -> Result<AMQPUserInfo, String> {
     let (user, password) = login.split_once(':').ok_or("has a user and no password: it is `user:password@`")?;
-    let decoded = |part| decoded(part).ok_or_else(|| format!("has a user or a password that is not well escaped: {TO_ESCAPE}"));
+    let decoded =
+        |part| decoded(part).ok_or_else(|| format!("has a user or a password that is not well escaped: {TO_ESCAPE}"));
     let (username, password) = (decoded(user)?, decoded(password)?);
     if username.is_empty() {
         return Err("has an empty user: it is `user:password@`".into());
@@ -77,9 +79,11 @@ fn place_of(place: &str, scheme: &AMQPScheme) -> Result<(String, u16), String> {
     }
     let port = match port {
         None => scheme.default_port(),
-        Some(port) => port.parse().ok().filter(|port| *port > 0).ok_or_else(|| {
-            format!("has a port that is no number from 1 to 65535; {TO_ESCAPE}")
-        })?,
+        Some(port) => port
+            .parse()
+            .ok()
+            .filter(|port| *port > 0)
+            .ok_or_else(|| format!("has a port that is no number from 1 to 65535; {TO_ESCAPE}"))?,
     };
     Ok((host.to_owned(), port))
 }
@@ -87,12 +91,15 @@ fn place_of(place: &str, scheme: &AMQPScheme) -> Result<(String, u16), String> {
 fn vhost(path: &str) -> Result<String, String> {
     let Some(name) = path.strip_prefix('/') else { return Ok("/".to_owned()) };
     if name.is_empty() {
-        return Err("ends with `/`, which is a vhost without a name: leave it away, or write the vhost `/` as `/%2f`".into());
+        return Err(
+            "ends with `/`, which is a vhost without a name: leave it away, or write the vhost `/` as `/%2f`".into()
+        );
     }
     if name.contains('/') {
         return Err("has a vhost with a `/` in it: that is written as `%2f`".into());
     }
-    let vhost = decoded(name).ok_or("has a vhost that is not well escaped: `%` is followed by two hex digits, `%` itself is `%25`")?;
+    let vhost = decoded(name)
+        .ok_or("has a vhost that is not well escaped: `%` is followed by two hex digits, `%` itself is `%25`")?;
     if vhost.len() > crate::names::LONGEST {
         return Err(format!("has a vhost of more than {} bytes", crate::names::LONGEST));
     }
@@ -172,7 +179,8 @@ mod tests {
         assert_eq!(of("amqp://me:a%40b%2fc@10.0.0.1:1/shop"), expected("me", "a@b/c", "10.0.0.1", 1, "shop"));
         assert_eq!(of("amqp://me:a@b:c@h/a%2fb?heartbeat=7"), expected("me", "a@b:c", "h", 5672, "a/b"));
         assert_eq!(of("amqp://me:@[::1]:7"), expected("me", "", "::1", 7, "/"));
-        let query = parse("amqps://h?heartbeat=7&connection_timeout=9&auth_mechanism=EXTERNAL&channel_max=3").unwrap().query;
+        let query =
+            parse("amqps://h?heartbeat=7&connection_timeout=9&auth_mechanism=EXTERNAL&channel_max=3").unwrap().query;
         assert_eq!((query.heartbeat, query.connection_timeout, query.channel_max), (Some(7), Some(9), Some(3)));
         assert_eq!(query.auth_mechanism, Some(SASLMechanism::External));
     }

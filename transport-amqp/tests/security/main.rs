@@ -50,7 +50,7 @@ cases! {
     refusals::no_certificate_of_ours_where_one_is_wanted;
     refusals::a_certificate_of_ours_that_the_broker_does_not_trust;
     refusals::a_certificate_of_nobody;
-    refusals::external_where_there_is_no_such_login;
+    refusals::a_way_to_log_in_that_the_broker_has_not;
     refusals::a_key_with_a_password;
     refusals::a_key_of_another_certificate;
     refusals::a_broker_that_is_not_there;

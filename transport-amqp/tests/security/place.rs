@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use gulo_bus_core::message::Message;
 use gulo_bus_core::settle::Settlement;
-use gulo_bus_core::transport::{GroupSpec, Inbox, SubscribeSpec, TopicSpec, Topics, Topology, TopologyMode, Transport as _};
+use gulo_bus_core::transport::{
+    GroupSpec, Inbox, SubscribeSpec, TopicSpec, Topics, Topology, TopologyMode, Transport as _,
+};
 use gulo_bus_core::{Error, Result};
 use gulo_transport_amqp::{AmqpConfig, AmqpTransport, QueueType};
 use tokio::time::{Instant, timeout};
@@ -126,7 +128,10 @@ pub(crate) fn reading(topic: &Arc<str>) -> SubscribeSpec {
     SubscribeSpec::group("g", [topic.clone()])
 }
 
-pub(crate) async fn publish(transport: &AmqpTransport, topic: &Arc<str>) -> Result<(), gulo_bus_core::transport::Unsent> {
+pub(crate) async fn publish(
+    transport: &AmqpTransport,
+    topic: &Arc<str>,
+) -> Result<(), gulo_bus_core::transport::Unsent> {
     let publisher = transport.publisher().await.unwrap();
     let sent = publisher.publish(vec![Message::new(topic.clone(), "1").key("k")]).await;
     publisher.close(Instant::now() + PATIENCE).await.unwrap();

@@ -50,7 +50,10 @@ pub(crate) async fn a_wrong_password() {
 pub(crate) async fn a_user_that_is_not_there() {
     for (config, help) in [
         (with_login("nobody:hunter2", ""), "both stand in AMQP_URL)"),
-        (quick(&format!("amqp://{}", at("PLAIN"))), "which names none, and `guest` is let in from the broker's own machine only)"),
+        (
+            quick(&format!("amqp://{}", at("PLAIN"))),
+            "which names none, and `guest` is let in from the broker's own machine only)",
+        ),
     ] {
         let text = told(config, ErrorKind::Refused).await;
         assert!(text.contains(REFUSED) && text.ends_with(help), "{text}");
@@ -135,19 +138,28 @@ pub(crate) async fn a_certificate_of_nobody() {
     assert!(text.contains(&format!("{REFUSED} EXTERNAL")) && text.ends_with(help), "{text}");
 }
 
-/// The plugin is not there, or, as here, is of no use without a certificate that the broker has looked at.
-pub(crate) async fn external_where_there_is_no_such_login() {
-    let url = format!("amqp://alice:alice-secret@{}?auth_mechanism=amqplain", at("PLAIN"));
-    let text = told(quick(&url), ErrorKind::Refused).await;
-    let says = "does not log in by AMQPLAIN (AMQP_AUTH_MECHANISM (`external`), or `?auth_mechanism=` of AMQP_URL: another one, or \
-                enable it on the broker: `auth_mechanisms`, EXTERNAL with the plugin rabbitmq_auth_mechanism_ssl)";
-    assert_eq!(text, format!("the broker at {} {says}", at("PLAIN")));
+/// The broker waits for three seconds before it hangs up, against those who guess.
+pub(crate) async fn a_way_to_log_in_that_the_broker_has_not() {
+    // Without TLS there is no certificate to log in by.
+    for (scheme, listener, offers) in [("amqp", "PLAIN", "PLAIN"), ("amqps", "TLS", "PLAIN, EXTERNAL")] {
+        let url = format!("{scheme}://alice:alice-secret@{}?auth_mechanism=amqplain", at(listener));
+        let config = if scheme == "amqps" { quick(&url).ssl_ca(place().pki("ca.pem")) } else { quick(&url) };
+        let begun = Instant::now();
+        let error = AmqpTransport::new(config).publisher().await.err().unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+        let offered = error.to_string().replace("EXTERNAL, PLAIN", "PLAIN, EXTERNAL");
+        let help = "(change AMQP_AUTH_MECHANISM (`external`), or the broker's `auth_mechanisms`)";
+        let says = format!("does not log in by AMQPLAIN, but by {offers} {help}");
+        assert_eq!(offered, format!("the broker at {} {says}", at(listener)));
+        assert_eq!(error.kind(), ErrorKind::Refused);
+    }
 }
 
 pub(crate) async fn a_key_with_a_password() {
     let key = place().pki("client.locked.key");
     let text = told(place().tls("MTLS").ssl_certificate(place().pki("client.crt"), &key), ErrorKind::Config).await;
-    let help = "`openssl pkey` takes the password away, or give both as AMQP_SSL_PKCS12FILE (`ssl_pkcs12`) with its password";
+    let help =
+        "`openssl pkey` takes the password away, or give both as AMQP_SSL_PKCS12FILE (`ssl_pkcs12`) with its password";
     let called = format!("AMQP_SSL_KEYFILE (`ssl_certificate`): {}", key.display());
     assert_eq!(text, format!("the configuration of RabbitMQ: {called} is encrypted: {help}"));
     let wrong = place().tls("MTLS").ssl_pkcs12(place().pki("client.p12"), "hunter2");
@@ -185,7 +197,10 @@ pub(crate) async fn a_host_that_is_not_there() {
 
 pub(crate) async fn no_tls_where_it_is_wanted() {
     let text = told(quick(&format!("amqp://admin:admin-secret@{}", at("TLS"))), ErrorKind::Unavailable).await;
-    assert!(text.starts_with(&format!("what answers at {} does not speak AMQP 0-9-1 without TLS", at("TLS"))), "{text}");
+    assert!(
+        text.starts_with(&format!("what answers at {} does not speak AMQP 0-9-1 without TLS", at("TLS"))),
+        "{text}"
+    );
     assert!(text.contains("where it wants TLS AMQP_URL begins with `amqps://`"), "{text}");
 }
 
@@ -217,11 +232,12 @@ fn another(greeting: &'static [u8], hangs_up: bool) -> String {
 }
 
 pub(crate) async fn a_port_of_another_protocol() {
-    for greeting in [&b"SSH-2.0-OpenSSH_9.9\r\n"[..], b"HTTP/1.1 400 Bad Request\r\n\r\n", b"AMQP\x00\x01\x00\x00", b""] {
+    for greeting in [&b"SSH-2.0-OpenSSH_9.9\r\n"[..], b"HTTP/1.1 400 Bad Request\r\n\r\n", b"AMQP\x00\x01\x00\x00", b""]
+    {
         let address = another(greeting, true);
         let text = told(quick(&format!("amqp://me:hunter2@{address}")), ErrorKind::Unavailable).await;
         let speaks = format!("what answers at {address} does not speak AMQP 0-9-1 without TLS");
-        let ended = format!("what listens at {address} ended the connection without TLS without a word of AMQP");
+        let ended = format!("what listens at {address} ended the connection without TLS before a login");
         assert!(text.starts_with(&speaks) || text.starts_with(&ended), "{text}");
         assert!(text.contains("(is the port right? AMQP is usually 5672"), "{text}");
         let config = quick(&format!("amqps://me:hunter2@{address}")).ssl_ca(place().pki("ca.pem"));

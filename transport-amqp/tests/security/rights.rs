@@ -35,7 +35,11 @@ pub(crate) async fn a_queue_that_we_may_not_make_is_named() {
     let topic = topic("unmade").await;
     for error in [
         alice().ensure(&topology(TopologyMode::Create, &topic, "other")).await.unwrap_err(),
-        alice().subscribe(gulo_bus_core::transport::SubscribeSpec::group("other", [topic.clone()])).await.err().unwrap(),
+        alice()
+            .subscribe(gulo_bus_core::transport::SubscribeSpec::group("other", [topic.clone()]))
+            .await
+            .err()
+            .unwrap(),
     ] {
         names(&error, &format!("queue `{topic}.other`: "));
     }
@@ -45,7 +49,8 @@ pub(crate) async fn a_queue_that_we_may_not_read_is_named() {
     let topic = topic("unread").await;
     let user = place().user(["^$", ".*", "^$"]);
     let begun = Instant::now();
-    let error = AmqpTransport::new(place().plain(&user).declares(false)).subscribe(reading(&topic)).await.err().unwrap();
+    let error =
+        AmqpTransport::new(place().plain(&user).declares(false)).subscribe(reading(&topic)).await.err().unwrap();
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     names(&error, &format!("queue `{topic}.g`: "));
 }
@@ -56,7 +61,8 @@ pub(crate) async fn a_topic_that_we_may_not_write_to_is_refused_and_the_others_a
     let user = place().user(["^$", &format!("^{ours}"), ".*"]);
     let transport = AmqpTransport::new(place().plain(&user));
     let publisher = transport.publisher().await.unwrap();
-    let batch = || vec![&ours, &theirs, &ours].into_iter().map(|topic| Message::new(topic.clone(), "1")).collect::<Vec<_>>();
+    let batch =
+        || vec![&ours, &theirs, &ours].into_iter().map(|topic| Message::new(topic.clone(), "1")).collect::<Vec<_>>();
     for _ in 0..2 {
         let begun = Instant::now();
         let unsent = publisher.publish(batch()).await.unwrap_err();

@@ -62,7 +62,12 @@ async fn use_all(config: AmqpConfig) -> String {
     let mut said = format!("{config:?} {config:#?}");
     let transport = AmqpTransport::new(config);
     let topic: Arc<str> = unique("silent").into();
-    said += &transport.ensure(&topology(TopologyMode::Create, &topic, "g")).await.err().map(|error| texts(&error)).unwrap_or_default();
+    said += &transport
+        .ensure(&topology(TopologyMode::Create, &topic, "g"))
+        .await
+        .err()
+        .map(|error| texts(&error))
+        .unwrap_or_default();
     match transport.publisher().await {
         Ok(publisher) => {
             let sent = publisher.publish(vec![Message::new(topic.clone(), "1")]).await;
@@ -110,7 +115,8 @@ pub(crate) async fn no_key_is_in_an_error_or_in_the_log() {
     let (log, place) = (Log::kept(), place());
     let (crt, key) = (place.pem("client.crt"), place.pem("client.key"));
     let line = key.lines().nth(1).unwrap();
-    let der = openssl::base64::decode_block(&key.lines().filter(|line| !line.starts_with('-')).collect::<String>()).unwrap();
+    let der =
+        openssl::base64::decode_block(&key.lines().filter(|line| !line.starts_with('-')).collect::<String>()).unwrap();
     let numbers = format!("{:?}", &der[40..60]);
     for key in [key.clone(), key.replace("BEGIN", "BEGUN"), place.pem("foreign.key")] {
         let said = use_all(place.tls("MTLS").ssl_certificate_pem(&*crt, &*key)).await;

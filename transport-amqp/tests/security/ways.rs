@@ -75,7 +75,8 @@ pub(crate) async fn arguments_of_queues_arrive() {
     let full = place().plain("admin").queue_argument("x-max-length", 1).queue_argument("x-overflow", "reject-publish");
     let (transport, topic) = (AmqpTransport::new(full), std::sync::Arc::from(unique("full")));
     transport.ensure(&topology(gulo_bus_core::transport::TopologyMode::Create, &topic, "g")).await.unwrap();
-    let sent = [publish(&transport, &topic).await, publish(&transport, &topic).await, publish(&transport, &topic).await];
+    let sent =
+        [publish(&transport, &topic).await, publish(&transport, &topic).await, publish(&transport, &topic).await];
     assert!(sent[0].is_ok());
     let unsent = sent.into_iter().find_map(Result::err).expect("the queue is full").to_string();
     assert!(unsent.contains("did not take it"), "{unsent}");
@@ -83,13 +84,13 @@ pub(crate) async fn arguments_of_queues_arrive() {
 
 pub(crate) async fn a_heartbeat_of_the_address_is_agreed_on() {
     let place = place();
-    let url = format!("amqp://admin:admin-secret@{}?heartbeat=17", place.listener("PLAIN"));
+    let url = format!("amqp://admin:admin-secret@{}?heartbeat=7", place.listener("PLAIN"));
     let name = unique("heartbeat");
     let transport = AmqpTransport::new(quick(&url).connection_name(name.clone()));
     let publisher = transport.publisher().await.unwrap();
     let listed = place.told(&["-q", "list_connections", "client_properties", "timeout"]);
     let ours = listed.lines().find(|line| line.contains(&name)).expect("listed");
-    assert!(ours.trim().ends_with("17"), "{ours}");
+    assert!(ours.trim().ends_with("\t7"), "{ours}");
     publisher.close(tokio::time::Instant::now() + PATIENCE).await.unwrap();
 }
 

@@ -110,7 +110,9 @@ fn arguments_of_queues_are_what_they_look_like() {
 
 #[test]
 fn two_names_of_the_group_may_not_say_different_groups() {
-    let of = |one, other| AmqpConfig::new(URL.1).with_variables([("AMQP_CONSUMER_GROUP", one), ("AMQP_CONSUMER_GROUP_ID", other)]);
+    let of = |one, other| {
+        AmqpConfig::new(URL.1).with_variables([("AMQP_CONSUMER_GROUP", one), ("AMQP_CONSUMER_GROUP_ID", other)])
+    };
     let text = "the configuration of RabbitMQ: AMQP_CONSUMER_GROUP and AMQP_CONSUMER_GROUP_ID are two names of one setting, and say \
                 different groups";
     assert_eq!(of("email", "crm").unwrap_err().to_string(), text);

@@ -37,7 +37,10 @@ fn a_file_without_an_address_leaves_it_to_the_environment() {
 #[test]
 fn a_mistake_is_told_with_what_is_meant_and_never_with_a_value() {
     for (text, says) in [
-        (r#"{"publish_windows": "hunter2"}"#, "`publish_windows` of the file is no setting; is `publish_window` meant?"),
+        (
+            r#"{"publish_windows": "hunter2"}"#,
+            "`publish_windows` of the file is no setting; is `publish_window` meant?",
+        ),
         (r#"{"heartbeat": 5}"#, "`heartbeat` of the file is no setting; is `heartbeat_seconds` meant?"),
         (r#"{"URL": "hunter2"}"#, "is `url` meant?"),
         (r#"{"quux": "hunter2"}"#, "`quux` of the file is no setting"),
@@ -57,9 +60,14 @@ fn a_mistake_is_told_with_what_is_meant_and_never_with_a_value() {
 
 #[test]
 fn two_names_of_the_group_may_not_say_different_groups_in_a_file_either() {
-    let of = |one, other| read(&format!(r#"{{"url": "amqp://h", "consumer_group": "{one}", "consumer_group_id": "{other}"}}"#)).unwrap();
+    let of = |one, other| {
+        read(&format!(r#"{{"url": "amqp://h", "consumer_group": "{one}", "consumer_group_id": "{other}"}}"#)).unwrap()
+    };
     let error = of("email", "crm").check().unwrap_err().to_string();
-    assert!(error.contains("`consumer_group` of the file and `consumer_group_id` of the file are two names"), "{error}");
+    assert!(
+        error.contains("`consumer_group` of the file and `consumer_group_id` of the file are two names"),
+        "{error}"
+    );
     let same = of("email", "email");
     assert!(same.check().is_ok());
     assert_eq!(same.service().group.as_deref(), Some("email"));

@@ -112,4 +112,3 @@ fn number<T: std::str::FromStr + Default>(value: &str) -> T {
 fn millis(value: &str) -> std::time::Duration {
     std::time::Duration::from_millis(number(value))
 }
-

@@ -16,7 +16,12 @@ fn every_default_is_what_a_configuration_has() {
             assert_eq!(key.kind.read(key.default).as_deref(), Ok(key.default), "{}", key.name);
             let mut said = config.clone();
             key.set(&mut said, key.default).unwrap();
-            assert_eq!(format!("{said:?} {:?}", said.service()), format!("{config:?} {:?}", config.service()), "{}", key.name);
+            assert_eq!(
+                format!("{said:?} {:?}", said.service()),
+                format!("{config:?} {:?}", config.service()),
+                "{}",
+                key.name
+            );
         }
     }
 }
@@ -50,7 +55,11 @@ fn every_setting_arrives_from_the_environment_and_from_a_file() {
         assert_eq!(of_env.service(), of_file.service(), "{}", key.name);
         let plain = AmqpConfig::new(URL);
         let changed = KEYS.iter().filter(|key| (key.shown)(&of_env) != (key.shown)(&plain)).map(|key| key.name);
-        let expected = if key.name.starts_with("CONSUMER_GROUP") { vec!["CONSUMER_GROUP_ID", "CONSUMER_GROUP"] } else { vec![key.name] };
+        let expected = if key.name.starts_with("CONSUMER_GROUP") {
+            vec!["CONSUMER_GROUP_ID", "CONSUMER_GROUP"]
+        } else {
+            vec![key.name]
+        };
         assert_eq!(changed.collect::<Vec<_>>(), expected);
     }
 }
@@ -59,8 +68,17 @@ fn every_setting_arrives_from_the_environment_and_from_a_file() {
 #[test]
 fn a_service_is_configured_by_the_names_that_it_has_for_other_brokers() {
     let names = [
-        "SERVICE_NAME", "CONSUMER_GROUP_ID", "CONSUMER_GROUP", "DEFAULT_TOPIC_PREFIX", "MAX_RETRY_ATTEMPTS", "ENABLE_DLQ",
-        "DLQ_TOPIC_SUFFIX", "SSL_CAFILE", "SSL_CERTFILE", "SSL_KEYFILE", "CONNECT_TIMEOUT_MS",
+        "SERVICE_NAME",
+        "CONSUMER_GROUP_ID",
+        "CONSUMER_GROUP",
+        "DEFAULT_TOPIC_PREFIX",
+        "MAX_RETRY_ATTEMPTS",
+        "ENABLE_DLQ",
+        "DLQ_TOPIC_SUFFIX",
+        "SSL_CAFILE",
+        "SSL_CERTFILE",
+        "SSL_KEYFILE",
+        "CONNECT_TIMEOUT_MS",
     ];
     let theirs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/kafka.md")).unwrap();
     for name in names {

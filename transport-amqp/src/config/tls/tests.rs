@@ -73,9 +73,12 @@ fn told(variables: &[(&str, &str)]) -> String {
 fn a_file_of_cas_without_one_is_named() {
     let (folder, ours) = (Folder::new("ca"), key());
     let good = certificate(&ours).to_pem().unwrap();
-    for (name, text) in [("empty.pem", Vec::new()), ("key.pem", pem(&ours)), ("ca.der", certificate(&ours).to_der().unwrap())] {
+    for (name, text) in
+        [("empty.pem", Vec::new()), ("key.pem", pem(&ours)), ("ca.der", certificate(&ours).to_der().unwrap())]
+    {
         let file = folder.put(name, text);
-        let says = "holds no certificate in PEM (`-----BEGIN CERTIFICATE-----`); `openssl x509 -inform der` makes it of DER";
+        let says =
+            "holds no certificate in PEM (`-----BEGIN CERTIFICATE-----`); `openssl x509 -inform der` makes it of DER";
         assert_eq!(told(&[("AMQP_SSL_CAFILE", &file)]), format!("AMQP_SSL_CAFILE (`ssl_ca`): {file} {says}"));
     }
     let says = "holds a certificate that cannot be read";
@@ -88,7 +91,10 @@ fn a_file_of_cas_without_one_is_named() {
     let folder_said = folder.0.to_str().unwrap();
     assert!(told(&[("AMQP_SSL_CAFILE", folder_said)]).contains(&format!("{folder_said} cannot be read")));
     assert!(told(&[("AMQP_SSL_CA_PEM", "hunter2")]).starts_with("AMQP_SSL_CA_PEM (`ssl_ca_pem`) holds no certificate"));
-    for (name, text) in [("words.pem", [b"subject=CN = ca\n".to_vec(), good.clone()].concat()), ("both.pem", [pem(&ours), good].concat())] {
+    for (name, text) in [
+        ("words.pem", [b"subject=CN = ca\n".to_vec(), good.clone()].concat()),
+        ("both.pem", [pem(&ours), good].concat()),
+    ] {
         assert_eq!(told(&[("AMQP_SSL_CAFILE", &folder.put(name, text))]), "");
     }
 }
@@ -108,11 +114,20 @@ fn a_key_that_is_not_of_its_certificate_is_named_with_both() {
             key_of(&foreign)
         )
     );
-    assert_eq!(pair(&crt, &crt), format!("{} holds no private key in PEM (`-----BEGIN PRIVATE KEY-----`)", key_of(&crt)));
+    assert_eq!(
+        pair(&crt, &crt),
+        format!("{} holds no private key in PEM (`-----BEGIN PRIVATE KEY-----`)", key_of(&crt))
+    );
     let torn = folder.put("torn.key", String::from_utf8(pem(&ours)).unwrap().replace("\nM", "\n!"));
     assert_eq!(pair(&crt, &torn), format!("{} holds a private key that cannot be read", key_of(&torn)));
-    assert_eq!(told(&[("AMQP_SSL_CERTFILE", &crt)]), "AMQP_SSL_CERTFILE (`ssl_certificate`) needs AMQP_SSL_KEYFILE (`ssl_certificate`)");
-    assert_eq!(told(&[("AMQP_SSL_KEYFILE", &own)]), "AMQP_SSL_KEYFILE (`ssl_certificate`) needs AMQP_SSL_CERTFILE (`ssl_certificate`)");
+    assert_eq!(
+        told(&[("AMQP_SSL_CERTFILE", &crt)]),
+        "AMQP_SSL_CERTFILE (`ssl_certificate`) needs AMQP_SSL_KEYFILE (`ssl_certificate`)"
+    );
+    assert_eq!(
+        told(&[("AMQP_SSL_KEYFILE", &own)]),
+        "AMQP_SSL_KEYFILE (`ssl_certificate`) needs AMQP_SSL_CERTFILE (`ssl_certificate`)"
+    );
     assert!(told(&[("AMQP_SSL_CERTFILE", &crt), ("AMQP_SSL_PKCS12FILE", "/a.p12")]).contains("leave one of them away"));
 }
 
@@ -122,7 +137,9 @@ fn a_key_with_a_password_is_told_with_the_two_ways_out() {
     let crt = folder.put("a.crt", certificate(&ours).to_pem().unwrap());
     let (cipher, secret) = (Cipher::aes_256_cbc(), b"s3cr3t-s3cr3t");
     let old = ours.ec_key().unwrap().private_key_to_pem_passphrase(cipher, secret).unwrap();
-    for (name, text) in [("pkcs8.key", ours.private_key_to_pem_pkcs8_passphrase(cipher, secret).unwrap()), ("old.key", old)] {
+    for (name, text) in
+        [("pkcs8.key", ours.private_key_to_pem_pkcs8_passphrase(cipher, secret).unwrap()), ("old.key", old)]
+    {
         let key = folder.put(name, text);
         let text = format!(
             "AMQP_SSL_KEYFILE (`ssl_certificate`): {key} is encrypted: `openssl pkey` takes the password away, or give both as \
@@ -137,7 +154,8 @@ fn pkcs12_opens_with_its_password_and_says_so_where_it_does_not() {
     let (folder, ours) = (Folder::new("p12"), key());
     let made = Pkcs12::builder().name("a").pkey(&ours).cert(&certificate(&ours)).build2("s3cr3t").unwrap();
     let file = folder.put("a.p12", made.to_der().unwrap());
-    let with = |file: &str, password: &str| told(&[("AMQP_SSL_PKCS12FILE", file), ("AMQP_SSL_PKCS12_PASSWORD", password)]);
+    let with =
+        |file: &str, password: &str| told(&[("AMQP_SSL_PKCS12FILE", file), ("AMQP_SSL_PKCS12_PASSWORD", password)]);
     let called = format!("AMQP_SSL_PKCS12FILE (`ssl_pkcs12`): {file}");
     assert_eq!(with(&file, "s3cr3t"), "");
     let wrong = format!("{called} does not open with the password of AMQP_SSL_PKCS12_PASSWORD (`ssl_pkcs12`)");
