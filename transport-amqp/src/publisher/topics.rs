@@ -18,6 +18,9 @@ use crate::topology::{Declaring, no_such_topics};
 /// For how long a refusal is believed.
 const BELIEVED: Duration = Duration::from_secs(1);
 
+/// A topic, and why nothing may be published to it.
+pub(super) type Answer = (Arc<str>, Option<Error>);
+
 #[derive(Debug, Default)]
 pub(super) struct KnownTopics {
     there: HashSet<Arc<str>>,
@@ -51,11 +54,7 @@ impl KnownTopics {
 }
 
 /// Asks the broker why nothing may be published to `topic`. The error is that of a broker that did not answer.
-pub(super) async fn ask(
-    link: Arc<Link>,
-    config: Arc<AmqpConfig>,
-    topic: Arc<str>,
-) -> Result<(Arc<str>, Option<Error>)> {
+pub(super) async fn ask(link: Arc<Link>, config: Arc<AmqpConfig>, topic: Arc<str>) -> Result<Answer> {
     let mut declaring = Declaring::new(&link, &config);
     if names::check_topics([&topic]).is_err() || !declaring.exchange(&topic).await? {
         let missing = no_such_topics(std::slice::from_ref(&topic));

@@ -63,7 +63,7 @@ pub(super) struct Work {
     /// Why there is no channel.
     trouble: Option<Error>,
     topics: KnownTopics,
-    asking: Option<BoxFuture<'static, Result<(Arc<str>, Option<Error>)>>>,
+    asking: Option<BoxFuture<'static, Result<topics::Answer>>>,
     batches: Batches,
     flight: Flight,
     timer: Pin<Box<Sleep>>,

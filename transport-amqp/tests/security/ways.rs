@@ -24,6 +24,12 @@ pub(crate) async fn tls_to_a_name_instead_of_a_number() {
     works(place().tls("TLS").url(&format!("amqps://admin:admin-secret@{address}/%2f"))).await;
 }
 
+pub(crate) async fn tls_with_a_ca_that_the_system_trusts() {
+    if crate::refusals::where_the_system_trusts_the_ca("ways::tls_with_a_ca_that_the_system_trusts") {
+        works(quick(&format!("amqps://admin:admin-secret@{}", place().listener("TLS")))).await;
+    }
+}
+
 pub(crate) async fn a_certificate_of_ours_from_files() {
     works(place().tls("MTLS").ssl_certificate(place().pki("client.crt"), place().pki("client.key"))).await;
 }
