@@ -34,7 +34,7 @@ async fn told(config: AmqpConfig, kind: ErrorKind) -> String {
     let begun = Instant::now();
     let transport = AmqpTransport::new(config);
     let errors = [
-        transport.ensure(&topology(TopologyMode::Create, &topic, "g")).await.err().expect("refused"),
+        transport.ensure(&topology(TopologyMode::Create, &topic, "g")).await.expect_err("refused"),
         transport.publisher().await.err().expect("refused"),
         transport.subscribe(reading(&topic)).await.err().expect("refused"),
     ];
