@@ -183,12 +183,10 @@ impl AmqpConfig {
         }
     }
 
-    fn set_queue_arguments(&mut self, text: &str) -> Result<(), String> {
-        for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').ok_or("must be `name=value`, several separated by commas")?;
+    fn set_queue_arguments(&mut self, text: &str) {
+        for (name, value) in text.split(',').filter_map(|pair| pair.split_once('=')) {
             self.queue_arguments.insert(name.trim().into(), QueueArgument::read(value.trim()));
         }
-        Ok(())
     }
 
     fn shown_queue_arguments(&self) -> String {
@@ -228,6 +226,11 @@ impl AmqpConfig {
     /// Whether it logs in as the user that nobody has named.
     pub(crate) fn is_guest(&self) -> bool {
         self.uri.as_ref().is_ok_and(|uri| uri.authority.userinfo == AMQPUserInfo::default())
+    }
+
+    /// How it logs in.
+    pub(crate) fn mechanism(&self) -> &'static str {
+        self.mechanism.name()
     }
 
     pub(crate) fn is_external(&self) -> bool {

@@ -1,6 +1,7 @@
 //! One connection, made when it is needed and made anew when it is lost. By ourselves: a client that recovers silently hides
 //! the moment from which on earlier deliveries mean nothing.
 
+mod ask;
 mod dial;
 
 use std::pin::pin;
@@ -20,6 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::config::AmqpConfig;
 use crate::error;
 
+pub(crate) use ask::Found;
 pub(crate) use dial::HungUp;
 
 /// Between attempts to connect.
@@ -109,8 +111,16 @@ impl Link {
         let tls = background.spawn_blocking(move || config.connector()).await;
         let tls = tls.map_err(|failure| Error::new(ErrorKind::Other, format!("TLS: {failure}")))??;
         let runtime = TokioRuntime::tokio_with_handle(background.clone());
-        let connecting = Connection::connector(self.config.uri()?, runtime, dial::with(tls), properties);
-        let opened = connecting.await.map_err(|failure| self.told(&failure))?;
+        let uri = self.config.uri()?;
+        let connecting = Connection::connector(uri.clone(), runtime.clone(), dial::with(tls.clone()), properties);
+        let opened = match connecting.await {
+            Ok(opened) => opened,
+            Err(failure) if ask::is_dark(&failure) => {
+                let found = background.spawn(ask::why(uri, runtime, tls)).await.ok().flatten();
+                return Err(error::unreached(&failure, &self.config, found));
+            }
+            Err(failure) => return Err(error::unreached(&failure, &self.config, None)),
+        };
         self.changes();
         self.status.send_replace(Status::Up);
         background.spawn(stand_by(Arc::downgrade(self), opened.events_listener()));

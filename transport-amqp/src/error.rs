@@ -7,7 +7,8 @@ use gulo_bus_core::{Error, ErrorKind};
 use lapin::ErrorKind as Kind;
 use lapin::protocol::{AMQPError, AMQPErrorKind, AMQPHardError, AMQPSoftError};
 
-use crate::config::AmqpConfig;
+use crate::config::{AmqpConfig, called};
+use crate::connection::Found;
 
 /// What to do where no broker answers.
 pub(crate) const IS_IT_RUNNING: &str = "is it running? set AMQP_URL";
@@ -17,8 +18,10 @@ pub(crate) fn told(error: &lapin::Error, config: &AmqpConfig) -> Error {
     let address = config.address();
     match error.kind() {
         Kind::ProtocolError(refusal) => by_the_broker(refusal, config),
-        Kind::IOError(cause) | Kind::RuntimeShutdownError(cause) => network::told(cause, config),
-        Kind::ParsingError(_) | Kind::InvalidProtocolVersion(_) => network::no_amqp(config),
+        Kind::IOError(cause) | Kind::RuntimeShutdownError(cause) => {
+            Error::new(ErrorKind::Unavailable, format!("the connection to {address} is lost: {cause}"))
+                .help(IS_IT_RUNNING)
+        }
         Kind::MissingHeartbeatError => {
             let text = format!("nothing was heard from the broker at {address} for two heartbeats");
             Error::new(ErrorKind::Unavailable, text).help("it hangs, or the way to it is cut")
@@ -32,6 +35,27 @@ pub(crate) fn told(error: &lapin::Error, config: &AmqpConfig) -> Error {
         }
         other => Error::new(ErrorKind::Other, format!("the connection to {address}: {other:?}")),
     }
+}
+
+/// `error`, which came of connecting by `config`, and what was found out of it since.
+pub(crate) fn unreached(error: &lapin::Error, config: &AmqpConfig, found: Option<Found>) -> Error {
+    match (error.kind(), found) {
+        (_, Some(Found::Ends(cause))) => network::unreached(&cause, config),
+        (_, Some(Found::Mechanisms(offered))) if !offered.iter().any(|name| name == config.mechanism()) => {
+            no_such_login(&offered, config)
+        }
+        (Kind::IOError(cause) | Kind::RuntimeShutdownError(cause), _) => network::unreached(cause, config),
+        (Kind::ParsingError(_) | Kind::InvalidProtocolVersion(_), _) => network::no_amqp(config),
+        _ => told(error, config),
+    }
+}
+
+fn no_such_login(offered: &[String], config: &AmqpConfig) -> Error {
+    let (ours, offered) = (config.mechanism(), offered.join(", "));
+    let text = format!("the broker at {} does not log in by {ours}, but by {offered}", config.address());
+    let plugin = if config.is_external() { ", with the plugin rabbitmq_auth_mechanism_ssl" } else { "" };
+    Error::new(ErrorKind::Refused, text)
+        .help(format!("change {}, or the broker's `auth_mechanisms`{plugin}", called("AUTH_MECHANISM")))
 }
 
 fn by_the_broker(refusal: &AMQPError, config: &AmqpConfig) -> Error {
@@ -94,6 +118,11 @@ fn right(said: &str) -> &'static str {
 /// Whether the broker has closed the channel because an exchange or queue is not there.
 pub(crate) fn is_missing(error: &lapin::Error) -> bool {
     is_soft(error, &AMQPSoftError::NOTFOUND)
+}
+
+/// Whether the broker has closed the channel because the user lacks a right.
+pub(crate) fn is_refused(error: &lapin::Error) -> bool {
+    is_soft(error, &AMQPSoftError::ACCESSREFUSED)
 }
 
 fn is_soft(error: &lapin::Error, wanted: &AMQPSoftError) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gulo_bus_core::transport::{Capability, GroupSpec, TopicSpec, Topics, Topology, TopologyMode};
 use gulo_bus_core::{Error, ErrorKind, Result};
-use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::options::{ExchangeDeclareOptions, ExchangeUnbindOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind};
 
@@ -20,6 +20,9 @@ use crate::transport::capabilities;
 /// queue, which a consumer that restarts a few times with a full window has made of every message in it; versions before
 /// 4.0 know no number for "never".
 const NEVER: i32 = i32::MAX;
+
+/// The other side of a binding that nobody has made: an exchange that every broker has.
+const NOBODYS: &str = "amq.fanout";
 
 /// Asks and makes.
 pub(crate) struct Declaring {
@@ -258,6 +261,28 @@ impl Declaring {
         // The kind is not looked at.
         let declared = self.declare(name, ExchangeKind::Fanout, options, FieldTable::default()).await?;
         self.is_there(declared).map(|found| found.is_some())
+    }
+
+    /// Why nothing may be published to the exchange, which is there. That it may not be written to the broker says of a publish
+    /// by ending the channel, and with it the confirms of all that is on its way; so it is asked something that takes the same
+    /// right and does nothing: to undo a binding that nobody has made.
+    pub(crate) async fn refusal(&mut self, exchange: &str) -> Result<Option<Error>> {
+        let channel = self.channel().await?;
+        let (options, none) = (ExchangeUnbindOptions::default(), FieldTable::default());
+        let asking = channel.exchange_unbind(short(exchange)?, NOBODYS.into(), NOBODYS.into(), options, none);
+        match self.in_time(asking).await? {
+            Ok(()) => Ok(None),
+            Err(refusal) => {
+                self.channel = None;
+                let is_meant = error::is_refused(&refusal) && error::exchange_named(&refusal) == Some(exchange);
+                // What it has against the other side of the binding says that this one may be written to.
+                if is_meant || !refusal.is_amqp_soft_error() {
+                    let told = self.link.told(&refusal).context(format_args!("topic {}", names::shown(exchange)));
+                    return if is_meant { Ok(Some(told)) } else { Err(told) };
+                }
+                Ok(None)
+            }
+        }
     }
 
     /// The queue, if it is there.

@@ -12,8 +12,8 @@ pub(super) use table::KEYS;
 /// What all variables begin with.
 pub(super) const PREFIX: &str = "AMQP_";
 
-/// Takes over a value that its kind has let through; the error says what would be right.
-type Apply = fn(&mut AmqpConfig, &str) -> Result<(), String>;
+/// Takes over a value that its kind has let through.
+type Apply = fn(&mut AmqpConfig, &str);
 
 /// What a configuration says; empty for nothing. Shows no secret.
 type Shown = fn(&AmqpConfig) -> String;
@@ -41,7 +41,8 @@ impl Key {
 
     /// Takes a value over. The error says what is wrong with it, and never the value of a secret.
     pub(super) fn set(&self, config: &mut AmqpConfig, value: &str) -> Result<(), String> {
-        (self.apply)(config, &self.kind.read(value)?)
+        (self.apply)(config, &self.kind.read(value)?);
+        Ok(())
     }
 
     /// As an error calls it: by the variable and by the method.

@@ -12,7 +12,7 @@ use lapin::uri::AMQPUri;
 use lapin::{AsyncTcpStream, Result};
 use tracing::dispatcher::{DefaultGuard, Dispatch, set_default};
 
-type Stream = AsyncTcpStream<<Tokio as async_rs::traits::Reactor>::TcpStream>;
+pub(super) type Stream = AsyncTcpStream<<Tokio as async_rs::traits::Reactor>::TcpStream>;
 
 /// The broker took the connection and ended it without a word of AMQP.
 #[derive(Debug)]
@@ -41,7 +41,11 @@ pub(super) fn with(
     }
 }
 
-async fn connect(uri: &AMQPUri, runtime: &TokioRuntime, tls: Option<&RustlsConnector>) -> io::Result<Stream> {
+pub(super) async fn connect(
+    uri: &AMQPUri,
+    runtime: &TokioRuntime,
+    tls: Option<&RustlsConnector>,
+) -> io::Result<Stream> {
     let authority = &uri.authority;
     let addresses = runtime.to_socket_addrs((authority.host.clone(), authority.port));
     let stream = Stream::connect(runtime, addresses).await?;

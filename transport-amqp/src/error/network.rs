@@ -9,26 +9,23 @@ use super::IS_IT_RUNNING;
 use crate::config::{AmqpConfig, called};
 use crate::connection::HungUp;
 
-/// What an operation on the socket says.
-pub(super) fn told(cause: &io::Error, config: &AmqpConfig) -> Error {
+/// What ended the making of a connection.
+pub(super) fn unreached(cause: &io::Error, config: &AmqpConfig) -> Error {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     if let Some(failure) = cause.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         return by_tls(failure, config);
     }
-    if cause.get_ref().is_some_and(|inner| inner.is::<HungUp>()) {
-        return hung_up(config);
+    let ended = matches!(cause.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof);
+    if ended || cause.get_ref().is_some_and(|inner| inner.is::<HungUp>()) {
+        return ended_early(config);
     }
-    let text = format!("the broker at {} cannot be reached: {cause}", config.address());
     let help = match cause.kind() {
         io::ErrorKind::ConnectionRefused => "nothing listens there: is it running? set AMQP_URL",
         _ if cause.to_string().contains("lookup") => "no machine of that name is known: set AMQP_URL",
-        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof
-            if config.is_encrypted() && !config.has_certificate() =>
-        {
-            "is it running? does its listener want a certificate of ours? set AMQP_SSL_CERTFILE and AMQP_SSL_KEYFILE"
-        }
         _ => IS_IT_RUNNING,
     };
-    Error::new(ErrorKind::Unavailable, text).help(help)
+    Error::new(ErrorKind::Unavailable, format!("the broker at {} cannot be reached: {cause}", config.address()))
+        .help(help)
 }
 
 /// Something answers, and not in AMQP 0-9-1.
@@ -37,15 +34,9 @@ pub(super) fn no_amqp(config: &AmqpConfig) -> Error {
     Error::new(ErrorKind::Unavailable, text).help(port(config))
 }
 
-fn hung_up(config: &AmqpConfig) -> Error {
-    let text =
-        format!("what listens at {} ended the connection{} without a word of AMQP", config.address(), way(config));
-    let certificate = if config.is_encrypted() && !config.has_certificate() {
-        "does it want a certificate of ours? set AMQP_SSL_CERTFILE and AMQP_SSL_KEYFILE; else "
-    } else {
-        ""
-    };
-    Error::new(ErrorKind::Unavailable, text).help(format!("{certificate}{}", port(config)))
+fn ended_early(config: &AmqpConfig) -> Error {
+    let text = format!("what listens at {} ended the connection{} before a login", config.address(), way(config));
+    Error::new(ErrorKind::Unavailable, text).help(port(config))
 }
 
 fn way(config: &AmqpConfig) -> &'static str {

@@ -40,7 +40,7 @@ const AT_ONCE: usize = 1024;
 const ROUND: usize = 256;
 
 /// Whether a topic is there.
-type Asking = BoxFuture<'static, Result<(Arc<str>, bool)>>;
+type Asking = BoxFuture<'static, Result<topics::Answer>>;
 
 /// A channel with confirms.
 struct Way {
@@ -188,7 +188,7 @@ impl Work {
         if let Poll::Ready(answer) = asking.as_mut().poll(cx) {
             self.asking = None;
             match answer {
-                Ok((topic, is_there)) => self.topics.note(topic, is_there),
+                Ok((topic, refusal)) => self.topics.note(topic, refusal),
                 Err(trouble) => self.trouble = Some(trouble),
             }
         }

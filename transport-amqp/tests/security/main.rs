@@ -29,6 +29,7 @@ cases! {
     ways::tls_with_a_ca_of_ours_from_a_file;
     ways::tls_with_a_ca_of_ours_as_text;
     ways::tls_to_a_name_instead_of_a_number;
+    ways::tls_with_a_ca_that_the_system_trusts;
     ways::a_certificate_of_ours_from_files;
     ways::a_certificate_of_ours_as_text;
     ways::a_certificate_of_ours_out_of_pkcs12;
@@ -44,13 +45,14 @@ cases! {
     refusals::a_vhost_that_is_not_there;
     refusals::a_vhost_that_is_not_for_us;
     refusals::a_ca_that_is_not_ours;
+    refusals::a_ca_that_is_not_the_one_that_was_named;
     refusals::the_system_does_not_know_the_ca;
     refusals::a_certificate_that_has_expired;
     refusals::a_certificate_of_another_host;
     refusals::no_certificate_of_ours_where_one_is_wanted;
     refusals::a_certificate_of_ours_that_the_broker_does_not_trust;
     refusals::a_certificate_of_nobody;
-    refusals::external_where_there_is_no_such_login;
+    refusals::a_way_to_log_in_that_the_broker_has_not;
     refusals::a_key_with_a_password;
     refusals::a_key_of_another_certificate;
     refusals::a_broker_that_is_not_there;

@@ -24,6 +24,12 @@ pub(crate) async fn tls_to_a_name_instead_of_a_number() {
     works(place().tls("TLS").url(&format!("amqps://admin:admin-secret@{address}/%2f"))).await;
 }
 
+pub(crate) async fn tls_with_a_ca_that_the_system_trusts() {
+    if crate::refusals::where_the_system_trusts_the_ca("ways::tls_with_a_ca_that_the_system_trusts") {
+        works(quick(&format!("amqps://admin:admin-secret@{}", place().listener("TLS")))).await;
+    }
+}
+
 pub(crate) async fn a_certificate_of_ours_from_files() {
     works(place().tls("MTLS").ssl_certificate(place().pki("client.crt"), place().pki("client.key"))).await;
 }
@@ -84,13 +90,13 @@ pub(crate) async fn arguments_of_queues_arrive() {
 
 pub(crate) async fn a_heartbeat_of_the_address_is_agreed_on() {
     let place = place();
-    let url = format!("amqp://admin:admin-secret@{}?heartbeat=17", place.listener("PLAIN"));
+    let url = format!("amqp://admin:admin-secret@{}?heartbeat=7", place.listener("PLAIN"));
     let name = unique("heartbeat");
     let transport = AmqpTransport::new(quick(&url).connection_name(name.clone()));
     let publisher = transport.publisher().await.unwrap();
     let listed = place.told(&["-q", "list_connections", "client_properties", "timeout"]);
     let ours = listed.lines().find(|line| line.contains(&name)).expect("listed");
-    assert!(ours.trim().ends_with("17"), "{ours}");
+    assert!(ours.trim().ends_with("\t7"), "{ours}");
     publisher.close(tokio::time::Instant::now() + PATIENCE).await.unwrap();
 }
 

@@ -37,7 +37,10 @@ impl Kind {
                 Ok(number) if (least..=most).contains(&number) => Ok(number.to_string()),
                 _ => Err(format!("must be a whole number from {least} to {most}")),
             },
-            Self::Pairs => Ok(plain.to_owned()),
+            Self::Pairs if plain.split(',').all(|pair| pair.contains('=') || pair.trim().is_empty()) => {
+                Ok(plain.to_owned())
+            }
+            Self::Pairs => Err("must be `name=value`, several separated by commas".into()),
             Self::OneOf(values) => match values.iter().find(is) {
                 Some(value) => Ok((*value).to_owned()),
                 None => Err(format!("must be one of {}", values.join(", "))),
