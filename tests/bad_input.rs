@@ -168,18 +168,18 @@ async fn a_prefix_of_nothing_is_none() {
     assert_eq!(&*naming.name("users"), "users");
 }
 
-/// Durations as long as there are, and numbers as small: they are waits that never end, and ones.
+/// Durations as long as there are, and numbers as small: they are waits that never end, and one by one.
 #[tokio::test(start_paused = true)]
 async fn the_longest_durations_and_the_smallest_numbers_are_taken() {
     let gated = Gated::new();
     let group = Subscription::group("g")
-        .concurrency(Concurrency::per_key(0))
-        .in_flight(0)
-        .window(0)
+        .concurrency(Concurrency::per_key(1))
+        .in_flight(1)
+        .window(1)
         .deadline(Duration::MAX)
         .stall_after(Duration::MAX)
         .commit(CommitPolicy { every: 0, interval: Duration::MAX })
-        .retry(Retry::fixed(Duration::MAX).max_attempts(0))
+        .retry(Retry::fixed(Duration::MAX).max_attempts(1))
         .on(fails);
     let waits = Subscription::group("waits").retry(Retry::fixed(Duration::MAX).max_attempts(9)).on(fails);
     let bus = Bus::builder("shop").transport(gated.clone()).subscribe(group).subscribe(waits).start().await.unwrap();

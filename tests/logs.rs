@@ -265,6 +265,39 @@ async fn what_is_not_published_is_said_with_what_is_known_of_it_and_a_broker_tha
     assert!(listener.all().iter().any(|line| line.message == "and 980 more not published"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_is_lost_is_named_by_its_topic_and_partition() {
+    let (gated, listener) = (Gated::new(), Listener::default());
+    let _listening = listener.listen();
+    let bus = app(&gated, group()).topic("orders", |topic| topic.partitions(3)).start().await.expect("starts");
+    let lost = || listener.all().into_iter().filter(|line| line.message.starts_with("lane lost")).collect::<Vec<_>>();
+    eventually("all lanes are open", || bus.health().subscriptions[0].lanes.len() == 3).await;
+    gated.inner.faults().lose_lane("billing", "orders", 2);
+    eventually("lost", || lost().len() == 1).await;
+    let line = &lost()[0];
+    assert_eq!((line.level, &*line.message), (Level::WARN, "lane lost: what was not settled is delivered again"));
+    assert_eq!(["group", "topic", "partition"].map(|name| line.field(name)), ["billing", "orders", "2"]);
+    bus.shutdown(Duration::from_secs(5)).await.expect("clean");
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_that_retention_has_passed_over_are_told_by_their_topic_and_partition() {
+    let (gated, listener) = (Gated::new(), Listener::default());
+    let _listening = listener.listen();
+    let stuck = async |Event(_): Event<Paid>| tokio::time::sleep(Duration::from_secs(3600)).await;
+    let group = Subscription::group("billing").window(1).on(stuck);
+    let bus = app(&gated, group).topic("orders", |topic| topic.partitions(1)).start().await.expect("starts");
+    bus.publish_all((0..9).map(|step| Paid::of(1, step))).await.expect("published");
+    eventually("at work", || bus.health().subscriptions[0].in_flight == 1).await;
+    gated.inner.faults().forget_before("orders", 0, 7);
+    gated.inner.faults().lose("billing");
+    let gaps = || listener.all().into_iter().filter(|line| line.message.starts_with("retention")).collect::<Vec<_>>();
+    eventually("a gap", || gaps().len() == 1).await;
+    let fields = ["group", "topic", "partition", "to"].map(|name| gaps()[0].field(name).to_owned());
+    assert_eq!(fields, ["billing", "orders", "0", "7"]);
+    drop(bus);
+}
+
 /// What the handler itself logs has the message around it, by the layer.
 #[tokio::test(start_paused = true)]
 async fn lines_of_a_handler_have_the_fields_of_its_message_by_the_layer() {

@@ -32,21 +32,20 @@ pub enum Concurrency {
 }
 
 impl Concurrency {
-    /// Up to `handlers` at a time; messages of one key one after the other. 0 is taken as 1.
+    /// Up to `handlers` at a time; messages of one key one after the other. A bus does not start with 0.
     pub const fn per_key(handlers: usize) -> Self {
         Self::PerKey(handlers)
     }
 
-    /// Up to `handlers` at a time, order waived. 0 is taken as 1.
+    /// Up to `handlers` at a time, order waived. A bus does not start with 0.
     pub const fn unordered(handlers: usize) -> Self {
         Self::Unordered(handlers)
     }
 
-    const fn limit(self) -> usize {
+    /// How many at a time.
+    pub(crate) const fn limit(self) -> usize {
         match self {
             Self::Sequential => 1,
-            // No slot would be a group that stands still.
-            Self::PerKey(0) | Self::Unordered(0) => 1,
             Self::PerKey(limit) | Self::Unordered(limit) => limit,
         }
     }

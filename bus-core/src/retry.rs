@@ -87,10 +87,10 @@ impl Retry {
         Self::immediate().max_attempts(1)
     }
 
-    /// How often a message is handled at most, the first time included. 0 means 1.
+    /// How often a message is handled at most, the first time included. A bus does not start with 0: it handles each once.
     #[must_use]
     pub const fn max_attempts(mut self, attempts: u32) -> Self {
-        self.max_attempts = if attempts == 0 { 1 } else { attempts };
+        self.max_attempts = attempts;
         self
     }
 
@@ -131,6 +131,11 @@ impl Retry {
         let name = std::any::type_name::<E>();
         self.by_error.push(ByError { name, matches: |error| error.is::<E>(), policy });
         self
+    }
+
+    /// Whether it, or a policy of an error in it, allows no attempt at all.
+    pub(crate) fn never_attempts(&self) -> bool {
+        self.max_attempts == 0 || self.by_error.iter().any(|rule| rule.policy.never_attempts())
     }
 
     /// What to do after `failure`.

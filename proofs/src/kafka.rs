@@ -114,6 +114,12 @@ const ALL: &[Scenario<World>] = &[
     scenario("topic-again-at-once", true, "the topic is deleted, and made again at once", |w, n| {
         Box::pin(topics::again(w, n, true))
     }),
+    scenario(
+        "topic-overtaken",
+        false,
+        "the same, and it has grown past the old positions before the member hears of it",
+        |w, n| Box::pin(topics::overtaken(w, n)),
+    ),
     scenario("topic-grown", true, "partitions are added", |w, n| Box::pin(topics::grown(w, n))),
     scenario("topic-holes", false, "transactions, aborted ones too, and compaction; a member is killed", |w, n| {
         Box::pin(topics::holes(w, n))

@@ -28,6 +28,8 @@ pub(crate) struct Row {
     pub(crate) lost: usize,
     pub(crate) duplicated: usize,
     pub(crate) disorder: usize,
+    /// So much of it is allowed, where nobody can know better.
+    pub(crate) disorder_allowed: usize,
     /// Where a group commits positions.
     pub(crate) committed_too_far: Option<usize>,
     pub(crate) stall: f64,
@@ -45,7 +47,8 @@ pub(crate) struct Row {
 
 impl Row {
     pub(crate) fn judge(mut self) -> Self {
-        let none = self.lost + self.disorder + self.committed_too_far.unwrap_or_default() == 0;
+        let none =
+            self.lost + self.committed_too_far.unwrap_or_default() == 0 && self.disorder <= self.disorder_allowed;
         let times = self.stall <= self.bounds.stall && self.recovery <= self.bounds.recovery;
         let claims = self.claims.iter().all(|claim| claim.ok);
         self.ok = none && times && claims && self.duplicated <= self.allowed();
@@ -66,6 +69,7 @@ impl Row {
             lost: 0,
             duplicated: 0,
             disorder: 0,
+            disorder_allowed: 0,
             committed_too_far: None,
             stall: 0.0,
             recovery: 0.0,
@@ -84,7 +88,10 @@ impl Row {
             self.messages.to_string(),
             self.lost.to_string(),
             format!("{} of {}", self.duplicated, self.allowed()),
-            self.disorder.to_string(),
+            match self.disorder_allowed {
+                0 => self.disorder.to_string(),
+                most => format!("{} of {most}", self.disorder),
+            },
             self.committed_too_far.map_or_else(String::new, |count| count.to_string()),
             format!("{:.1} of {}", self.stall, self.bounds.stall),
             format!("{:.1} of {}", self.recovery, self.bounds.recovery),

@@ -1,5 +1,7 @@
 //! What is told at `start()`.
 
+use std::time::Duration;
+
 use gulo::ErrorKind;
 use gulo::codec::{Codec, CodecError, Json, Raw, ReadEvent, erased_serde};
 use gulo::prelude::*;
@@ -107,6 +109,33 @@ fn cases() -> Vec<(BusBuilder, String)> {
     ]
 }
 
+/// What would handle nothing, ever.
+#[tokio::test]
+async fn a_number_or_a_time_of_nought_is_told_with_its_place_and_what_to_do() {
+    let nought = Duration::ZERO;
+    let no_attempt = || Retry::default().max_attempts(0);
+    let at_a_time = "handles 0 messages at a time (say 1 or more, or `Concurrency::Sequential`)";
+    let attempts =
+        "attempts a message 0 times (`Retry::max_attempts` counts the first one: say 1 or more, or `Retry::never()`)";
+    let deadline = "gives its handlers a deadline of 0 s, which each attempt would miss (say a longer one, or none where \
+                    there is no limit)";
+    let group = || Subscription::group("g");
+    for (group, text) in [
+        (group().concurrency(Concurrency::per_key(0)), at_a_time),
+        (group().concurrency(Concurrency::unordered(0)), at_a_time),
+        (group().retry(no_attempt()), attempts),
+        (group().retry(Retry::default().on_error::<std::fmt::Error>(no_attempt())), attempts),
+        (group().deadline(nought), deadline),
+        (group().deadline(nought).deadline(Duration::from_secs(9)), deadline),
+        (group().in_flight(0), "lets 0 messages in flight (say 1 or more, or nothing of `in_flight`)"),
+        (group().window(0), "has a window of 0 messages (say 1 or more, or nothing of `window`)"),
+    ] {
+        let error = refused(on_memory().subscribe(group.on(bill))).await;
+        let text = format!("group g at HERE {text}");
+        assert_eq!((error.kind(), without_place(&error.to_string())), (ErrorKind::Config, text));
+    }
+}
+
 #[tokio::test]
 async fn what_cannot_work_is_told_with_its_place_and_what_to_do() {
     for (bus, text) in cases() {
@@ -127,5 +156,19 @@ async fn a_group_may_read_the_dead_letters_of_another() {
     let letter = gated.read("c", 1).await.remove(0);
     assert_eq!(letter.headers.get_str("dead-letter-origin-topic"), Some("b"));
     eventually("settled", || bus.health().subscriptions.iter().all(|group| group.counts.dead_lettered == 1)).await;
-    bus.shutdown(std::time::Duration::from_secs(5)).await.expect("clean");
+    bus.shutdown(Duration::from_secs(5)).await.expect("clean");
+}
+
+/// Nobody has written the name of that topic: it is made of the group's. Told before anybody is asked.
+#[cfg(feature = "kafka")]
+#[tokio::test]
+async fn a_group_that_no_topic_can_be_called_by_is_told_as_such_on_kafka() {
+    use gulo::kafka::{KafkaConfig, KafkaTransport};
+    let nowhere = KafkaTransport::new(KafkaConfig::new("localhost:1"));
+    let bus = Bus::builder("shop").transport(nowhere).subscribe(Subscription::group("a b/ü").on(bill));
+    let error = refused(bus).await;
+    let text = "group `a b/ü` cannot have the topic `orders.a b/ü.dlq`: Kafka has none called so (a name is 1 to 249 of `a-z`, \
+                `A-Z`, `0-9`, `.`, `_` and `-`, and not `.` or `..`; give the group another name, or that topic one without the \
+                group's)";
+    assert_eq!((error.kind(), error.to_string()), (ErrorKind::Config, text.to_owned()));
 }

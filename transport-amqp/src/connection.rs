@@ -1,9 +1,10 @@
 //! One connection, made when it is needed and made anew when it is lost. By ourselves: a client that recovers silently hides
 //! the moment from which on earlier deliveries mean nothing.
 
+mod dial;
+
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use async_rs::TokioRuntime;
@@ -14,10 +15,12 @@ use gulo_bus_core::{Error, ErrorKind, Result};
 use lapin::{Channel, Connection, ConnectionProperties, Event};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::AmqpConfig;
 use crate::error;
+
+pub(crate) use dial::HungUp;
 
 /// Between attempts to connect.
 const FIRST_REST: Duration = Duration::from_millis(100);
@@ -31,22 +34,29 @@ pub(crate) struct Link {
     purpose: &'static str,
     connection: Mutex<Option<Arc<Connection>>>,
     status: watch::Sender<Status>,
-    connected: AtomicBool,
+    since: std::sync::Mutex<Option<Instant>>,
 }
 
 impl Link {
     pub(crate) fn new(config: Arc<AmqpConfig>, purpose: &'static str) -> Arc<Self> {
-        let (connection, status, connected) = (Mutex::default(), watch::Sender::new(Status::Up), AtomicBool::new(false));
-        Arc::new(Self { config, purpose, connection, status, connected })
+        let (connection, status) = (Mutex::default(), watch::Sender::new(Status::Up));
+        Arc::new(Self { config, purpose, connection, status, since: std::sync::Mutex::default() })
     }
 
     pub(crate) fn status(&self) -> Status {
         self.status.borrow().clone()
     }
 
-    /// Whether there is a connection, as far as is known.
-    pub(crate) fn is_connected(&self) -> bool {
-        self.connected.load(Ordering::Relaxed)
+    /// Since when it stands as it does; `None` where it never was needed.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a channel on it has learnt of the connection.
+    pub(crate) fn lost(&self, failure: &lapin::Error) {
+        if !failure.is_amqp_soft_error() {
+            self.is_down(&self.told(failure));
+        }
     }
 
     /// News of the status.
@@ -77,7 +87,7 @@ impl Link {
     }
 
     pub(crate) fn told(&self, failure: &lapin::Error) -> Error {
-        error::told(failure, &self.config.address())
+        error::told(failure, &self.config)
     }
 
     async fn connected(self: &Arc<Self>) -> Result<Arc<Connection>> {
@@ -94,13 +104,16 @@ impl Link {
     async fn open(self: &Arc<Self>) -> Result<Connection> {
         let name = format!("{} ({})", self.config.connection_name, self.purpose);
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let uri = self.config.uri()?;
-        let (tls, runtime) = (self.config.tls.clone(), TokioRuntime::tokio_with_handle(background()?.handle().clone()));
-        let connecting = Connection::connect_uri_with_config(uri, properties, tls, runtime);
+        let (background, config) = (background()?.handle(), self.config.clone());
+        // Reads files.
+        let tls = background.spawn_blocking(move || config.connector()).await;
+        let tls = tls.map_err(|failure| Error::new(ErrorKind::Other, format!("TLS: {failure}")))??;
+        let runtime = TokioRuntime::tokio_with_handle(background.clone());
+        let connecting = Connection::connector(self.config.uri()?, runtime, dial::with(tls), properties);
         let opened = connecting.await.map_err(|failure| self.told(&failure))?;
-        self.connected.store(true, Ordering::Relaxed);
+        self.changes();
         self.status.send_replace(Status::Up);
-        background()?.spawn(stand_by(Arc::downgrade(self), opened.events_listener()));
+        background.spawn(stand_by(Arc::downgrade(self), opened.events_listener()));
         Ok(opened)
     }
 
@@ -122,7 +135,7 @@ impl Link {
 
     /// The first cause counts: what follows from it says less.
     fn is_down(&self, cause: &Error) {
-        self.connected.store(false, Ordering::Relaxed);
+        self.changes();
         self.status.send_if_modified(|status| {
             if matches!(status, Status::Down { .. }) {
                 return false;
@@ -130,6 +143,10 @@ impl Link {
             *status = Status::Down { since: SystemTime::now(), reason: cause.to_string() };
             true
         });
+    }
+
+    fn changes(&self) {
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     fn too_late(&self, limit: Duration) -> Error {
@@ -164,11 +181,17 @@ fn stand_by(link: Weak<Link>, events: impl Stream<Item = Event> + Send + 'static
     })
 }
 
-/// Where connections live: heartbeats go on though every thread of the application is busy.
+/// Where connections live: heartbeats go on though every thread of the application is busy. What is logged there is not heard:
+/// [`dial::silence`] says why.
 fn background() -> Result<&'static Runtime> {
     static BACKGROUND: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
     let made = BACKGROUND.get_or_init(|| {
-        Builder::new_multi_thread().worker_threads(1).thread_name("gulo-amqp").enable_all().build()
+        Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("gulo-amqp")
+            .on_thread_start(dial::silence)
+            .enable_all()
+            .build()
     });
     made.as_ref().map_err(|failure| Error::new(ErrorKind::Other, format!("no thread for connections: {failure}")))
 }

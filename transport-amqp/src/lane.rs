@@ -100,7 +100,11 @@ impl QueueLane {
                 State::Closing(lane, closing) => match closing.as_mut().poll(cx) {
                     Poll::Ready(closed) => {
                         // Where nobody answered it is not known what the broker knows.
-                        inbox.events.push(if closed.is_ok() { LaneEvent::Closed(*lane) } else { LaneEvent::Lost(*lane) });
+                        inbox.events.push(if closed.is_ok() {
+                            LaneEvent::Closed(*lane)
+                        } else {
+                            LaneEvent::Lost(*lane)
+                        });
                         self.state = State::Opening(Opening::again(&self.opening));
                     }
                     Poll::Pending => return Ok(()),
@@ -308,10 +312,11 @@ impl Opening {
         let queue = names::shown(self.queue());
         match failure {
             Failure::Lapin(failure) => self.link().told(failure).context(format_args!("queue {queue}")),
-            Failure::Cancelled => {
-                Error::new(ErrorKind::Missing, format!("queue {queue} was deleted, or the broker cancelled its consumer"))
-                    .help("it is looked for, and made again where that is allowed; what was in it is gone")
-            }
+            Failure::Cancelled => Error::new(
+                ErrorKind::Missing,
+                format!("queue {queue} was deleted, or the broker cancelled its consumer"),
+            )
+            .help("it is looked for, and made again where that is allowed; what was in it is gone"),
         }
     }
 }

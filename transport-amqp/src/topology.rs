@@ -9,12 +9,12 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind};
 
-use crate::config::{AmqpConfig, ExchangeType, QueueType};
+use crate::NAME;
+use crate::config::{AmqpConfig, ExchangeType, QueueArgument, QueueType};
 use crate::connection::Link;
 use crate::error;
 use crate::names::{self, listed, queue_of, unread_exchange_of, unread_queue_of};
 use crate::transport::capabilities;
-use crate::NAME;
 
 /// A delivery limit that is never reached. RabbitMQ from 4.0 on deletes a message, silently, after 20 returns to its quorum
 /// queue, which a consumer that restarts a few times with a full window has made of every message in it; versions before
@@ -151,7 +151,7 @@ impl Declaring {
     /// One that is there is left as it is, whatever its kind.
     async fn make_topic(&mut self, topic: &str, keep: bool) -> Result<()> {
         if self.exchange(topic).await? {
-            return Ok(());
+            return if keep { self.keep_from_now_on(topic).await } else { Ok(()) };
         }
         let mut arguments = FieldTable::default();
         if keep {
@@ -163,6 +163,24 @@ impl Declaring {
             ExchangeType::Topic => ExchangeKind::Topic,
         };
         self.declare_exchange(topic, kind, arguments).await
+    }
+
+    /// An exchange gets its alternate when it is made, or never. One that has none gives all of its messages to the queue of
+    /// what is unread, until a group reads it.
+    async fn keep_from_now_on(&mut self, topic: &str) -> Result<()> {
+        if self.exchange(&unread_exchange_of(topic)).await? {
+            return Ok(());
+        }
+        self.make_unread(topic).await?;
+        self.bind(unread_queue_of(topic), topic).await
+    }
+
+    /// From now on a group's queue takes what `topic` gets.
+    pub(crate) async fn keep_no_more(&mut self, topic: &str) -> Result<()> {
+        let channel = self.channel().await?;
+        let (queue, exchange) = (short(unread_queue_of(topic))?, short(topic)?);
+        let unbound = self.in_time(channel.queue_unbind(queue, exchange, "#".into(), FieldTable::default())).await?;
+        self.done(unbound)
     }
 
     /// Where messages go that no group's queue takes.
@@ -222,6 +240,14 @@ impl Declaring {
         }
         if let Some(exchange) = &self.config.dead_letter_exchange {
             arguments.insert("x-dead-letter-exchange".into(), text(exchange));
+        }
+        for (name, value) in &self.config.queue_arguments {
+            let value = match value {
+                QueueArgument::Text(said) => text(said),
+                QueueArgument::Integer(number) => AMQPValue::LongLongInt(*number),
+                QueueArgument::Flag(flag) => AMQPValue::Boolean(*flag),
+            };
+            arguments.insert((&**name).into(), value);
         }
         arguments
     }

@@ -117,16 +117,16 @@ impl Transport for AmqpTransport {
     }
 
     fn status(&self) -> Status {
-        let links = [&self.publishing, &self.consuming];
-        let said = links.map(|link| link.status());
-        // Where one of them is connected the broker is there, and the other will soon be: its sources say how they stand.
-        let is_there = links.iter().any(|link| link.is_connected());
-        let counts = |status: &Status| match status {
-            Status::Up => false,
-            Status::Down { .. } => !is_there,
-            _ => true,
-        };
-        said.into_iter().find(counts).unwrap_or(Status::Up)
+        let (publishing, consuming) = (self.publishing.status(), self.consuming.status());
+        let is_down = |status: &Status| matches!(status, Status::Down { .. });
+        // Where one has been connected since the other was lost, the broker is there, and the other soon will be: what it
+        // serves says how it stands.
+        let is_outdated = |lost: &Link, other: &Link, how: &Status| !is_down(how) && other.since() > lost.since();
+        match (publishing, consuming) {
+            (lost, how) if is_down(&lost) && is_outdated(&self.publishing, &self.consuming, &how) => how,
+            (how, lost) if is_down(&lost) && is_outdated(&self.consuming, &self.publishing, &how) => how,
+            (Status::Up, how) | (how, _) => how,
+        }
     }
 
     async fn ensure(&self, topology: &Topology) -> Result<()> {

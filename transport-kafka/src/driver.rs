@@ -9,6 +9,7 @@ mod alive;
 mod commits;
 mod control;
 mod handover;
+mod identity;
 mod leave;
 mod positions;
 mod trouble;
@@ -41,6 +42,7 @@ pub(crate) use alive::Lease;
 use commits::Commits;
 use control::Job;
 use handover::Handover;
+use identity::Identities;
 use leave::Leaving;
 use positions::Offsets;
 use trouble::Troubles;
@@ -83,6 +85,8 @@ pub(crate) struct Plan {
 }
 
 pub(crate) struct Driver {
+    /// Before the consumer, for it must be dropped first.
+    identities: Identities,
     consumer: Arc<GroupConsumer>,
     shared: Arc<Shared>,
     plan: Plan,
@@ -156,6 +160,7 @@ impl Driver {
         shared.set_driver(this.clone());
         consumer.set_nonempty_callback(move || this.unpark());
         Ok(Self {
+            identities: Identities::default(),
             consumer: Arc::new(consumer),
             shared,
             commits: Commits::new(plan.spec.commit),
@@ -329,6 +334,7 @@ impl Driver {
         self.step_jobs(now);
         self.step_commits(now);
         self.step_troubles(now);
+        self.step_identities(now);
     }
 
     fn nap(&self) -> Duration {

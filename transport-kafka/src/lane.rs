@@ -28,8 +28,10 @@ pub(crate) struct OpenLane {
     /// About to be opened anew: delivers nothing any more.
     pub(crate) held: bool,
     /// Its log goes on from here, before what has come already: the topic was deleted and made anew, or cut off. What comes
-    /// now belongs to another epoch.
+    /// now belongs to another epoch, and what was finished says nothing of it: the group stands here.
     pub(crate) went_back: Option<i64>,
+    /// Which topic it is of all that ever had that name, as soon as a broker has said so.
+    pub(crate) topic_id: Option<u128>,
     /// Verdicts come too late for it.
     pub(crate) frozen: bool,
     /// What an earlier owner finished above the position could not be looked up: it is handled again.
@@ -63,6 +65,7 @@ impl OpenLane {
             draining: false,
             held: false,
             went_back: None,
+            topic_id: None,
             frozen: false,
             is_unknown: false,
             bound: false,
@@ -110,6 +113,9 @@ impl OpenLane {
     }
 
     fn mark(&self, ledger: &Ledger) -> Option<Mark> {
+        if let Some(offset) = self.went_back {
+            return Some(Mark { offset, finished: Vec::new() }).filter(|mark| self.confirmed.as_ref() != Some(mark));
+        }
         let finished = ledger.finished_above();
         // Where nothing is finished from the start on, something may be finished above.
         let begin = || self.start.or_else(|| ledger.first_unfinished()).filter(|_| !finished.is_empty());
@@ -305,6 +311,20 @@ mod tests {
         let lane = lanes.open(&Place::new("t", 3));
         lane.backlog = [5, 6, 0, 1, 7].map(|at| (at, Message::new("t", "x"))).into();
         assert_eq!((take(lane, 9).len(), lane.went_back), (2, Some(0)));
+    }
+
+    /// Committed into the new log, what was finished of the old one would pass over as much of that.
+    #[test]
+    fn what_was_finished_of_a_log_that_is_gone_is_not_committed_into_the_next() {
+        let (mut lanes, id, tokens) = filled(9);
+        let lane = lanes.get_mut(id).unwrap();
+        assert!(tokens.iter().all(|token| lane.ledger.finish(token.seq)));
+        assert_eq!(lane.to_commit(), Some(Mark { offset: 9, finished: Vec::new() }));
+        lane.backlog = [0].map(|at| (at, Message::new("t", "x"))).into();
+        assert!(take(lane, 9).is_empty());
+        assert_eq!(lane.to_commit(), Some(Mark { offset: 0, finished: Vec::new() }));
+        lane.confirmed = lane.to_commit();
+        assert_eq!(lane.to_commit(), None);
     }
 
     #[test]

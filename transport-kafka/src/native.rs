@@ -3,6 +3,8 @@
 //! something to poll; headers with names of any bytes.
 #![allow(unsafe_code)]
 
+mod describe;
+
 use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_void};
 use std::fmt;
@@ -14,7 +16,7 @@ use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::TopicPartitionList;
-use rdkafka::bindings::{self as native, rd_kafka_AclOperation_t as Right};
+use rdkafka::bindings as native;
 use rdkafka::client::Client;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -24,6 +26,8 @@ use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 
 use crate::token::OauthToken;
 use crate::transaction::Failure;
+
+pub(crate) use describe::{Described, Describing, rights};
 
 /// Sends a commit of `offsets`, each the next one to read. Its answer comes as a call of
 /// [`ConsumerContext::commit_callback`] out of `poll`.
@@ -72,43 +76,6 @@ pub(crate) fn commit_transaction<C: ProducerContext>(
         native::rd_kafka_error_destroy(error);
         Err(failure)
     }
-}
-
-/// What we may do with each of these topics, where the broker says it: those before 2.3 do not. Blocks, `within` at most.
-pub(crate) fn rights<C: ClientContext>(
-    client: &Client<C>,
-    of: &[CString],
-    within: Duration,
-) -> Vec<(String, Vec<Right>)> {
-    let millis = i32::try_from(within.as_millis()).unwrap_or(i32::MAX);
-    let mut names: Vec<_> = of.iter().map(|name| name.as_ptr()).collect();
-    let (client, mut count, mut found) = (client.native_ptr(), 0, Vec::new());
-    let kind = native::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
-    // SAFETY: the client is alive while it is borrowed, and so are the names, which are copied. Queue, options, list, error and
-    // event are ours and destroyed once each; the last two may be null, for the calls they are given to too. The result lives as
-    // long as the event, with as many topics as it counts, each with a name, and with as many operations as it counts or null.
-    unsafe {
-        let queue = native::rd_kafka_queue_new(client);
-        let options = native::rd_kafka_AdminOptions_new(client, kind);
-        native::rd_kafka_error_destroy(native::rd_kafka_AdminOptions_set_include_authorized_operations(options, 1));
-        let list = native::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
-        native::rd_kafka_DescribeTopics(client, list, options, queue);
-        let event = native::rd_kafka_queue_poll(queue, millis);
-        if let Some(result) = native::rd_kafka_event_DescribeTopics_result(event).as_ref() {
-            let topics = native::rd_kafka_DescribeTopics_result_topics(result, &mut count);
-            for topic in (0..count).map(|index| *topics.add(index)) {
-                let rights = native::rd_kafka_TopicDescription_authorized_operations(topic, &mut count);
-                let rights = if rights.is_null() { &[] } else { slice::from_raw_parts(rights, count) };
-                let name = CStr::from_ptr(native::rd_kafka_TopicDescription_name(topic));
-                found.push((name.to_string_lossy().into_owned(), rights.to_vec()));
-            }
-        }
-        native::rd_kafka_event_destroy(event);
-        native::rd_kafka_TopicCollection_destroy(list);
-        native::rd_kafka_AdminOptions_destroy(options);
-        native::rd_kafka_queue_destroy(queue);
-    }
-    found
 }
 
 /// Gives a client the token that it logs in with. rdkafka can only be asked for one, from `poll`, and knows no extensions.

@@ -146,7 +146,11 @@ impl State {
             if let Some(code) = lane.fill(&mut inbox.deliveries, room, window, &mut self.copier) {
                 trouble(code, &lane.place.topic);
             }
-            back.extend(lane.went_back.take().map(|offset| (lane.id, lane.place.clone(), offset)));
+            if let Some(offset) = lane.went_back.filter(|_| !lane.frozen && !lane.draining) {
+                // Which topic it is now has to be asked anew.
+                lane.topic_id = None;
+                back.push((lane.id, lane.place.clone(), offset));
+            }
         }
         for (lane, place, offset) in back {
             tracing::warn!("the log of {place} went back to {offset}: it is read from there");

@@ -260,7 +260,7 @@ pub(crate) fn listed(names: &[impl std::fmt::Display]) -> String {
 
 /// Makes what is missing of `topology`, or names it.
 pub(crate) async fn ensure(config: &Arc<KafkaConfig>, health: &Arc<Health>, topology: &Topology) -> Result<()> {
-    names::check(topology.topics.iter().map(|topic| &topic.name))?;
+    names::check_all(topology)?;
     if let Some(topic) = topology.topics.iter().find(|topic| topic.partitions == Some(0)) {
         let problem = format!("topic `{}` cannot have 0 partitions", topic.name);
         return Err(Error::new(ErrorKind::Config, problem).help("give it at least 1, or say nothing of them"));

@@ -57,6 +57,8 @@ pub struct Subscription {
     pub(crate) commit: CommitPolicy,
     pub(crate) concurrency: Concurrency,
     pub(crate) layers: Vec<Arc<dyn Layer>>,
+    /// The shortest that was said; it is kept by a layer.
+    pub(crate) deadline: Option<Duration>,
     pub(crate) in_flight: Option<usize>,
     pub(crate) window: Option<usize>,
     pub(crate) stall_after: Duration,
@@ -96,6 +98,7 @@ impl Subscription {
             commit: CommitPolicy::default(),
             concurrency: Concurrency::Sequential,
             layers: Vec::new(),
+            deadline: None,
             in_flight: None,
             window: None,
             stall_after: STALL_AFTER,
@@ -195,7 +198,7 @@ impl Subscription {
     /// what the windows of the open lanes add up to (2,000 each), or 512 where messages are handled one after the
     /// other. With fewer, keys that are stuck on some lanes can hold up the others.
     pub fn in_flight(mut self, messages: usize) -> Self {
-        self.in_flight = Some(messages.max(1));
+        self.in_flight = Some(messages);
         self
     }
 
@@ -203,7 +206,7 @@ impl Subscription {
     /// 2,000 unless said. It bounds what a crash repeats, and how far a lane goes on past a key that is stuck. A lane
     /// that is full is held back alone.
     pub fn window(mut self, messages: usize) -> Self {
-        self.window = Some(messages.max(1));
+        self.window = Some(messages);
         self
     }
 
@@ -221,7 +224,8 @@ impl Subscription {
     /// How long a handler may take, each at each attempt: one that takes longer has failed, and is tried again by
     /// policy. Its future is dropped at its next await; code that blocks its thread cannot be stopped. No limit unless
     /// said.
-    pub fn deadline(self, deadline: Duration) -> Self {
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(self.deadline.map_or(deadline, |said| said.min(deadline)));
         self.layer(TimeOut(deadline))
     }
 

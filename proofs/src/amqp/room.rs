@@ -198,6 +198,7 @@ impl Room {
             lost: lost.len(),
             duplicated: evidence.duplicates(),
             disorder: disorder.len(),
+            disorder_allowed: 0,
             committed_too_far: None,
             stall: seconds(evidence.longest_stall()),
             recovery: seconds(evidence.recovery(self.healed)),

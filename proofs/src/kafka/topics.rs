@@ -7,6 +7,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 
 use super::World;
 use super::group::busy;
+use super::proxy::Mode;
 use super::room::{CRASH, Room, Setup, options};
 use crate::Trouble;
 use crate::member::Member;
@@ -113,6 +114,52 @@ pub(super) async fn again(world: &mut World, name: &str, at_once: bool) -> Resul
     room.forget_commits();
     room.a_while(1.0).await;
     let (row, _) = room.finish(vec![only], Bounds { stall: 8.0, recovery: 10.0, ..QUIET }).await?;
+    Ok(row)
+}
+
+/// A topic is deleted and made again, and has grown past the positions of the old one before the member hears of anything. The
+/// client reads on from there, until the member has asked which topic it is.
+pub(super) async fn overtaken(world: &mut World, name: &str) -> Result<Row, Trouble> {
+    const STEPS: usize = 60;
+    let (servers, proxy) = (world.one().await?.servers(), world.proxy().await?);
+    let way = world.one().await?.faulty().1;
+    let mut room = Room::open(&world.folder, &servers, name, Setup::default()).await?;
+    let mut only = room.member_at(&options(), &way)?;
+    room.traffic.begin();
+    room.at_work(&mut only).await?;
+    room.a_while(1.0).await;
+    room.traffic.end().await?;
+    room.all_handled().await?;
+    // Its last commit.
+    room.a_while(1.2).await;
+    let old = room.eye.ends(&room.topic)?;
+    proxy.set(Mode::Refuse).await;
+    room.eye.delete(std::slice::from_ref(&room.topic)).await?;
+    room.make_topics_until_there().await?;
+    room.new_publisher().await?;
+    room.traffic.burst(STEPS).await;
+    let new = room.eye.ends(&room.topic)?;
+    let before: i64 = new.keys().map(|at| old.get(at).copied().unwrap_or(0)).sum();
+    proxy.set(Mode::Open).await;
+    room.healed();
+    room.all_handled().await?;
+    room.traffic.begin();
+    room.caught_up().await?;
+    room.a_while(1.2).await;
+    room.forget_commits();
+    room.a_while(1.0).await;
+    let most = STEPS * room.traffic.pace.keys;
+    let because = "what stands behind the old positions, and is read before it is known that the topic is another one";
+    let bounds = Bounds { duplicates: most, because, stall: 12.0, recovery: 20.0 };
+    let (mut row, _) = room.finish(vec![only], bounds).await?;
+    row.disorder_allowed = most;
+    let past = old.iter().all(|(at, end)| new.get(at).is_some_and(|new| new > end));
+    row.claim(
+        "it had grown past the old positions",
+        format!("{before} before them"),
+        "> 0 before each",
+        past && before > 0,
+    );
     Ok(row)
 }
 

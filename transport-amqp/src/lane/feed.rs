@@ -15,7 +15,11 @@ use super::opening;
 /// In this order, so that delivery tags count what is handed out, without holes.
 pub(crate) enum Feed {
     /// Of what was kept, the next one.
-    Getting { kept: ShortString, queue: ShortString, next: BoxFuture<'static, lapin::Result<Option<BasicGetMessage>>> },
+    Getting {
+        kept: ShortString,
+        queue: ShortString,
+        next: BoxFuture<'static, lapin::Result<Option<BasicGetMessage>>>,
+    },
     /// Nothing is kept any more.
     Starting(BoxFuture<'static, lapin::Result<Consumer>>),
     Consuming(Consumer),

@@ -85,27 +85,27 @@ pub(super) type Ended = (u64, usize, End);
 /// All that is on its way, in the order published.
 #[derive(Default)]
 pub(super) struct Flight {
-    all: VecDeque<Flying>,
-    /// What came back and is not filed yet.
+    list: VecDeque<Flying>,
+    /// What came back and is not filed. A confirm may be there at the first look already, where this thread was held up
+    /// between handing the frame over and looking.
     returns: Vec<BasicReturnMessage>,
 }
 
 impl Flight {
     pub(super) fn len(&self) -> usize {
-        self.all.len()
+        self.list.len()
     }
 
     pub(super) fn holds(&self, call: u64, index: usize) -> bool {
-        self.all.iter().any(|flying| (flying.call, flying.index) == (call, index))
+        self.list.iter().any(|flying| (flying.call, flying.index) == (call, index))
     }
 
     /// Takes a publish in, and polls it once: with that its frame is handed over, in the order of these calls. Who is woken
     /// by the first in line has no need to be woken by the others.
     pub(super) fn push(&mut self, call: u64, index: usize, publishing: Publishing) {
         let mut flying = Flying { call, index, stage: Stage::Writing(publishing), returned: None };
-        // It may be confirmed at once, where this thread has to wait, and carry what came back of another.
         let _ = flying.poll(&mut Context::from_waker(Waker::noop()), &mut self.returns);
-        self.all.push_back(flying);
+        self.list.push_back(flying);
     }
 
     /// Goes on; answers those that have ended, as far as nothing before them is open. `is` says whether what came back is
@@ -115,26 +115,26 @@ impl Flight {
         cx: &mut Context<'_>,
         is: impl FnMut(&BasicReturnMessage, u64, usize) -> bool,
     ) -> Vec<Ended> {
-        let Self { all, returns } = self;
-        let first_open = all.iter_mut().position(|flying| flying.poll(cx, returns).is_pending());
-        let over = first_open.unwrap_or(self.all.len());
+        let (list, returns) = (&mut self.list, &mut self.returns);
+        let first_open = list.iter_mut().position(|flying| flying.poll(cx, returns).is_pending());
+        let over = first_open.unwrap_or(list.len());
         if over == 0 {
             return Vec::new();
         }
         // Whether one behind them carries a return that is theirs.
         let cx = &mut Context::from_waker(Waker::noop());
-        for flying in self.all.iter_mut().skip(over + 1) {
-            let _ = flying.poll(cx, &mut self.returns);
+        for flying in list.iter_mut().skip(over + 1) {
+            let _ = flying.poll(cx, returns);
         }
-        let returns = std::mem::take(&mut self.returns);
-        self.file(&returns, is);
-        self.all.drain(..over).map(|flying| (flying.call, flying.index, flying.end())).collect()
+        self.file(is);
+        self.list.drain(..over).map(|flying| (flying.call, flying.index, flying.end())).collect()
     }
 
-    fn file(&mut self, returns: &[BasicReturnMessage], mut is: impl FnMut(&BasicReturnMessage, u64, usize) -> bool) {
-        for returned in returns {
+    fn file(&mut self, mut is: impl FnMut(&BasicReturnMessage, u64, usize) -> bool) {
+        let returns = std::mem::take(&mut self.returns);
+        for returned in &returns {
             let mut found: Vec<&mut Flying> =
-                self.all.iter_mut().filter(|flying| is(returned, flying.call, flying.index)).collect();
+                self.list.iter_mut().filter(|flying| is(returned, flying.call, flying.index)).collect();
             let alike = |other: &&BasicReturnMessage| {
                 other.properties.message_id() == returned.properties.message_id()
                     && other.delivery.exchange == returned.delivery.exchange

@@ -122,6 +122,8 @@ impl Driver {
             // What a transaction is about to settle must not be handed out once more meanwhile.
             return Ok(Step::Wait);
         }
+        // There is nothing to go on with where the log is another one.
+        job.to = job.to.or_else(|| lane.went_back.map(|_| Position::Earliest));
         let (place, unsettled) = (lane.place.clone(), lane.ledger.first_unfinished());
         let open_end = lane.to_commit().is_some() && !self.is_solo();
         drop(state);
@@ -150,14 +152,15 @@ impl Driver {
     }
 
     /// The next epoch of the lane, with nothing out. Where no seek was needed, what has come already stays.
-    fn open_anew(&self, job: &Job, offset: Option<i64>) {
+    fn open_anew(&mut self, job: &Job, offset: Option<i64>) {
         let mut state = self.shared.lock();
         let Some(old) = state.lanes.close(job.lane) else { return };
         let solo = self.is_solo();
         let durable = solo || old.to_commit().is_none();
         let left = old.to_commit();
-        let OpenLane { place, queue, backlog, paused, ledger, confirmed, start, is_unknown, .. } = old;
+        let OpenLane { place, queue, backlog, paused, ledger, confirmed, start, is_unknown, topic_id, .. } = old;
         let lane = state.lanes.open(&place);
+        lane.topic_id = topic_id;
         (lane.queue, lane.paused, lane.is_unknown) = (queue, paused, is_unknown);
         // What could not be made durable before goes with the next commit.
         lane.initial = left.map(|mark| mark.offset).filter(|_| !solo);
@@ -180,6 +183,7 @@ impl Driver {
             state.events.push_back(LaneEvent::Paused(id));
         }
         drop(state);
+        self.identities.ask_anew();
         self.shared.wake.notify_one();
     }
 

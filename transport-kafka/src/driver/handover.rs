@@ -113,6 +113,8 @@ impl Driver {
             state.events.push_back(LaneEvent::Lost(stale));
         }
         state.events.push_back(event);
+        drop(state);
+        self.identities.ask_anew();
     }
 
     pub(super) fn revoked(&mut self, places: Vec<Place>) {
@@ -213,7 +215,8 @@ impl Driver {
         drop(state);
         if self.is_solo() {
             let stood = closed.iter().filter_map(|lane| {
-                Some((lane.place.clone(), lane.ledger.first_unfinished().or_else(|| lane.ledger.watermark())?))
+                let stood = || lane.ledger.first_unfinished().or_else(|| lane.ledger.watermark());
+                Some((lane.place.clone(), lane.went_back.or_else(stood)?))
             });
             self.left_at.extend(stood);
         }

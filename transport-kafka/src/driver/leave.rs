@@ -74,7 +74,8 @@ impl Driver {
         self.answer_all();
         self.shared.lock().lanes.clear();
         self.await_probe();
-        let Self { consumer, leaving, shared, .. } = self;
+        let Self { identities, consumer, leaving, shared, .. } = self;
+        drop(identities);
         match Arc::into_inner(consumer) {
             Some(consumer) => drop(consumer),
             None => tracing::warn!("the Kafka consumer is still in use and leaves its group late"),

@@ -4,6 +4,7 @@ use gulo_bus_core::settle::Lane;
 use gulo_bus_core::transport::LaneEvent;
 
 use super::*;
+use crate::native::Described;
 use crate::rebalance::{Answer, Part};
 
 async fn driver() -> Driver {
@@ -101,6 +102,28 @@ async fn a_bound_lane_is_opened_anew_only_when_its_transaction_has_ended() {
     bind(&driver, lane, false);
     driver.step_jobs(Instant::now());
     assert!(!is_open(&driver, lane));
+}
+
+#[tokio::test]
+async fn a_topic_of_another_id_is_read_and_committed_from_its_beginning_whatever_brokers_say_that_lag_behind() {
+    let mut driver = driver().await;
+    let lane = lane(&driver, &place());
+    let named = |id| Described { name: "t".into(), id, rights: Vec::new() };
+    let now = Instant::now();
+    for id in [None, Some(1), None, Some(1)] {
+        driver.identified(&named(id), now);
+    }
+    driver.identified(&Described { name: "other".into(), ..named(Some(2)) }, now);
+    assert!(driver.shared.lock().commands.is_empty(), "it is the same topic");
+    driver.identified(&named(Some(2)), now);
+    let sought = |driver: &Driver| driver.shared.lock().commands.drain(..).collect::<Vec<_>>();
+    assert!(matches!(sought(&driver)[..], [Command::Seek(of, Position::Earliest)] if of == lane));
+    let mark = driver.shared.lock().lanes.get_mut(lane).unwrap().to_commit().unwrap();
+    assert_eq!((mark.offset, mark.finished.len()), (0, 0));
+    for id in [Some(1), Some(2)] {
+        driver.identified(&named(id), now);
+    }
+    assert!(sought(&driver).is_empty(), "once is enough");
 }
 
 #[tokio::test]

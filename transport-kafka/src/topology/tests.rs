@@ -86,7 +86,8 @@ async fn a_listener_that_hangs_up_is_asked_now_and_then() {
     assert!(after >= Duration::from_secs(4) && (2..=10).contains(&times), "{times} times in {after:?}");
 }
 
-/// `broker` behind TLS, which begins after so long.
+/// `broker` behind TLS, which begins after so long. That is the address it names as its own, too: a client that learns of another one
+/// leaves this one, and asks there.
 fn with_tls(broker: String, after: Duration) -> String {
     let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
     let mut certificate = X509::builder().unwrap();
@@ -98,7 +99,7 @@ fn with_tls(broker: String, after: Duration) -> String {
     acceptor.set_private_key(&key).unwrap();
     acceptor.set_certificate(&certificate.build()).unwrap();
     let (acceptor, listener) = (acceptor.build(), TcpListener::bind("127.0.0.1:0").unwrap());
-    let address = listener.local_addr().unwrap().to_string();
+    let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let (acceptor, broker) = (acceptor.clone(), broker.clone());
@@ -106,19 +107,32 @@ fn with_tls(broker: String, after: Duration) -> String {
                 thread::sleep(after);
                 let (mut client, mut broker) = (acceptor.accept(stream).ok()?, TcpStream::connect(broker).ok()?);
                 // Each request is answered before the next one is heard.
-                while pass_on(&mut client, &mut broker).is_ok() && pass_on(&mut broker, &mut client).is_ok() {}
+                let as_it_is = |_: &mut Vec<u8>| ();
+                let advertised = |answer: &mut Vec<u8>| advertise(answer, address.port());
+                while pass_on(&mut client, &mut broker, as_it_is).is_ok()
+                    && pass_on(&mut broker, &mut client, advertised).is_ok()
+                {}
                 Some(())
             });
         }
     });
-    address
+    address.to_string()
 }
 
-fn pass_on(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
+/// In answers an address is a host and, in four bytes behind it, the port.
+fn advertise(answer: &mut [u8], port: u16) {
+    let host = b"127.0.0.1";
+    if let Some(at) = answer.windows(host.len() + 4).position(|bytes| bytes.starts_with(host)) {
+        answer[at + host.len()..][..4].copy_from_slice(&u32::from(port).to_be_bytes());
+    }
+}
+
+fn pass_on(from: &mut impl Read, to: &mut impl Write, change: impl Fn(&mut Vec<u8>)) -> io::Result<()> {
     let mut length = [0; 4];
     from.read_exact(&mut length)?;
     let mut rest = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
     from.read_exact(&mut rest)?;
+    change(&mut rest);
     to.write_all(&length)?;
     to.write_all(&rest)
 }

@@ -13,14 +13,14 @@ use tokio::time::{Instant, sleep};
 use crate::support::*;
 
 /// A way to the broker that can be cut. The listener for faults knows one address, so one test has it at a time.
-pub(super) struct Way {
+pub(crate) struct Way {
     proxy: Arc<Proxy>,
     address: String,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Way {
-    pub(super) async fn open() -> Option<Self> {
+    pub(crate) async fn open() -> Option<Self> {
         static TURN: Mutex<()> = Mutex::const_new(());
         static PROXY: OnceLock<Arc<Proxy>> = OnceLock::new();
         let deadline = Instant::now() + PATIENCE;
@@ -37,7 +37,7 @@ impl Way {
         Some(Self { proxy: PROXY.get().cloned()?, address, _turn: turn })
     }
 
-    pub(super) async fn set(&self, mode: Mode) {
+    pub(crate) async fn set(&self, mode: Mode) {
         self.proxy.set(mode).await;
     }
 }
@@ -48,11 +48,11 @@ impl Drop for Way {
     }
 }
 
-pub(super) fn through(way: &Way, publish_timeout: u64) -> KafkaTransport {
+pub(crate) fn through(way: &Way, publish_timeout: u64) -> KafkaTransport {
     KafkaTransport::new(config(&way.address).publish_timeout(Duration::from_secs(publish_timeout)))
 }
 
-pub(super) async fn a_topic(what: &str) -> (KafkaTransport, Arc<str>) {
+pub(crate) async fn a_topic(what: &str) -> (KafkaTransport, Arc<str>) {
     let direct = transport(&broker().await.unwrap());
     let topic = topic(&direct, what, 1).await;
     (direct, topic)

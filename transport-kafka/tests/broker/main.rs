@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod anew;
 mod errors;
 mod faults;
 mod groups;
@@ -33,6 +34,8 @@ macro_rules! cases {
 }
 
 cases! {
+    anew::one_that_has_grown_past_the_old_position_is_read_from_its_beginning;
+    anew::a_group_does_not_stand_in_the_new_one_where_the_old_one_was_read_to;
     errors::topics_that_cannot_be_made_are_told_with_what_to_do;
     errors::messages_that_cannot_be_sent_are_told_with_what_to_do;
     errors::subscriptions_and_transactions_that_cannot_be_are_told_with_what_to_do;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::groups::Group;
 use super::{TopicSettings, config};
@@ -31,7 +32,8 @@ pub(super) fn transport(transport: Option<&Arc<dyn Transport>>) -> Result<Arc<dy
 
 pub(super) fn subscriptions(subscriptions: &[Subscription], states: &StateMap) -> Result<()> {
     let mut groups = HashMap::new();
-    for Subscription { group, handlers, place, .. } in subscriptions {
+    for subscription in subscriptions {
+        let Subscription { group, handlers, place, .. } = subscription;
         if !is_name(group, GROUP_BYTES) {
             let problem = format!("the subscription at {place} is of a group called `{}`", shown(group));
             return Err(config(problem).help("a group's name is 1 to 255 bytes without control characters"));
@@ -43,9 +45,34 @@ pub(super) fn subscriptions(subscriptions: &[Subscription], states: &StateMap) -
         if handlers.is_empty() {
             return Err(config(format!("group {group} at {place} has no handler")).help("add one with `.on(handler)`"));
         }
+        numbers(subscription)?;
         states_of(group, handlers, states)?;
     }
     Ok(())
+}
+
+/// Nought would mean that nothing is ever handled. Nobody wants that, and whoever computed it wants to hear of it.
+fn numbers(subscription: &Subscription) -> Result<()> {
+    let Subscription { group, place, retry, concurrency, deadline, in_flight, window, .. } = subscription;
+    let cases = [
+        (concurrency.limit() == 0, "handles 0 messages at a time", "say 1 or more, or `Concurrency::Sequential`"),
+        (
+            retry.never_attempts(),
+            "attempts a message 0 times",
+            "`Retry::max_attempts` counts the first one: say 1 or more, or `Retry::never()`",
+        ),
+        (
+            *deadline == Some(Duration::ZERO),
+            "gives its handlers a deadline of 0 s, which each attempt would miss",
+            "say a longer one, or none where there is no limit",
+        ),
+        (*in_flight == Some(0), "lets 0 messages in flight", "say 1 or more, or nothing of `in_flight`"),
+        (*window == Some(0), "has a window of 0 messages", "say 1 or more, or nothing of `window`"),
+    ];
+    match cases.into_iter().find(|(is_wrong, ..)| *is_wrong) {
+        Some((_, problem, help)) => Err(config(format!("group {group} at {place} {problem}")).help(help)),
+        None => Ok(()),
+    }
 }
 
 fn states_of(group: &str, handlers: &[Registered], states: &StateMap) -> Result<()> {

@@ -6,6 +6,8 @@ use tokio::time::Instant;
 
 use crate::bus::health::LaneState;
 use crate::bus::process::Processor;
+use crate::error::shown;
+use crate::message::Origin;
 use crate::settle::Lane;
 use crate::transport::LaneEvent;
 
@@ -13,6 +15,8 @@ use crate::transport::LaneEvent;
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     states: HashMap<Lane, State, foldhash::fast::RandomState>,
+    /// The partition or queue behind each: a slot tells nobody which one it is.
+    origins: HashMap<Lane, Origin>,
     /// The lane last asked about, open: it is asked about again for each of its messages.
     open: Option<Lane>,
 }
@@ -33,6 +37,7 @@ impl Lanes {
         match event {
             LaneEvent::Opened { lane, origin } => {
                 tracing::debug!(%group, %origin, "lane opened");
+                self.origins.insert(lane, origin);
                 self.states_mut().insert(lane, State::Open);
             }
             LaneEvent::Draining { lanes, deadline } => {
@@ -41,16 +46,18 @@ impl Lanes {
                 }
             }
             LaneEvent::Closed(lane) => {
-                self.states_mut().remove(&lane);
+                self.remove(lane);
                 return Some(lane);
             }
             LaneEvent::Lost(lane) => {
-                tracing::warn!(%group, slot = lane.slot, "lane lost: what was not settled is delivered again");
-                self.states_mut().remove(&lane);
+                let (topic, partition) = self.place_of(lane);
+                tracing::warn!(%group, topic, partition, "lane lost: what was not settled is delivered again");
+                self.remove(lane);
                 return Some(lane);
             }
             LaneEvent::Gap { lane, from, to } => {
-                tracing::error!(%group, slot = lane.slot, from, to, "retention passed over messages never delivered");
+                let (topic, partition) = self.place_of(lane);
+                tracing::error!(%group, topic, partition, from, to, "retention passed over messages never delivered");
             }
             LaneEvent::Degraded(error) => {
                 tracing::warn!(%group, "degraded: {error}");
@@ -63,6 +70,17 @@ impl Lanes {
             LaneEvent::Paused(_) | LaneEvent::Resumed(_) | LaneEvent::Behind { .. } => {}
         }
         None
+    }
+
+    fn remove(&mut self, lane: Lane) {
+        self.states_mut().remove(&lane);
+        self.origins.remove(&lane);
+    }
+
+    /// Topic and partition, as they are logged.
+    fn place_of(&self, lane: Lane) -> (Option<String>, Option<u32>) {
+        let origin = self.origins.get(&lane);
+        (origin.map(|origin| shown(&origin.topic)), origin.and_then(|origin| origin.partition))
     }
 
     /// Nothing of the lane begins until then.

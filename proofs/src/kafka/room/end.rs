@@ -61,6 +61,7 @@ impl Room {
             lost: lost.len() + missing.len(),
             duplicated: evidence.duplicates(),
             disorder: disorder.len(),
+            disorder_allowed: 0,
             committed_too_far: Some(too_far.len()),
             stall: seconds(evidence.longest_stall()),
             recovery: seconds(evidence.recovery(self.healed)),
