@@ -36,6 +36,21 @@ impl Member {
         Ok(member)
     }
 
+    /// Stops it (SIGSTOP), and waits until all of it stands still.
+    pub(crate) fn halt(&self) -> Result<(), Trouble> {
+        signal(self.pid(), "STOP")?;
+        let stat = format!("/proc/{}/stat", self.pid());
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            // Its state stands behind its name, which is in brackets.
+            if std::fs::read_to_string(&stat)?.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" T")) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Err("a member cannot be stopped".into())
+    }
+
     /// `kill -9`, to this process alone.
     pub(crate) fn kill(mut self) -> Result<(), Trouble> {
         self.0.kill()?;

@@ -69,10 +69,12 @@ impl Scene {
         Member::start(&self.folder, &self.topic, &self.group, options, Some(servers))
     }
 
+    /// Its end is written down when it can write nothing more and nobody else has noticed yet: who takes over may begin before
+    /// we are told that it is dead.
     pub(crate) fn kill(&self, member: Member) -> Result<(), Trouble> {
-        let pid = member.pid();
-        member.kill()?;
-        Ok(self.marks.mark(Kind::Gone, pid)?)
+        member.halt()?;
+        self.marks.mark(Kind::Gone, member.pid())?;
+        member.kill()
     }
 
     /// Asks it to stop; where it does not do so in peace, the row says so.

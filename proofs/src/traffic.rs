@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use gulo::message::Message;
 use gulo::transport::{Outcome, Publisher, Unsent};
+use tokio::sync::Mutex as Turn;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -84,6 +85,8 @@ pub(crate) struct Traffic {
     pub(crate) pace: Pace,
     /// Whether what may have arrived is sent again: then it may be there twice, and is there for certain.
     insists: bool,
+    /// Who has it numbers steps and publishes them: those of a key are published in the order of their numbers.
+    turn: Arc<Turn<()>>,
     sent: Arc<Mutex<Sent>>,
     running: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
 }
@@ -91,7 +94,8 @@ pub(crate) struct Traffic {
 impl Traffic {
     pub(crate) fn new(publisher: Arc<dyn Publisher>, topic: Arc<str>, pace: Pace) -> Self {
         let sent = Sent { at: vec![Vec::new(); pace.keys], ..Sent::default() };
-        Self { publisher, topic, pace, insists: false, sent: Arc::new(Mutex::new(sent)), running: None }
+        let (turn, sent) = (Arc::default(), Arc::new(Mutex::new(sent)));
+        Self { publisher, topic, pace, insists: false, turn, sent, running: None }
     }
 
     pub(crate) fn insisting(mut self) -> Self {
@@ -101,7 +105,7 @@ impl Traffic {
 
     fn run(&self, end: Arc<AtomicBool>) -> Run {
         let (publisher, topic, sent) = (self.publisher.clone(), self.topic.clone(), self.sent.clone());
-        Run { publisher, topic, pace: self.pace, insists: self.insists, sent, end }
+        Run { publisher, topic, pace: self.pace, insists: self.insists, turn: self.turn.clone(), sent, end }
     }
 
     pub(crate) fn sent(&self) -> MutexGuard<'_, Sent> {
@@ -117,6 +121,7 @@ impl Traffic {
     /// So many steps of each key at once, confirmed.
     pub(crate) async fn burst(&self, steps: usize) {
         let run = self.run(Arc::default());
+        let _turn = run.turn.lock().await;
         let keys = (0..steps).flat_map(|_| 0..self.pace.keys);
         run.publish(keys.map(|key| run.next_step(key)).collect()).await;
     }
@@ -136,6 +141,7 @@ struct Run {
     topic: Arc<str>,
     pace: Pace,
     insists: bool,
+    turn: Arc<Turn<()>>,
     sent: Arc<Mutex<Sent>>,
     end: Arc<AtomicBool>,
 }
@@ -148,6 +154,7 @@ impl Run {
             sleep_until(due).await;
             // What came due while the broker confirmed the last batch is left out: a burst would hide what comes late.
             due = (due + period).max(Instant::now());
+            let _turn = self.turn.lock().await;
             let keys = (0..self.pace.keys).filter(|key| key % PHASES == tick % PHASES);
             let batch = keys.map(|key| self.next_step(key)).collect();
             self.publish(batch).await;
