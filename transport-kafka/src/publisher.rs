@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::config::KafkaConfig;
 use crate::context::{Health, Observer, lock};
 use crate::names;
+use crate::native::Topic;
 use crate::token::Login;
 use crate::transport::CAPABILITIES;
 
@@ -74,7 +75,7 @@ impl KafkaPublisher {
         if let Some(first) = batch.first().filter(|first| names::check([&first.topic].into_iter()).is_ok()) {
             lock(&self.desk.topic).get_or_insert_with(|| first.topic.clone());
         }
-        let mut named: Option<&Arc<str>> = None;
+        let mut named: Option<(&Arc<str>, Option<Result<Arc<Topic>, Code>>)> = None;
         // Behind one that found no room nothing of the batch may go out: it would overtake.
         let mut held_up = false;
         for (index, message) in batch.iter().enumerate() {
@@ -82,18 +83,24 @@ impl KafkaPublisher {
                 tokio::task::consume_budget().await;
             }
             // Most of a batch goes where the message before it went.
-            let known = named.is_some_and(|named| Arc::ptr_eq(named, &message.topic));
-            let checked = if known { Ok(()) } else { names::check([&message.topic].into_iter()) };
-            named = checked.is_ok().then_some(&message.topic);
-            if let Err(error) = checked.and_then(|()| outcome::check(self.capabilities, message)) {
+            if !named.as_ref().is_some_and(|(name, _)| Arc::ptr_eq(name, &message.topic)) {
+                named = None;
+                if let Err(error) = names::check([&message.topic].into_iter()) {
+                    undone.push((index, Outcome::Refused, error));
+                    continue;
+                }
+                named = Some((&message.topic, wire.as_ref().map(|wire| wire.topic(&message.topic))));
+            }
+            if let Err(error) = outcome::check(&self.capabilities, message) {
                 undone.push((index, Outcome::Refused, error));
                 continue;
             }
             let ticket = Ticket { slot: sealing.slot, index: index as u32 };
-            let handed = match &wire {
-                Some(_) if held_up => Err((Outcome::NotSent, self.no_room())),
-                Some(wire) => self.hand_over(wire, message, ticket, deadline).await,
-                None => Err((Outcome::NotSent, closed())),
+            let handed = match (&wire, named.as_ref().and_then(|(_, topic)| topic.as_ref())) {
+                (Some(_), _) if held_up => Err((Outcome::NotSent, self.no_room())),
+                (Some(wire), Some(Ok(topic))) => self.hand_over(wire, topic, message, ticket, deadline).await,
+                (Some(_), Some(Err(code))) => Err(self.not_taken(message, *code)),
+                _ => Err((Outcome::NotSent, closed())),
             };
             match handed {
                 Ok(()) => sealing.handed += 1,
@@ -109,12 +116,13 @@ impl KafkaPublisher {
     async fn hand_over(
         &self,
         wire: &Wire,
+        topic: &Topic,
         message: &Message,
         ticket: Ticket,
         deadline: Instant,
     ) -> Result<(), (Outcome, Error)> {
         loop {
-            match wire.send(message, ticket) {
+            match wire.send(message, topic, ticket) {
                 Ok(()) => return Ok(()),
                 Err(Code::QueueFull) => {}
                 Err(code) => return Err(self.not_taken(message, code)),
@@ -123,7 +131,7 @@ impl KafkaPublisher {
             tokio::pin!(room);
             // From here on no report is missed; one that came before this has left room already.
             room.as_mut().enable();
-            match wire.send(message, ticket) {
+            match wire.send(message, topic, ticket) {
                 Ok(()) => return Ok(()),
                 Err(Code::QueueFull) => self.wait_for(room, deadline).await?,
                 Err(code) => return Err(self.not_taken(message, code)),

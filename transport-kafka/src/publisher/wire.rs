@@ -1,7 +1,7 @@
 //! The producer and the thread that serves it.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,16 +10,16 @@ use gulo_bus_core::{Error, ErrorKind, Result};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::receipt::{Receipts, Ticket};
 use crate::config::KafkaConfig;
 use crate::context::{Observer, lock};
-use crate::convert::{to_millis, to_native};
+use crate::convert::to_millis;
 use crate::error::of_call;
-use crate::native::Alarm;
+use crate::native::{Alarm, Parcel, Topic};
 use crate::token::Login;
 
 /// How long the thread sleeps where nothing happens, and so how long it may take to see that it is over.
@@ -53,8 +53,10 @@ pub(crate) struct Desk {
     pub(super) waiting: AtomicUsize,
     /// Some topic that was published to.
     pub(super) topic: Mutex<Option<Arc<str>>>,
-    /// How many callbacks have run: a poll that ran none has found the queue empty.
-    served: AtomicU64,
+    /// A callback has run: a poll that ran none has found the queue empty.
+    served: AtomicBool,
+    /// A message was confirmed by the poll that is under way.
+    confirmed: AtomicBool,
     observer: Observer,
 }
 
@@ -67,13 +69,25 @@ impl Desk {
             phase,
             waiting: AtomicUsize::new(0),
             topic: Mutex::default(),
-            served: AtomicU64::new(0),
+            served: AtomicBool::new(false),
+            confirmed: AtomicBool::new(false),
             observer,
         }
     }
 
-    fn count(&self) {
-        self.served.fetch_add(1, Relaxed);
+    fn note_call(&self) {
+        self.served.store(true, Relaxed);
+    }
+
+    /// The broker answers. Only one thread polls, and what a poll hears of it stands in one event, so that once is enough.
+    fn note_confirmed(&self) {
+        if self.confirmed.load(Relaxed) {
+            return;
+        }
+        self.confirmed.store(true, Relaxed);
+        if self.observer.health.is_down() {
+            self.observer.health.good();
+        }
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -100,17 +114,17 @@ pub(crate) struct Sending(Arc<Desk>);
 
 impl ClientContext for Sending {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, log_message: &str) {
-        self.0.count();
+        self.0.note_call();
         self.0.observer.log(level, fac, log_message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.0.count();
+        self.0.note_call();
         self.0.observer.error(&error, reason);
     }
 
     fn stats_raw(&self, _statistics: &[u8]) {
-        self.0.count();
+        self.0.note_call();
     }
 }
 
@@ -122,14 +136,12 @@ impl ProducerContext for Sending {
             Ok(_) => None,
             Err((error, _)) => Some(error.rdkafka_error_code().unwrap_or(Code::Fail)),
         };
-        self.0.count();
-        if failure.is_none() && self.0.observer.health.is_down() {
-            self.0.observer.health.good();
+        self.0.note_call();
+        if failure.is_none() {
+            self.0.note_confirmed();
         }
+        // The room of this message is free only when all reports of its event have been gone through: the thread tells of it.
         self.0.receipts.report(Ticket::unpack(ticket), failure);
-        // The room of this message is free only when all reports of its event have been gone through; this tells of the
-        // event before, and the thread of the last one.
-        self.0.room.notify_waiters();
     }
 }
 
@@ -137,6 +149,8 @@ impl ProducerContext for Sending {
 pub(crate) struct Wire {
     /// Wakes the thread. Before the producer, for that is the order of their drops.
     alarm: Mutex<Option<Alarm>>,
+    /// What was published to. Before the producer too.
+    topics: RwLock<Vec<(Arc<str>, Arc<Topic>)>>,
     pub(crate) producer: BaseProducer<Sending>,
 }
 
@@ -152,7 +166,7 @@ impl Wire {
         let made = tokio::task::spawn_blocking(move || settings.create_with_context(context)).await;
         let made = made.map_err(|error| Error::new(ErrorKind::Other, "no Kafka producer").source(error))?;
         let producer = made.map_err(|error| of_call("the producer", &error, &config.secrets()))?;
-        let wire = Arc::new(Self { alarm: Mutex::default(), producer });
+        let wire = Arc::new(Self { alarm: Mutex::default(), topics: RwLock::default(), producer });
         let (ended, wait) = oneshot::channel();
         let (serving, publish_timeout) = (wire.clone(), config.publish_timeout);
         let serve = move || {
@@ -175,17 +189,33 @@ impl Wire {
         Ok((wire, wait))
     }
 
-    pub(super) fn send(&self, message: &Message, ticket: Ticket) -> Result<(), Code> {
-        let record = BaseRecord::<[u8], [u8], usize> {
-            topic: &message.topic,
+    /// The topic as librdkafka has it. By its name it would be looked for with each message.
+    pub(super) fn topic(&self, name: &Arc<str>) -> Result<Arc<Topic>, Code> {
+        let of = |topics: &[(Arc<str>, Arc<Topic>)]| {
+            topics.iter().find(|(known, _)| known == name).map(|(_, topic)| topic.clone())
+        };
+        if let Some(topic) = of(&self.topics.read().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(topic);
+        }
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(topic) = of(&topics) {
+            return Ok(topic);
+        }
+        let topic = Arc::new(Topic::new(&self.producer, name)?);
+        topics.push((name.clone(), topic.clone()));
+        Ok(topic)
+    }
+
+    pub(super) fn send(&self, message: &Message, topic: &Topic, ticket: Ticket) -> Result<(), Code> {
+        let parcel = Parcel {
             partition: message.send.partition.map(|number| number as i32),
             payload: message.payload.as_deref(),
             key: message.key.as_deref(),
             timestamp: message.timestamp.and_then(to_millis),
-            headers: to_native(&message.headers),
-            delivery_opaque: ticket.pack(),
+            headers: &message.headers,
+            opaque: ticket.pack(),
         };
-        self.producer.send(record).map_err(|(error, _)| error.rdkafka_error_code().unwrap_or(Code::Fail))
+        topic.produce(&self.producer, &parcel)
     }
 
     /// Serves delivery reports until nobody publishes any more. What was handed over before a publisher was dropped has
@@ -228,10 +258,11 @@ impl Wire {
         // rdkafka's own poll with a time-out spins through the last millisecond of it.
         thread::park_timeout(if desk.waiting.load(Relaxed) > 0 { SHORT_NAP } else { NAP });
         loop {
-            let before = desk.served.load(Relaxed);
+            desk.served.store(false, Relaxed);
+            desk.confirmed.store(false, Relaxed);
             self.producer.poll(Duration::ZERO);
             desk.room.notify_waiters();
-            if desk.served.load(Relaxed) == before {
+            if !desk.served.load(Relaxed) {
                 return;
             }
         }
