@@ -75,7 +75,7 @@ impl KafkaPublisher {
         if let Some(first) = batch.first().filter(|first| names::check([&first.topic].into_iter()).is_ok()) {
             lock(&self.desk.topic).get_or_insert_with(|| first.topic.clone());
         }
-        let mut named: Option<(&Arc<str>, Option<Result<Arc<Topic>, Code>>)> = None;
+        let mut named: Option<Named<'_>> = None;
         // Behind one that found no room nothing of the batch may go out: it would overtake.
         let mut held_up = false;
         for (index, message) in batch.iter().enumerate() {
@@ -89,17 +89,18 @@ impl KafkaPublisher {
                     undone.push((index, Outcome::Refused, error));
                     continue;
                 }
-                named = Some((&message.topic, wire.as_ref().map(|wire| wire.topic(&message.topic))));
+                let topic = wire.as_ref().map(|wire| wire.topic(&message.topic));
+                named = Some((&message.topic, topic.unwrap_or(Err(Code::UnknownTopic))));
             }
             if let Err(error) = outcome::check(&self.capabilities, message) {
                 undone.push((index, Outcome::Refused, error));
                 continue;
             }
             let ticket = Ticket { slot: sealing.slot, index: index as u32 };
-            let handed = match (&wire, named.as_ref().and_then(|(_, topic)| topic.as_ref())) {
+            let handed = match (&wire, &named) {
                 (Some(_), _) if held_up => Err((Outcome::NotSent, self.no_room())),
-                (Some(wire), Some(Ok(topic))) => self.hand_over(wire, topic, message, ticket, deadline).await,
-                (Some(_), Some(Err(code))) => Err(self.not_taken(message, *code)),
+                (Some(wire), Some((_, Ok(topic)))) => self.hand_over(wire, topic, message, ticket, deadline).await,
+                (Some(_), Some((_, Err(code)))) => Err(self.not_taken(message, *code)),
                 _ => Err((Outcome::NotSent, closed())),
             };
             match handed {
@@ -192,6 +193,9 @@ impl Drop for Waiting<'_> {
         self.0.fetch_sub(1, Relaxed);
     }
 }
+
+/// A topic by its name, and as librdkafka has it, where it takes that name. Let go of before the producer is.
+type Named<'a> = (&'a Arc<str>, Result<Arc<Topic>, Code>);
 
 /// A message that was not confirmed.
 type Undone = (usize, Outcome, Error);
