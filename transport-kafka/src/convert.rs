@@ -9,7 +9,7 @@ use gulo_bus_core::headers::Headers;
 use gulo_bus_core::message::{Message, Wishes};
 use gulo_bus_core::{Error, ErrorKind, Result};
 use rdkafka::Message as _;
-use rdkafka::message::BorrowedMessage;
+use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
 
 use crate::native::{HeaderList, Record};
 
@@ -73,12 +73,25 @@ impl Copier {
     }
 }
 
-/// What Kafka's protocol cannot carry is refused, not changed. Names of topics are looked at by `names::check`.
+/// The headers to send; none at all where there are none, as Kafka has it.
+pub(crate) fn to_native(headers: &Headers) -> Option<OwnedHeaders> {
+    if headers.is_empty() {
+        return None;
+    }
+    let native = OwnedHeaders::new_with_capacity(headers.len());
+    let add = |native: OwnedHeaders, (key, value): (&str, Option<&[u8]>)| native.insert(Header { key, value });
+    Some(headers.iter().fold(native, add))
+}
+
+/// What Kafka's protocol cannot carry is refused, not changed.
 pub(crate) fn check(message: &Message) -> Result<()> {
     let refuse = |what: &str, help: &str| {
         let text = format!("a message for topic `{}` {what}", message.topic);
         Err(Error::new(ErrorKind::Refused, text).help(help))
     };
+    if message.topic.is_empty() || message.topic.as_bytes().contains(&0) {
+        return refuse("has no topic that Kafka could have", "give it another name");
+    }
     // librdkafka's header names end at a NUL.
     if message.headers.is_nul_in_a_name() {
         return refuse("has a header with a NUL in its name", "give it another name");
@@ -114,7 +127,6 @@ fn from_millis(millis: i64) -> SystemTime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::native::HeadersToSend;
 
     #[test]
     fn headers_keep_order_repetitions_and_nulls() {
@@ -123,15 +135,15 @@ mod tests {
         headers.append_nullable("a", None);
         headers.append("b", "");
         headers.append("a", "2");
-        let native = HeadersToSend::of(&headers).unwrap();
-        let back: Vec<_> = HeaderList::of_sent(&native).iter().collect();
+        let native = to_native(&headers).unwrap();
+        let back: Vec<_> = HeaderList::of(Some(native.as_borrowed())).iter().collect();
         let expected: [(&str, Option<&[u8]>); 4] =
             [("a", Some(b"1")), ("a", None), ("b", Some(b"")), ("a", Some(b"2"))];
         for (have, want) in back.iter().zip(expected) {
             assert_eq!((&*have.0, have.1), want);
         }
         assert_eq!(back.len(), 4);
-        assert!(HeadersToSend::of(&Headers::new()).is_none());
+        assert!(to_native(&Headers::new()).is_none());
     }
 
     #[test]
@@ -151,7 +163,7 @@ mod tests {
         early.timestamp = Some(UNIX_EPOCH);
         let mut beyond = good.clone();
         beyond.send.partition = Some(u32::MAX);
-        for bad in [nul, early, beyond] {
+        for bad in [nul, early, beyond, Message::new("", "x"), Message::new("a\0", "x")] {
             assert_eq!(check(&bad).unwrap_err().kind(), ErrorKind::Refused);
         }
     }

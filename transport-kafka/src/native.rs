@@ -1,10 +1,10 @@
 //! The only unsafe code here: calls of librdkafka for which rdkafka has no way that does what we need. A commit whose answer
 //! can be awaited; a partition's queue read in batches, which costs 0.6 of what reading one by one does; a call when there is
-//! something to poll; headers with names of any bytes; a message for a topic that is known already.
+//! something to poll; headers with names of any bytes.
 #![allow(unsafe_code)]
 
 use std::borrow::Cow;
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::ffi::{CStr, CString, c_void};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
@@ -12,7 +12,6 @@ use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gulo_bus_core::headers::Headers;
 use rdkafka::ClientContext;
 use rdkafka::TopicPartitionList;
 use rdkafka::bindings::{self as native, rd_kafka_AclOperation_t as Right};
@@ -205,142 +204,6 @@ impl fmt::Debug for Alarm {
     }
 }
 
-/// A topic of a producer. rdkafka gives librdkafka its name with each message, copied, and there it is looked for.
-pub(crate) struct Topic(NonNull<native::rd_kafka_topic_t>);
-
-// SAFETY: librdkafka's topics may be used from any thread.
-unsafe impl Send for Topic {}
-// SAFETY: as above.
-unsafe impl Sync for Topic {}
-
-/// What librdkafka is given of a message, and copies.
-pub(crate) struct Parcel<'a> {
-    pub(crate) partition: Option<i32>,
-    pub(crate) key: Option<&'a [u8]>,
-    pub(crate) payload: Option<&'a [u8]>,
-    /// In milliseconds since 1970; now where `None`.
-    pub(crate) timestamp: Option<i64>,
-    pub(crate) headers: &'a Headers,
-    /// Comes back with the delivery report.
-    pub(crate) opaque: usize,
-}
-
-impl Topic {
-    /// It must be dropped before the producer is, and used with no other.
-    pub(crate) fn new<C: ProducerContext>(producer: &BaseProducer<C>, name: &str) -> Result<Self, Code> {
-        let name = CString::new(name).map_err(|_| Code::InvalidTopic)?;
-        // SAFETY: the client is alive while `producer` is borrowed, and copies the name. The reference is ours, destroyed in
-        // `drop`.
-        let topic =
-            unsafe { native::rd_kafka_topic_new(producer.client().native_ptr(), name.as_ptr(), ptr::null_mut()) };
-        // SAFETY: it only reads what the call before has left for this thread.
-        NonNull::new(topic).map(Self).ok_or_else(|| unsafe { native::rd_kafka_last_error() }.into())
-    }
-
-    /// Hands a message over. Its report comes as a call of [`ProducerContext::delivery`], with `opaque`.
-    pub(crate) fn produce<C>(&self, producer: &BaseProducer<C>, parcel: &Parcel<'_>) -> Result<(), Code>
-    where
-        C: ProducerContext<DeliveryOpaque = usize>,
-    {
-        use native::rd_kafka_vtype_t as part;
-        let headers = HeadersToSend::of(parcel.headers);
-        let (payload, payload_size) = address(parcel.payload);
-        let (key, key_size) = address(parcel.key);
-        // SAFETY: the client is alive while `producer` is borrowed, and the topic is one of it. Each part is followed by what
-        // librdkafka reads for it, of the type that it reads; payload and key are copied. A `usize` is its own opaque for
-        // rdkafka.
-        let err = unsafe {
-            native::rd_kafka_producev(
-                producer.client().native_ptr(),
-                part::RD_KAFKA_VTYPE_RKT,
-                self.0.as_ptr(),
-                part::RD_KAFKA_VTYPE_PARTITION,
-                parcel.partition.unwrap_or(-1),
-                part::RD_KAFKA_VTYPE_MSGFLAGS,
-                native::RD_KAFKA_MSG_F_COPY,
-                part::RD_KAFKA_VTYPE_VALUE,
-                payload,
-                payload_size,
-                part::RD_KAFKA_VTYPE_KEY,
-                key,
-                key_size,
-                part::RD_KAFKA_VTYPE_OPAQUE,
-                parcel.opaque as *mut c_void,
-                part::RD_KAFKA_VTYPE_TIMESTAMP,
-                parcel.timestamp.unwrap_or(0),
-                part::RD_KAFKA_VTYPE_HEADERS,
-                headers.as_ref().map_or(ptr::null_mut(), |headers| headers.0.as_ptr()),
-                part::RD_KAFKA_VTYPE_END,
-            )
-        };
-        match Code::from(err) {
-            Code::NoError => {
-                // They are librdkafka's from now on.
-                std::mem::forget(headers);
-                Ok(())
-            }
-            code => Err(code),
-        }
-    }
-}
-
-impl Drop for Topic {
-    fn drop(&mut self) {
-        // SAFETY: the reference is ours, and the client is alive, as `new` asks for.
-        unsafe { native::rd_kafka_topic_destroy(self.0.as_ptr()) }
-    }
-}
-
-impl fmt::Debug for Topic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Topic")
-    }
-}
-
-/// A null pointer for what is not there.
-fn address(part: Option<&[u8]>) -> (*mut c_void, usize) {
-    part.map_or((ptr::null_mut(), 0), |part| (part.as_ptr().cast_mut().cast(), part.len()))
-}
-
-/// Headers in librdkafka's memory, on their way.
-pub(crate) struct HeadersToSend(NonNull<native::rd_kafka_headers_t>);
-
-impl HeadersToSend {
-    /// None at all where there are none, as Kafka has it.
-    pub(crate) fn of(headers: &Headers) -> Option<Self> {
-        if headers.is_empty() {
-            return None;
-        }
-        // SAFETY: the list is new, and ours until it is handed over or dropped.
-        let list = Self(NonNull::new(unsafe { native::rd_kafka_headers_new(headers.len()) })?);
-        headers.iter().for_each(|(name, value)| list.add(name, value));
-        Some(list)
-    }
-
-    fn add(&self, name: &str, value: Option<&[u8]>) {
-        let (value, size) = address(value);
-        // SAFETY: the list is ours. Name and value are as long as is said, and are copied. A list that was not handed over takes
-        // any header, so there is no error.
-        unsafe {
-            let name_size = name.len() as isize;
-            native::rd_kafka_header_add(
-                self.0.as_ptr(),
-                name.as_ptr().cast::<c_char>(),
-                name_size,
-                value,
-                size as isize,
-            );
-        }
-    }
-}
-
-impl Drop for HeadersToSend {
-    fn drop(&mut self) {
-        // SAFETY: it is ours: one that is handed over is forgotten.
-        unsafe { native::rd_kafka_headers_destroy(self.0.as_ptr()) }
-    }
-}
-
 /// Messages taken out of a queue by one call at most.
 pub(crate) const BATCH: usize = 64;
 
@@ -514,11 +377,6 @@ impl<'a> HeaderList<'a> {
     pub(crate) fn of(headers: Option<&'a BorrowedHeaders>) -> Self {
         // A `BorrowedHeaders` is nothing but the address of librdkafka's list.
         Self(headers.map(|headers| NonNull::from(headers).cast()), PhantomData)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn of_sent(headers: &'a HeadersToSend) -> Self {
-        Self(Some(headers.0), PhantomData)
     }
 
     /// Name and value of each. A name that is not UTF-8 comes with replacement characters: rdkafka's own `Headers::get`

@@ -22,7 +22,6 @@ use tokio::time::{Instant, timeout_at};
 use crate::config::KafkaConfig;
 use crate::context::{Health, Observer, lock};
 use crate::names;
-use crate::native::Topic;
 use crate::token::Login;
 use crate::transport::CAPABILITIES;
 
@@ -75,7 +74,7 @@ impl KafkaPublisher {
         if let Some(first) = batch.first().filter(|first| names::check([&first.topic].into_iter()).is_ok()) {
             lock(&self.desk.topic).get_or_insert_with(|| first.topic.clone());
         }
-        let mut named: Option<Named<'_>> = None;
+        let mut named: Option<&Arc<str>> = None;
         // Behind one that found no room nothing of the batch may go out: it would overtake.
         let mut held_up = false;
         for (index, message) in batch.iter().enumerate() {
@@ -83,25 +82,18 @@ impl KafkaPublisher {
                 tokio::task::consume_budget().await;
             }
             // Most of a batch goes where the message before it went.
-            if !named.as_ref().is_some_and(|(name, _)| Arc::ptr_eq(name, &message.topic)) {
-                named = None;
-                if let Err(error) = names::check([&message.topic].into_iter()) {
-                    undone.push((index, Outcome::Refused, error));
-                    continue;
-                }
-                let topic = wire.as_ref().map(|wire| wire.topic(&message.topic));
-                named = Some((&message.topic, topic.unwrap_or(Err(Code::UnknownTopic))));
-            }
-            if let Err(error) = outcome::check(&self.capabilities, message) {
+            let known = named.is_some_and(|named| Arc::ptr_eq(named, &message.topic));
+            let checked = if known { Ok(()) } else { names::check([&message.topic].into_iter()) };
+            named = checked.is_ok().then_some(&message.topic);
+            if let Err(error) = checked.and_then(|()| outcome::check(&self.capabilities, message)) {
                 undone.push((index, Outcome::Refused, error));
                 continue;
             }
             let ticket = Ticket { slot: sealing.slot, index: index as u32 };
-            let handed = match (&wire, &named) {
-                (Some(_), _) if held_up => Err((Outcome::NotSent, self.no_room())),
-                (Some(wire), Some((_, Ok(topic)))) => self.hand_over(wire, topic, message, ticket, deadline).await,
-                (Some(_), Some((_, Err(code)))) => Err(self.not_taken(message, *code)),
-                _ => Err((Outcome::NotSent, closed())),
+            let handed = match &wire {
+                Some(_) if held_up => Err((Outcome::NotSent, self.no_room())),
+                Some(wire) => self.hand_over(wire, message, ticket, deadline).await,
+                None => Err((Outcome::NotSent, closed())),
             };
             match handed {
                 Ok(()) => sealing.handed += 1,
@@ -117,13 +109,12 @@ impl KafkaPublisher {
     async fn hand_over(
         &self,
         wire: &Wire,
-        topic: &Topic,
         message: &Message,
         ticket: Ticket,
         deadline: Instant,
     ) -> Result<(), (Outcome, Error)> {
         loop {
-            match wire.send(message, topic, ticket) {
+            match wire.send(message, ticket) {
                 Ok(()) => return Ok(()),
                 Err(Code::QueueFull) => {}
                 Err(code) => return Err(self.not_taken(message, code)),
@@ -132,7 +123,7 @@ impl KafkaPublisher {
             tokio::pin!(room);
             // From here on no report is missed; one that came before this has left room already.
             room.as_mut().enable();
-            match wire.send(message, topic, ticket) {
+            match wire.send(message, ticket) {
                 Ok(()) => return Ok(()),
                 Err(Code::QueueFull) => self.wait_for(room, deadline).await?,
                 Err(code) => return Err(self.not_taken(message, code)),
@@ -193,9 +184,6 @@ impl Drop for Waiting<'_> {
         self.0.fetch_sub(1, Relaxed);
     }
 }
-
-/// A topic by its name, and as librdkafka has it, where it takes that name. Let go of before the producer is.
-type Named<'a> = (&'a Arc<str>, Result<Arc<Topic>, Code>);
 
 /// A message that was not confirmed.
 type Undone = (usize, Outcome, Error);

@@ -1,7 +1,7 @@
 //! The producer and the thread that serves it.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,16 +10,16 @@ use gulo_bus_core::{Error, ErrorKind, Result};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::receipt::{Receipts, Ticket};
 use crate::config::KafkaConfig;
 use crate::context::{Observer, lock};
-use crate::convert::to_millis;
+use crate::convert::{to_millis, to_native};
 use crate::error::of_call;
-use crate::native::{Alarm, Parcel, Topic};
+use crate::native::Alarm;
 use crate::token::Login;
 
 /// How long the thread sleeps where nothing happens, and so how long it may take to see that it is over.
@@ -149,8 +149,6 @@ impl ProducerContext for Sending {
 pub(crate) struct Wire {
     /// Wakes the thread. Before the producer, for that is the order of their drops.
     alarm: Mutex<Option<Alarm>>,
-    /// What was published to. Before the producer too.
-    topics: RwLock<Vec<(Arc<str>, Arc<Topic>)>>,
     pub(crate) producer: BaseProducer<Sending>,
 }
 
@@ -166,7 +164,7 @@ impl Wire {
         let made = tokio::task::spawn_blocking(move || settings.create_with_context(context)).await;
         let made = made.map_err(|error| Error::new(ErrorKind::Other, "no Kafka producer").source(error))?;
         let producer = made.map_err(|error| of_call("the producer", &error, &config.secrets()))?;
-        let wire = Arc::new(Self { alarm: Mutex::default(), topics: RwLock::default(), producer });
+        let wire = Arc::new(Self { alarm: Mutex::default(), producer });
         let (ended, wait) = oneshot::channel();
         let (serving, publish_timeout) = (wire.clone(), config.publish_timeout);
         let serve = move || {
@@ -189,33 +187,17 @@ impl Wire {
         Ok((wire, wait))
     }
 
-    /// The topic as librdkafka has it. By its name it would be looked for with each message.
-    pub(super) fn topic(&self, name: &Arc<str>) -> Result<Arc<Topic>, Code> {
-        let of = |topics: &[(Arc<str>, Arc<Topic>)]| {
-            topics.iter().find(|(known, _)| known == name).map(|(_, topic)| topic.clone())
-        };
-        if let Some(topic) = of(&self.topics.read().unwrap_or_else(PoisonError::into_inner)) {
-            return Ok(topic);
-        }
-        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(topic) = of(&topics) {
-            return Ok(topic);
-        }
-        let topic = Arc::new(Topic::new(&self.producer, name)?);
-        topics.push((name.clone(), topic.clone()));
-        Ok(topic)
-    }
-
-    pub(super) fn send(&self, message: &Message, topic: &Topic, ticket: Ticket) -> Result<(), Code> {
-        let parcel = Parcel {
+    pub(super) fn send(&self, message: &Message, ticket: Ticket) -> Result<(), Code> {
+        let record = BaseRecord::<[u8], [u8], usize> {
+            topic: &message.topic,
             partition: message.send.partition.map(|number| number as i32),
             payload: message.payload.as_deref(),
             key: message.key.as_deref(),
             timestamp: message.timestamp.and_then(to_millis),
-            headers: &message.headers,
-            opaque: ticket.pack(),
+            headers: to_native(&message.headers),
+            delivery_opaque: ticket.pack(),
         };
-        topic.produce(&self.producer, &parcel)
+        self.producer.send(record).map_err(|(error, _)| error.rdkafka_error_code().unwrap_or(Code::Fail))
     }
 
     /// Serves delivery reports until nobody publishes any more. What was handed over before a publisher was dropped has
