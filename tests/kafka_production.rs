@@ -5,9 +5,6 @@
 #[path = "../transport-kafka/tests/security/place.rs"]
 #[allow(dead_code)]
 mod place;
-#[path = "../transport-kafka/tests/support/proxy.rs"]
-#[allow(dead_code)]
-mod proxy;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -17,9 +14,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use gulo_conformance::{Mode, Proxy};
 use libtest_mimic::{Arguments, Trial};
 use place::{Place, place};
-use proxy::{Mode, Proxy};
 use uuid::Uuid;
 
 /// The example, built: `cargo test` does so by itself only where no targets are named.
@@ -107,7 +104,7 @@ impl Drop for Service {
 async fn clients_are_told_what_is_known_of_their_orders() {
     let place = place();
     let (address, upstream) = (place.listener("FAULTY_ADVERTISED"), place.listener("FAULTY_UPSTREAM"));
-    let proxy: Arc<Proxy> = Proxy::start(address, upstream).unwrap();
+    let proxy: Arc<Proxy> = Proxy::start(&address, upstream).unwrap();
     let service = tokio::task::spawn_blocking(move || Service::start(&place)).await.unwrap();
     service.until_ready(200);
     let (status, body) = service.order("ann");

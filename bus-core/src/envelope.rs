@@ -48,8 +48,8 @@ use crate::event::EventMeta;
 use crate::headers::Headers;
 use crate::message::{Message, Origin};
 
-pub(crate) use cloud_events::version;
 pub use cloud_events::{CONTENT_TYPE, DATA_VERSION, TYPE, event_type, read};
+pub(crate) use cloud_events::{Form, version};
 
 /// How a topic's events are wrapped.
 ///
@@ -108,7 +108,7 @@ pub(crate) struct Opened {
 /// The headers of [`CloudEvents`](Envelope::CloudEvents) that say `meta`, for a payload of `content_type`. For who
 /// sends messages as they are; [the module](self) has an example.
 pub fn write(meta: &EventMeta, content_type: &str) -> Headers {
-    cloud_events::write(&mut BytesMut::new(), meta, content_type, &Headers::new())
+    cloud_events::write(&mut BytesMut::new(), meta, content_type, &Headers::new(), &mut Form::of_one())
 }
 
 impl Envelope {
@@ -119,7 +119,8 @@ impl Envelope {
         self != Self::Raw && (name == CONTENT_TYPE || cloud_events::is_own(name))
     }
 
-    /// The body and the headers of an event, `more` headers behind its own. `buffer` is the memory that they share.
+    /// The body and the headers of an event, `more` headers behind its own. `buffer` is the memory that they share, `form` what
+    /// is remembered of those before it.
     pub(crate) fn seal(
         self,
         meta: &EventMeta,
@@ -127,9 +128,10 @@ impl Envelope {
         payload: Bytes,
         more: &Headers,
         buffer: &mut BytesMut,
+        form: &mut Form,
     ) -> Result<(Bytes, Headers)> {
         let (body, own) = match self {
-            Self::CloudEvents => return Ok((payload, cloud_events::write(buffer, meta, content_type, more))),
+            Self::CloudEvents => return Ok((payload, cloud_events::write(buffer, meta, content_type, more, form))),
             Self::Raw => return Ok((payload, more.clone())),
             Self::CloudEventsStructured => structured::seal(meta, content_type, &payload, buffer)?,
             Self::BuildingBlocks => building_blocks::seal(meta, content_type, &payload, buffer)?,

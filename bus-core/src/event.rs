@@ -21,6 +21,7 @@
 //!
 //! [the guide to events]: https://github.com/gulo-rs/gulo/blob/main/docs/events.md
 
+mod id;
 mod outgoing;
 
 use std::borrow::Cow;
@@ -31,7 +32,6 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use uuid::Uuid;
 
 use crate::codec::Encoded;
 use crate::error::{Error, ErrorKind, Result, shown};
@@ -269,9 +269,10 @@ pub struct EventMeta {
 impl EventMeta {
     /// What is known of `event`, happening now in the service `source`: a new id, a conversation of its own.
     pub fn of<E: IntegrationEvent>(event: &E, source: impl Into<Arc<str>>) -> Self {
+        let (id, time) = id::new();
         Self {
-            id: Uuid::now_v7().to_string(),
-            time: Utc::now(),
+            id,
+            time,
             event_type: E::TYPE.into(),
             version: E::VERSION,
             source: E::SOURCE.map_or_else(|| source.into(), Arc::from),

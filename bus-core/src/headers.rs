@@ -20,7 +20,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use packed::Packed;
-pub(crate) use packed::Packing;
+pub(crate) use packed::{Copied, Packing};
 
 /// The headers of a message, in the order in which they were sent.
 ///
@@ -160,7 +160,11 @@ impl Headers {
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.list.as_ref().map_or(0, |list| list.len()) + self.packed.as_ref().map_or(0, Packed::len)
+        match (&self.packed, &self.list) {
+            (Some(packed), _) => packed.len(),
+            (None, Some(list)) => list.len(),
+            (None, None) => 0,
+        }
     }
 
     /// Whether there are none.
@@ -176,8 +180,11 @@ impl Headers {
     /// Bytes of all names and values.
     pub fn size(&self) -> usize {
         let listed = |(name, value): &Entry| name.len() + value.as_ref().map_or(0, Bytes::len);
-        let list = self.list.iter().flat_map(|list| list.iter()).map(listed).sum::<usize>();
-        list + self.packed.as_ref().map_or(0, Packed::size)
+        match (&self.packed, &self.list) {
+            (Some(packed), _) => packed.size(),
+            (None, Some(list)) => list.iter().map(listed).sum(),
+            (None, None) => 0,
+        }
     }
 
     /// To be changed: as a list of our own.

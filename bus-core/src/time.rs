@@ -22,25 +22,23 @@ pub(crate) fn utc(time: SystemTime) -> Option<DateTime<Utc>> {
 /// RFC 3339 in UTC with microseconds, as text of [`TIME_BYTES`] bytes: `2026-11-24T10:00:00.123456Z`. Every event has
 /// one, and `chrono` takes three times as long to write it. `None` beyond the year 9999, which has no such text.
 pub(crate) fn rfc3339(time: DateTime<Utc>) -> Option<[u8; TIME_BYTES]> {
-    let mut text = *b"0000-00-00T00:00:00.000000Z";
+    let time = time.naive_utc();
     let year = u32::try_from(time.year()).ok().filter(|year| *year <= 9999)?;
-    let parts = [
-        (0..4, year),
-        (5..7, time.month()),
-        (8..10, time.day()),
-        (11..13, time.hour()),
-        (14..16, time.minute()),
-        (17..19, time.second()),
-        // A leap second is the second before it, longer.
-        (20..26, time.timestamp_subsec_micros().min(999_999)),
-    ];
-    for (place, mut number) in parts {
-        for digit in text.get_mut(place)?.iter_mut().rev() {
-            *digit = b'0' + (number % 10) as u8;
-            number /= 10;
-        }
-    }
-    Some(text)
+    let ([y1, y2], [y3, y4], [m1, m2]) = (two(year / 100), two(year % 100), two(time.month()));
+    let ([d1, d2], [h1, h2]) = (two(time.day()), two(time.hour()));
+    let ([n1, n2], [s1, s2]) = (two(time.minute()), two(time.second()));
+    // A leap second is the second before it, longer.
+    let micros = (time.nanosecond() / 1000).min(999_999);
+    let ([u1, u2], [u3, u4], [u5, u6]) = (two(micros / 10_000), two(micros / 100 % 100), two(micros % 100));
+    Some([
+        y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2, b'.', u1, u2, u3, u4, u5,
+        u6, b'Z',
+    ])
+}
+
+/// The digits of a number below 100.
+const fn two(number: u32) -> [u8; 2] {
+    [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]
 }
 
 pub(crate) const TIME_BYTES: usize = 27;

@@ -84,9 +84,16 @@ pub async fn run(transport: impl Transport) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Reads the dead-letter topic on its own, outside of any group, until the letter of `user` is there.
+/// Reads the dead-letter topic until the letter of `user` is there: outside of any group where the broker has that, else as a
+/// group that settles nothing.
 async fn show_dead_letter(transport: &dyn Transport, user: &UserRegistered) -> gulo::Result<()> {
-    let mut source = transport.subscribe(SubscribeSpec::solo(["tour-users.tour-email.dlq"])).await?;
+    let letters = ["tour-users.tour-email.dlq"];
+    let spec = if transport.capabilities().solo {
+        SubscribeSpec::solo(letters)
+    } else {
+        SubscribeSpec::group("tour-letters", letters)
+    };
+    let mut source = transport.subscribe(spec).await?;
     let (mut inbox, key) = (Inbox::default(), user.user_id.to_string());
     loop {
         source.recv(&mut inbox, 100).await?;

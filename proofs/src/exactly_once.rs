@@ -17,7 +17,8 @@ use serde::Serialize;
 use tokio::time::sleep;
 
 use crate::Trouble;
-use crate::eye::{Eye, Record};
+use crate::eye::Eye;
+use crate::record::Record;
 use crate::report::Report;
 
 use worker::{Name, Worker};

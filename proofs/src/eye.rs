@@ -1,6 +1,5 @@
 //! A look at the broker without the bus: what the bus says of itself proves nothing.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, ResourceSpecifier};
@@ -12,23 +11,9 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 
 use crate::Trouble;
+use crate::record::{Positions, Record};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A message as it stands in a topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Record {
-    pub(crate) partition: i32,
-    pub(crate) offset: i64,
-    /// In milliseconds since 1970.
-    pub(crate) timestamp: i64,
-    pub(crate) key: Option<Vec<u8>>,
-    pub(crate) payload: Option<Vec<u8>>,
-    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
-}
-
-/// Positions by partition.
-pub(crate) type Positions = BTreeMap<i32, i64>;
 
 /// The setting by which a topic refuses what is larger.
 pub(crate) const LARGEST: &str = "max.message.bytes";

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::eye::Positions;
 use crate::ledger::{Entry, Kind};
+use crate::record::Positions;
 
 /// Steps published that neither had an effect nor are dead.
 pub(crate) fn lost(published: &[usize], entries: &[Entry], dead: &HashSet<(usize, usize)>) -> Vec<(usize, usize)> {

@@ -10,27 +10,20 @@ mod members;
 // The tests of the transport have more use for it, and another root.
 #[allow(dead_code, unreachable_pub)]
 mod room;
-mod rows;
 mod topics;
-mod traffic;
-mod verdict;
 mod watch;
 
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
 
 use gulo_conformance::Proxy;
 
 use crate::Trouble;
+use crate::scenario::{Scenario, scenario};
 
 use cluster::Cluster;
 use members::{named, new_protocol};
 use room::options;
-use rows::{Row, Table};
-
-const FOLDER: &str = "target/prove";
 
 /// What scenarios share: brokers, started when the first one needs them.
 pub(crate) struct World {
@@ -66,26 +59,7 @@ async fn start<'a>(cluster: &'a mut Option<Cluster>, folder: &Path, count: usize
     cluster.as_mut().ok_or_else(|| "no cluster".into())
 }
 
-type Played<'a> = Pin<Box<dyn Future<Output = Result<Row, Trouble>> + 'a>>;
-
-/// One fault, and what is claimed of it.
-struct Scenario {
-    name: &'static str,
-    quick: bool,
-    what: &'static str,
-    play: for<'a> fn(&'a mut World, &'static str) -> Played<'a>,
-}
-
-const fn scenario(
-    name: &'static str,
-    quick: bool,
-    what: &'static str,
-    play: for<'a> fn(&'a mut World, &'static str) -> Played<'a>,
-) -> Scenario {
-    Scenario { name, quick, what, play }
-}
-
-const ALL: &[Scenario] = &[
+const ALL: &[Scenario<World>] = &[
     scenario("group-join", true, "a second member joins", |w, n| Box::pin(group::join(w, n, options()))),
     scenario("group-leave", true, "one of two members stops", |w, n| Box::pin(group::leave(w, n, options()))),
     scenario("group-kill", true, "one of two members is killed", |w, n| Box::pin(group::kill(w, n, options()))),
@@ -185,68 +159,11 @@ const ALL: &[Scenario] = &[
 
 /// Every scenario, a line each.
 pub(crate) fn list() -> String {
-    let line = |scenario: &Scenario| {
-        format!("{:<18} {}{}\n", scenario.name, scenario.what, if scenario.quick { " *" } else { "" })
-    };
-    ALL.iter().map(line).collect()
+    crate::scenario::list(ALL)
 }
 
 /// Whether all claims of the chosen scenarios hold; all of them where none is named.
 #[tokio::main]
 pub(crate) async fn prove(words: &[&str]) -> Result<bool, Trouble> {
-    let chosen = choose(words)?;
-    // Numbers of processes are used again, and what an earlier run left must not get into this one.
-    let folder = Path::new(FOLDER).join(format!("kafka-{}-{:x}", std::process::id(), crate::now() / 1_000_000));
-    std::fs::create_dir_all(&folder)?;
-    let mut world = World { folder: folder.clone(), one: None, three: None, proxy: None };
-    let mut rows = Vec::new();
-    for scenario in chosen {
-        rows.push(play(&mut world, scenario).await);
-    }
-    drop(world);
-    let table = Table::new(rows);
-    let path = Path::new(FOLDER).join("kafka.json");
-    table.write(&path)?;
-    println!("\n{}", table.text());
-    println!("{}: {}", if table.ok() { "all of it holds" } else { "FAILED" }, path.display());
-    match table.ok() {
-        true => std::fs::remove_dir_all(&folder)?,
-        false => println!("what nodes and brokers wrote: {}", folder.display()),
-    }
-    Ok(table.ok())
-}
-
-async fn play(world: &mut World, scenario: &Scenario) -> Row {
-    let begin = Instant::now();
-    println!("{}: {}", scenario.name, scenario.what);
-    let row = match (scenario.play)(world, scenario.name).await {
-        Ok(row) => row.judge(),
-        Err(trouble) => Row::broken(scenario.name, &trouble, begin.elapsed().as_secs_f64()),
-    };
-    let kept = world.folder.join(scenario.name);
-    match row.ok {
-        // A tidy room is of no further use.
-        true => drop(std::fs::remove_dir_all(kept)),
-        false => println!("{}: FAILED, its ledger: {}", scenario.name, kept.display()),
-    }
-    row
-}
-
-fn choose(words: &[&str]) -> Result<Vec<&'static Scenario>, Trouble> {
-    match words {
-        [] => Ok(ALL.iter().collect()),
-        ["--quick"] => Ok(ALL.iter().filter(|scenario| scenario.quick).collect()),
-        names => names.iter().map(|name| find(name)).collect(),
-    }
-}
-
-fn find(name: &str) -> Result<&'static Scenario, Trouble> {
-    ALL.iter()
-        .find(|scenario| scenario.name == name)
-        .ok_or_else(|| format!("no scenario {name}; there are\n{}", list()).into())
-}
-
-/// Microseconds as seconds.
-fn seconds(micros: u64) -> f64 {
-    micros as f64 / 1e6
+    crate::scenario::prove("kafka", ALL, words, |folder| World { folder, one: None, three: None, proxy: None }).await
 }

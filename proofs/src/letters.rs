@@ -4,7 +4,7 @@ use chrono::DateTime;
 use gulo::dead_letter as name;
 use gulo::message::Message;
 
-use crate::eye::Record;
+use crate::record::Record;
 
 /// A message that must become a dead letter, and what must be written on it.
 #[derive(Debug, Clone)]

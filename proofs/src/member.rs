@@ -27,13 +27,28 @@ impl Member {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["node", topic, group]).arg(ledger(folder)).arg(serde_json::to_string(options)?);
         if let Some(servers) = servers {
-            command.env("KAFKA_BOOTSTRAP_SERVERS", servers);
+            command.env(options.on.variable(), servers);
         }
         command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
         let member = Self(command.spawn()?);
         // For whoever cleans up after us: one that is stopped does not see that we are gone.
         std::fs::write(folder.join(format!("member-{}.pid", member.pid())), member.pid().to_string())?;
         Ok(member)
+    }
+
+    /// Stops it (SIGSTOP), and waits until all of it stands still.
+    pub(crate) fn halt(&self) -> Result<(), Trouble> {
+        signal(self.pid(), "STOP")?;
+        let stat = format!("/proc/{}/stat", self.pid());
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            // Its state stands behind its name, which is in brackets.
+            if std::fs::read_to_string(&stat)?.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" T")) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Err("a member cannot be stopped".into())
     }
 
     /// `kill -9`, to this process alone.
@@ -79,4 +94,10 @@ impl Drop for Member {
 
 pub(crate) fn ledger(folder: &Path) -> std::path::PathBuf {
     folder.join("ledger")
+}
+
+/// Sends a signal by its name. The shell has it built in everywhere.
+pub(crate) fn signal(pid: u32, name: &str) -> Result<(), Trouble> {
+    let status = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status()?;
+    if status.success() { Ok(()) } else { Err(format!("pid {pid} could not be sent {name}").into()) }
 }

@@ -1,12 +1,15 @@
 //! A process with the bus in it and one handler, which does what its steps ask for and writes down what it did.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use gulo::bus::Monitor;
 use gulo::message::Origin;
 use gulo::prelude::*;
-use gulo::transport::CommitPolicy;
+use gulo::transport::{CommitPolicy, Transport};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -29,11 +32,56 @@ pub(crate) const PANIC: &str = "this one panics";
 const WORK: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The broker that a node is at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum On {
+    #[cfg(feature = "kafka")]
+    #[default]
+    Kafka,
+    #[cfg(feature = "amqp")]
+    #[cfg_attr(not(feature = "kafka"), default)]
+    Amqp,
+}
+
+impl On {
+    /// What says where it is.
+    pub(crate) fn variable(self) -> &'static str {
+        match self {
+            #[cfg(feature = "kafka")]
+            Self::Kafka => "KAFKA_BOOTSTRAP_SERVERS",
+            #[cfg(feature = "amqp")]
+            Self::Amqp => "AMQP_URL",
+        }
+    }
+
+    fn transport(self, options: &Options) -> Result<Arc<dyn Transport>, Trouble> {
+        Ok(match self {
+            #[cfg(feature = "kafka")]
+            Self::Kafka => {
+                let config = KafkaConfig::from_env()?.session_timeout(options.session);
+                let properties = options.properties.iter();
+                Arc::new(KafkaTransport::new(
+                    properties.fold(config, |config, (name, value)| config.property(name, value)),
+                ))
+            }
+            #[cfg(feature = "amqp")]
+            Self::Amqp => {
+                let config = AmqpConfig::new(&std::env::var(self.variable())?);
+                Arc::new(AmqpTransport::new(config.heartbeat(options.session)))
+            }
+        })
+    }
+}
+
 /// How a node is set up.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Options {
+    pub(crate) on: On,
     pub(crate) health: Health,
+    /// After which the broker gives up a member that says nothing; of RabbitMQ, the heartbeat.
     pub(crate) session: Duration,
+    /// So many messages of a lane are out at most, where that is not the default.
+    pub(crate) window: Option<usize>,
     pub(crate) at_a_time: usize,
     /// [`CommitPolicy`]: after so many, or so long.
     pub(crate) commit_every: usize,
@@ -45,8 +93,10 @@ pub(crate) struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            on: On::default(),
             health: Health::Faulty,
             session: SESSION,
+            window: None,
             at_a_time: AT_A_TIME,
             commit_every: COMMIT.every,
             commit_interval: COMMIT.interval,
@@ -95,15 +145,15 @@ pub(crate) async fn run(topic: &str, group: &str, ledger: &str, options: &str) -
     tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::WARN).with_ansi(false).init();
     handle_topic(topic);
     let desk = Desk { ledger: Arc::new(Writer::open(ledger)?), health: options.health };
-    let config = KafkaConfig::from_env()?.session_timeout(options.session);
-    let config = options.properties.iter().fold(config, |config, (name, value)| config.property(name, value));
     let bus = Bus::builder("prove-node")
-        .transport(KafkaTransport::new(config))
+        .shared_transport(options.on.transport(&options)?)
         .subscribe(subscription(group, &options).on(handle))
         .state(desk)
         .start()
         .await?;
+    let diary = tokio::spawn(keep_diary(bus.monitor(), diary(Path::new(ledger), std::process::id())));
     told_to_stop().await;
+    diary.abort();
     println!("{}", bus.shutdown(PATIENCE).await?);
     Ok(())
 }
@@ -112,7 +162,36 @@ fn subscription(group: &str, options: &Options) -> Subscription {
     let patient = Retry::fixed(Duration::from_millis(50)).max_attempts(u32::MAX);
     let retry = Retry::fixed(Duration::from_millis(100)).max_attempts(ATTEMPTS).on_error::<NotNow>(patient);
     let commit = CommitPolicy { every: options.commit_every, interval: options.commit_interval };
-    Subscription::group(group).concurrency(Concurrency::per_key(options.at_a_time)).retry(retry).commit(commit)
+    let subscription =
+        Subscription::group(group).concurrency(Concurrency::per_key(options.at_a_time)).retry(retry).commit(commit);
+    match options.window {
+        Some(window) => subscription.window(window),
+        None => subscription,
+    }
+}
+
+/// Where a node writes how it is. It is there when the bus has started.
+pub(crate) fn diary(ledger: &Path, process: u32) -> PathBuf {
+    ledger.with_file_name(format!("health-{process}"))
+}
+
+/// Writes down how the bus is, each time it is otherwise.
+async fn keep_diary(monitor: Monitor, path: PathBuf) -> std::io::Result<()> {
+    let (mut file, mut known) = (File::create(path)?, String::new());
+    loop {
+        let health = monitor.health();
+        let troubles: Vec<_> = health.subscriptions.into_iter().filter_map(|group| group.degraded).collect();
+        let is = format!(
+            "{:?}; {}",
+            health.transport,
+            if troubles.is_empty() { "well".into() } else { troubles.join("; ") }
+        );
+        if is != known {
+            writeln!(file, "{} {is}", now())?;
+            known = is;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
 }
 
 async fn told_to_stop() {

@@ -63,7 +63,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 node=gulo@localhost
 # The water mark of memory, and what it is under an alarm.
-memory=300MB memory_alarm=1MB
+memory=1GB memory_alarm=1MB
 
 main() {
   local kind

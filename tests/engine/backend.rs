@@ -23,8 +23,8 @@ pub struct Backend {
     pub clients: Box<dyn Fn() -> Clients>,
 }
 
-pub fn all() -> [Backend; 3] {
-    [kafka(), memory("memory (log)", Shape::Log), memory("memory (queue)", Shape::Queue)]
+pub fn all() -> [Backend; 4] {
+    [kafka(), amqp(), memory("memory (log)", Shape::Log), memory("memory (queue)", Shape::Queue)]
 }
 
 /// Each case has a broker to itself.
@@ -49,6 +49,7 @@ fn kafka() -> Backend {
 
     use gulo::kafka::{KafkaConfig, KafkaTransport};
 
+    let said_of_the_broker = |name| said_of_the_broker("kafka", "KAFKA_BOOTSTRAP_SERVERS", name);
     let servers = said_of_the_broker("KAFKA_BOOTSTRAP_SERVERS");
     let unavailable = match &servers {
         None => Some("no KAFKA_BOOTSTRAP_SERVERS, and `scripts/brokers up kafka` has not been run".to_owned()),
@@ -81,7 +82,41 @@ fn kafka() -> Backend {
     }
 }
 
-#[cfg(feature = "kafka")]
+#[cfg(feature = "amqp")]
+fn amqp() -> Backend {
+    use gulo::amqp::{AmqpConfig, AmqpTransport};
+
+    let said_of_the_broker = |name| said_of_the_broker("amqp", "AMQP_URL", name);
+    let url = said_of_the_broker("AMQP_URL");
+    let address = |url: &str| url.rsplit('@').next().and_then(|rest| rest.split('/').next()).unwrap_or("").to_owned();
+    let unavailable = match &url {
+        None => Some("no AMQP_URL, and `scripts/brokers up amqp` has not been run".to_owned()),
+        Some(url) if !answers(&address(url)) => Some(format!("no RabbitMQ answers at {}", address(url))),
+        Some(_) => None,
+    };
+    let url = url.unwrap_or_default();
+    let version = said_of_the_broker("GULO_AMQP_VERSION").unwrap_or_else(|| "RabbitMQ".to_owned());
+    let title = format!("{version} at {}", address(&url));
+    let clients = move || -> Clients {
+        let config = AmqpConfig::new(&url);
+        Box::new(move || Arc::new(AmqpTransport::new(config.clone())))
+    };
+    Backend { name: "amqp", required_as: "amqp", title, unavailable, paused: false, clients: Box::new(clients) }
+}
+
+#[cfg(not(feature = "amqp"))]
+fn amqp() -> Backend {
+    Backend {
+        name: "amqp",
+        required_as: "amqp",
+        title: "RabbitMQ".to_owned(),
+        unavailable: Some("built without the feature `amqp`".to_owned()),
+        paused: false,
+        clients: Box::new(|| unreachable!("no case runs without a broker")),
+    }
+}
+
+#[cfg(any(feature = "kafka", feature = "amqp"))]
 fn answers(server: &str) -> bool {
     use std::net::{TcpStream, ToSocketAddrs};
 
@@ -89,15 +124,16 @@ fn answers(server: &str) -> bool {
     addresses.any(|address| TcpStream::connect_timeout(&address, std::time::Duration::from_secs(2)).is_ok())
 }
 
-/// From the environment where that names a broker, else from what `scripts/brokers` left.
-#[cfg(feature = "kafka")]
-fn said_of_the_broker(name: &str) -> Option<String> {
+/// From the environment where `address` there names a broker, else from what `scripts/brokers` left.
+#[cfg(any(feature = "kafka", feature = "amqp"))]
+fn said_of_the_broker(broker: &str, address: &str, name: &str) -> Option<String> {
     let of_environment = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
     // Somebody's own broker shares nothing with ours.
-    if of_environment("KAFKA_BOOTSTRAP_SERVERS").is_some() {
+    if of_environment(address).is_some() {
         return of_environment(name);
     }
-    let left = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/target/brokers/kafka/env")).ok()?;
+    let path = format!("{}/target/brokers/{broker}/env", env!("CARGO_MANIFEST_DIR"));
+    let left = std::fs::read_to_string(path).ok()?;
     let value = left.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
     Some(value.trim_matches('"').to_owned())
 }

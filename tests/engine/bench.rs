@@ -37,10 +37,10 @@ pub struct Bench {
 
 impl Bench {
     pub fn new(case: &str, clients: Clients, paused: bool) -> Self {
-        let short: String = case.chars().take(40).collect();
-        let topic: Arc<str> = format!("engine-{short}-{}", Uuid::now_v7().simple()).into();
+        let (short, id): (String, _) = (case.chars().take(40).collect(), Uuid::now_v7().simple());
+        let topic: Arc<str> = format!("engine-{short}-{id}").into();
         set_topic_of_this_thread(topic.clone());
-        let (group, can) = (format!("{topic}-group").into(), clients().capabilities());
+        let (group, can) = (format!("group-{id}").into(), clients().capabilities());
         let (log, gate, meter) = (Log::default(), Gate::closed(), Meter::default());
         Self { log, gate, meter, can, paused, topic, group, lanes: 1, clients }
     }

@@ -1,5 +1,6 @@
 //! The engine on every broker: the whole bus (builder, subscription, handlers, policies), one suite, written once. On memory, as
-//! a log and as queues, the clock is the test's own, so waits are exact; on Kafka it is a real broker and a real clock.
+//! a log and as queues, the clock is the test's own, so waits are exact; on Kafka and RabbitMQ it is a real broker and a real
+//! clock.
 //!
 //! A case that a broker has no capability for, or whose broker is not there, is shown as ignored, with the reason, and never as
 //! passed. Where `GULO_REQUIRE` names a broker that is not there, its cases fail.

@@ -1,6 +1,9 @@
 //! One connection, made when it is needed and made anew when it is lost. By ourselves: a client that recovers silently hides
 //! the moment from which on earlier deliveries mean nothing.
 
+mod ask;
+mod dial;
+
 use std::pin::pin;
 use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
@@ -17,6 +20,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::AmqpConfig;
 use crate::error;
+
+pub(crate) use ask::Found;
+pub(crate) use dial::HungUp;
 
 /// Between attempts to connect.
 const FIRST_REST: Duration = Duration::from_millis(100);
@@ -83,7 +89,7 @@ impl Link {
     }
 
     pub(crate) fn told(&self, failure: &lapin::Error) -> Error {
-        error::told(failure, &self.config.address())
+        error::told(failure, &self.config)
     }
 
     async fn connected(self: &Arc<Self>) -> Result<Arc<Connection>> {
@@ -100,13 +106,24 @@ impl Link {
     async fn open(self: &Arc<Self>) -> Result<Connection> {
         let name = format!("{} ({})", self.config.connection_name, self.purpose);
         let properties = ConnectionProperties::default().with_connection_name(name.into());
+        let (background, config) = (background()?.handle(), self.config.clone());
+        // Reads files.
+        let tls = background.spawn_blocking(move || config.connector()).await;
+        let tls = tls.map_err(|failure| Error::new(ErrorKind::Other, format!("TLS: {failure}")))??;
+        let runtime = TokioRuntime::tokio_with_handle(background.clone());
         let uri = self.config.uri()?;
-        let (tls, runtime) = (self.config.tls.clone(), TokioRuntime::tokio_with_handle(background()?.handle().clone()));
-        let connecting = Connection::connect_uri_with_config(uri, properties, tls, runtime);
-        let opened = connecting.await.map_err(|failure| self.told(&failure))?;
+        let connecting = Connection::connector(uri.clone(), runtime.clone(), dial::with(tls.clone()), properties);
+        let opened = match connecting.await {
+            Ok(opened) => opened,
+            Err(failure) if ask::is_dark(&failure) => {
+                let found = background.spawn(ask::why(uri, runtime, tls)).await.ok().flatten();
+                return Err(error::unreached(&failure, &self.config, found));
+            }
+            Err(failure) => return Err(error::unreached(&failure, &self.config, None)),
+        };
         self.changes();
         self.status.send_replace(Status::Up);
-        background()?.spawn(stand_by(Arc::downgrade(self), opened.events_listener()));
+        background.spawn(stand_by(Arc::downgrade(self), opened.events_listener()));
         Ok(opened)
     }
 
@@ -174,11 +191,17 @@ fn stand_by(link: Weak<Link>, events: impl Stream<Item = Event> + Send + 'static
     })
 }
 
-/// Where connections live: heartbeats go on though every thread of the application is busy.
+/// Where connections live: heartbeats go on though every thread of the application is busy. What is logged there is not heard:
+/// [`dial::silence`] says why.
 fn background() -> Result<&'static Runtime> {
     static BACKGROUND: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
     let made = BACKGROUND.get_or_init(|| {
-        Builder::new_multi_thread().worker_threads(1).thread_name("gulo-amqp").enable_all().build()
+        Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("gulo-amqp")
+            .on_thread_start(dial::silence)
+            .enable_all()
+            .build()
     });
     made.as_ref().map_err(|failure| Error::new(ErrorKind::Other, format!("no thread for connections: {failure}")))
 }

@@ -1,18 +1,27 @@
 //! lapin's errors in ours: what kind, where, and what to do. None of lapin's texts has a secret in it; addresses are shown
 //! without what one logs in with.
 
+mod network;
+
 use gulo_bus_core::{Error, ErrorKind};
 use lapin::ErrorKind as Kind;
 use lapin::protocol::{AMQPError, AMQPErrorKind, AMQPHardError, AMQPSoftError};
 
+use crate::config::{AmqpConfig, called};
+use crate::connection::Found;
+
 /// What to do where no broker answers.
 pub(crate) const IS_IT_RUNNING: &str = "is it running? set AMQP_URL";
 
-/// `error`, which came out of a connection to `address`.
-pub(crate) fn told(error: &lapin::Error, address: &str) -> Error {
+/// `error`, which came out of a connection by `config`.
+pub(crate) fn told(error: &lapin::Error, config: &AmqpConfig) -> Error {
+    let address = config.address();
     match error.kind() {
-        Kind::ProtocolError(refusal) => by_the_broker(refusal, address),
-        Kind::IOError(cause) | Kind::RuntimeShutdownError(cause) => by_the_network(cause, address),
+        Kind::ProtocolError(refusal) => by_the_broker(refusal, config),
+        Kind::IOError(cause) | Kind::RuntimeShutdownError(cause) => {
+            Error::new(ErrorKind::Unavailable, format!("the connection to {address} is lost: {cause}"))
+                .help(IS_IT_RUNNING)
+        }
         Kind::MissingHeartbeatError => {
             let text = format!("nothing was heard from the broker at {address} for two heartbeats");
             Error::new(ErrorKind::Unavailable, text).help("it hangs, or the way to it is cut")
@@ -28,16 +37,36 @@ pub(crate) fn told(error: &lapin::Error, address: &str) -> Error {
     }
 }
 
-fn by_the_broker(refusal: &AMQPError, address: &str) -> Error {
+/// `error`, which came of connecting by `config`, and what was found out of it since.
+pub(crate) fn unreached(error: &lapin::Error, config: &AmqpConfig, found: Option<Found>) -> Error {
+    match (error.kind(), found) {
+        (_, Some(Found::Ends(cause))) => network::unreached(&cause, config),
+        (_, Some(Found::Mechanisms(offered))) if !offered.iter().any(|name| name == config.mechanism()) => {
+            no_such_login(&offered, config)
+        }
+        (Kind::IOError(cause) | Kind::RuntimeShutdownError(cause), _) => network::unreached(cause, config),
+        (Kind::ParsingError(_) | Kind::InvalidProtocolVersion(_), _) => network::no_amqp(config),
+        _ => told(error, config),
+    }
+}
+
+fn no_such_login(offered: &[String], config: &AmqpConfig) -> Error {
+    let (ours, offered) = (config.mechanism(), offered.join(", "));
+    let text = format!("the broker at {} does not log in by {ours}, but by {offered}", config.address());
+    let plugin = if config.is_external() { ", with the plugin rabbitmq_auth_mechanism_ssl" } else { "" };
+    Error::new(ErrorKind::Refused, text)
+        .help(format!("change {}, or the broker's `auth_mechanisms`{plugin}", called("AUTH_MECHANISM")))
+}
+
+fn by_the_broker(refusal: &AMQPError, config: &AmqpConfig) -> Error {
     let said = refusal.get_message().as_str();
-    let text = format!("the broker at {address} says: {said}");
+    let text = format!("the broker at {} says: {said}", config.address());
+    let refused = |help: &str| Error::new(ErrorKind::Refused, text.clone()).help(help);
     match refusal.kind() {
         AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) if said.contains("Login was refused") => {
-            Error::new(ErrorKind::Refused, text).help("user or password is wrong; both stand in AMQP_URL")
+            refused(&login(config))
         }
-        AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => {
-            Error::new(ErrorKind::Refused, text).help("give the user that right: rabbitmqctl set_permissions")
-        }
+        AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => refused(right(said)),
         AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => {
             Error::new(ErrorKind::Missing, text).help("make it first, or let `ensure` do so: `TopologyMode::Create`")
         }
@@ -46,24 +75,54 @@ fn by_the_broker(refusal: &AMQPError, address: &str) -> Error {
                 .help("a delivery was not settled within the broker's `consumer_timeout`: raise it, or handle faster")
         }
         AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) => {
-            Error::new(ErrorKind::Refused, text).help("what is there has other arguments: delete it, or declare nothing")
+            refused("what is there has other arguments: delete it, or declare nothing")
         }
         AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED) => Error::new(ErrorKind::Refused, text),
-        AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) if said.contains("vhost") => Error::new(ErrorKind::Refused, text)
-            .help("the vhost stands behind the last `/` of AMQP_URL, the vhost `/` written as `%2f`"),
+        AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) if said.contains("vhost") && said.contains("not found") => {
+            refused("there is no such vhost: it stands behind the last `/` of AMQP_URL, the vhost `/` written as `%2f`")
+        }
+        AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) if said.contains("vhost") => refused(
+            "the user has no right on that vhost: rabbitmqctl set_permissions -p VHOST USER; or is another one meant? it stands \
+             behind the last `/` of AMQP_URL",
+        ),
         AMQPErrorKind::Hard(AMQPHardError::FRAMEERROR) => Error::new(ErrorKind::TooLarge, text),
         _ => Error::new(ErrorKind::Unavailable, text),
     }
 }
 
-fn by_the_network(cause: &std::io::Error, address: &str) -> Error {
-    let text = format!("the broker at {address} cannot be reached: {cause}");
-    Error::new(ErrorKind::Unavailable, text).help(IS_IT_RUNNING)
+fn login(config: &AmqpConfig) -> String {
+    if config.is_external() {
+        return "the name in the client's certificate (`ssl_cert_login_from`) is no user: rabbitmqctl add_user".into();
+    }
+    let mut help = "user or password is wrong; both stand in AMQP_URL".to_owned();
+    if config.is_guest() {
+        help += ", which names none, and `guest` is let in from the broker's own machine only";
+    }
+    help
 }
 
+/// Which right is missing; brokers before 4.0 do not say.
+fn right(said: &str) -> &'static str {
+    let of = |right: &str| said.contains(&format!("{right} access to "));
+    if of("configure") {
+        "give the user the right to configure it: rabbitmqctl set_permissions; or make it yourself, and declare nothing"
+    } else if of("write") {
+        "give the user the right to write to it: rabbitmqctl set_permissions"
+    } else if of("read") {
+        "give the user the right to read it: rabbitmqctl set_permissions"
+    } else {
+        "give the user that right, rabbitmqctl set_permissions: configure to declare it, write to publish and to bind, read to \
+         consume"
+    }
+}
 /// Whether the broker has closed the channel because an exchange or queue is not there.
 pub(crate) fn is_missing(error: &lapin::Error) -> bool {
     is_soft(error, &AMQPSoftError::NOTFOUND)
+}
+
+/// Whether the broker has closed the channel because the user lacks a right.
+pub(crate) fn is_refused(error: &lapin::Error) -> bool {
+    is_soft(error, &AMQPSoftError::ACCESSREFUSED)
 }
 
 fn is_soft(error: &lapin::Error, wanted: &AMQPSoftError) -> bool {
@@ -105,7 +164,7 @@ mod tests {
 
     #[test]
     fn kinds_follow_the_broker() {
-        let kind = |kind, text| told(&soft(kind, text), "here:5672").kind();
+        let kind = |kind, text| told(&soft(kind, text), &AmqpConfig::new("amqp://here")).kind();
         assert_eq!(kind(AMQPSoftError::NOTFOUND, "NOT_FOUND - no queue"), ErrorKind::Missing);
         assert_eq!(kind(AMQPSoftError::ACCESSREFUSED, "ACCESS_REFUSED - Login was refused"), ErrorKind::Refused);
         let late = "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 3000 ms";

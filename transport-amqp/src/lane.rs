@@ -15,6 +15,7 @@ use gulo_bus_core::transport::{CommitPolicy, Delivery, Inbox, LaneEvent};
 use gulo_bus_core::{Error, ErrorKind, Result};
 use lapin::Channel;
 use lapin::options::{BasicAckOptions, BasicNackOptions, BasicQosOptions, BasicRejectOptions};
+use lapin::types::ShortString;
 use tokio::time::{Instant, Sleep, sleep, timeout_at};
 
 use crate::convert;
@@ -99,7 +100,11 @@ impl QueueLane {
                 State::Closing(lane, closing) => match closing.as_mut().poll(cx) {
                     Poll::Ready(closed) => {
                         // Where nobody answered it is not known what the broker knows.
-                        inbox.events.push(if closed.is_ok() { LaneEvent::Closed(*lane) } else { LaneEvent::Lost(*lane) });
+                        inbox.events.push(if closed.is_ok() {
+                            LaneEvent::Closed(*lane)
+                        } else {
+                            LaneEvent::Lost(*lane)
+                        });
                         self.state = State::Opening(Opening::again(&self.opening));
                     }
                     Poll::Pending => return Ok(()),
@@ -272,12 +277,30 @@ impl Open {
     /// The answer to the close comes behind all that was said: by then the broker knows it.
     async fn close(mut self: Box<Self>, deadline: Instant) -> Result<()> {
         self.flush();
-        let closing = self.channel.close(200, "closed".into());
+        let (channel, heard) = (self.channel.clone(), self.feed.queue().filter(|_| !self.settling.is_fresh()));
+        let closing = async move {
+            // Kept until the channel is closed.
+            let _waits = match heard {
+                Some(queue) => Some(be_heard(&channel, queue).await?),
+                None => None,
+            };
+            channel.close(200, "closed".into()).await
+        };
         match timeout_at(deadline, closing).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(unsure()),
         }
     }
+}
+
+/// The broker's channel passes on to a quorum queue no more than 32 acknowledgements that the queue has not answered, holds
+/// back those that follow, and forgets them when it closes. What the queue itself must answer comes behind all of them: one
+/// consumer more, which waits for its turn and goes with the channel. To cancel the one there is would do too, but the next
+/// member would begin before what is unfinished here is back in its place.
+async fn be_heard(channel: &Channel, queue: ShortString) -> lapin::Result<lapin::Consumer> {
+    // Where members compete it gets something, which comes back with the rest.
+    channel.basic_qos(1, BasicQosOptions::default()).await?;
+    opening::consume(channel.clone(), queue).await
 }
 
 fn unsure() -> Error {
@@ -289,10 +312,11 @@ impl Opening {
         let queue = names::shown(self.queue());
         match failure {
             Failure::Lapin(failure) => self.link().told(failure).context(format_args!("queue {queue}")),
-            Failure::Cancelled => {
-                Error::new(ErrorKind::Missing, format!("queue {queue} was deleted, or the broker cancelled its consumer"))
-                    .help("it is looked for, and made again where that is allowed; what was in it is gone")
-            }
+            Failure::Cancelled => Error::new(
+                ErrorKind::Missing,
+                format!("queue {queue} was deleted, or the broker cancelled its consumer"),
+            )
+            .help("it is looked for, and made again where that is allowed; what was in it is gone"),
         }
     }
 }

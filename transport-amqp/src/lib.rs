@@ -44,7 +44,7 @@ mod source;
 mod topology;
 mod transport;
 
-pub use config::{AmqpConfig, ExchangeType, QueueType};
+pub use config::{AmqpConfig, ExchangeType, QueueArgument, QueueType};
 pub use transport::AmqpTransport;
 
 /// The name of the transport, as OpenTelemetry has it.

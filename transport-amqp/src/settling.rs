@@ -54,6 +54,11 @@ impl Settling {
         self.places.len()
     }
 
+    /// Nothing has ever arrived.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.first == 0 && self.places.is_empty()
+    }
+
     /// Done, and the broker does not know.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting

@@ -136,8 +136,10 @@ impl AmqpSource {
             return;
         };
         match probe.as_mut().poll(cx) {
-            // Where it failed the lanes are lost, which they say themselves.
-            Poll::Ready(_) => self.alive.is_known(),
+            Poll::Ready(true) => self.alive.is_known(),
+            // All is lost, but who waits for an answer hears of it before the channels do: until a lane is seen to be lost
+            // what it has handed out still seems to be ours. One that is lost is not asked.
+            Poll::Ready(false) => {}
             Poll::Pending => self.probe = Some(probe),
         }
     }

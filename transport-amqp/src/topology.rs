@@ -5,21 +5,24 @@ use std::sync::Arc;
 
 use gulo_bus_core::transport::{Capability, GroupSpec, TopicSpec, Topics, Topology, TopologyMode};
 use gulo_bus_core::{Error, ErrorKind, Result};
-use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::options::{ExchangeDeclareOptions, ExchangeUnbindOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind};
 
-use crate::config::{AmqpConfig, ExchangeType, QueueType};
+use crate::NAME;
+use crate::config::{AmqpConfig, ExchangeType, QueueArgument, QueueType};
 use crate::connection::Link;
 use crate::error;
 use crate::names::{self, listed, queue_of, unread_exchange_of, unread_queue_of};
 use crate::transport::capabilities;
-use crate::NAME;
 
 /// A delivery limit that is never reached. RabbitMQ from 4.0 on deletes a message, silently, after 20 returns to its quorum
 /// queue, which a consumer that restarts a few times with a full window has made of every message in it; versions before
 /// 4.0 know no number for "never".
 const NEVER: i32 = i32::MAX;
+
+/// The other side of a binding that nobody has made: an exchange that every broker has.
+const NOBODYS: &str = "amq.fanout";
 
 /// Asks and makes.
 pub(crate) struct Declaring {
@@ -151,7 +154,7 @@ impl Declaring {
     /// One that is there is left as it is, whatever its kind.
     async fn make_topic(&mut self, topic: &str, keep: bool) -> Result<()> {
         if self.exchange(topic).await? {
-            return Ok(());
+            return if keep { self.keep_from_now_on(topic).await } else { Ok(()) };
         }
         let mut arguments = FieldTable::default();
         if keep {
@@ -163,6 +166,24 @@ impl Declaring {
             ExchangeType::Topic => ExchangeKind::Topic,
         };
         self.declare_exchange(topic, kind, arguments).await
+    }
+
+    /// An exchange gets its alternate when it is made, or never. One that has none gives all of its messages to the queue of
+    /// what is unread, until a group reads it.
+    async fn keep_from_now_on(&mut self, topic: &str) -> Result<()> {
+        if self.exchange(&unread_exchange_of(topic)).await? {
+            return Ok(());
+        }
+        self.make_unread(topic).await?;
+        self.bind(unread_queue_of(topic), topic).await
+    }
+
+    /// From now on a group's queue takes what `topic` gets.
+    pub(crate) async fn keep_no_more(&mut self, topic: &str) -> Result<()> {
+        let channel = self.channel().await?;
+        let (queue, exchange) = (short(unread_queue_of(topic))?, short(topic)?);
+        let unbound = self.in_time(channel.queue_unbind(queue, exchange, "#".into(), FieldTable::default())).await?;
+        self.done(unbound)
     }
 
     /// Where messages go that no group's queue takes.
@@ -223,6 +244,14 @@ impl Declaring {
         if let Some(exchange) = &self.config.dead_letter_exchange {
             arguments.insert("x-dead-letter-exchange".into(), text(exchange));
         }
+        for (name, value) in &self.config.queue_arguments {
+            let value = match value {
+                QueueArgument::Text(said) => text(said),
+                QueueArgument::Integer(number) => AMQPValue::LongLongInt(*number),
+                QueueArgument::Flag(flag) => AMQPValue::Boolean(*flag),
+            };
+            arguments.insert((&**name).into(), value);
+        }
         arguments
     }
 
@@ -232,6 +261,28 @@ impl Declaring {
         // The kind is not looked at.
         let declared = self.declare(name, ExchangeKind::Fanout, options, FieldTable::default()).await?;
         self.is_there(declared).map(|found| found.is_some())
+    }
+
+    /// Why nothing may be published to the exchange, which is there. That it may not be written to the broker says of a publish
+    /// by ending the channel, and with it the confirms of all that is on its way; so it is asked something that takes the same
+    /// right and does nothing: to undo a binding that nobody has made.
+    pub(crate) async fn refusal(&mut self, exchange: &str) -> Result<Option<Error>> {
+        let channel = self.channel().await?;
+        let (options, none) = (ExchangeUnbindOptions::default(), FieldTable::default());
+        let asking = channel.exchange_unbind(short(exchange)?, NOBODYS.into(), NOBODYS.into(), options, none);
+        match self.in_time(asking).await? {
+            Ok(()) => Ok(None),
+            Err(refusal) => {
+                self.channel = None;
+                let is_meant = error::is_refused(&refusal) && error::exchange_named(&refusal) == Some(exchange);
+                // What it has against the other side of the binding says that this one may be written to.
+                if is_meant || !refusal.is_amqp_soft_error() {
+                    let told = self.link.told(&refusal).context(format_args!("topic {}", names::shown(exchange)));
+                    return if is_meant { Ok(Some(told)) } else { Err(told) };
+                }
+                Ok(None)
+            }
+        }
     }
 
     /// The queue, if it is there.

@@ -85,7 +85,7 @@ impl KafkaPublisher {
             let known = named.is_some_and(|named| Arc::ptr_eq(named, &message.topic));
             let checked = if known { Ok(()) } else { names::check([&message.topic].into_iter()) };
             named = checked.is_ok().then_some(&message.topic);
-            if let Err(error) = checked.and_then(|()| outcome::check(self.capabilities, message)) {
+            if let Err(error) = checked.and_then(|()| outcome::check(&self.capabilities, message)) {
                 undone.push((index, Outcome::Refused, error));
                 continue;
             }

@@ -41,9 +41,22 @@ pub(crate) fn is_event_type(event_type: &str) -> bool {
 }
 
 fn has_control(text: &str) -> bool {
-    // Without a branch for each byte: nearly all are plain, and this is done for each event.
-    let plain = text.bytes().fold(true, |plain, byte| plain & (b' '..=b'~').contains(&byte));
-    !plain && text.contains(char::is_control)
+    !is_plain(text.as_bytes()) && text.contains(char::is_control)
+}
+
+/// Whether all bytes are from space to tilde, as nearly all are: eight at a time, for this is done for each event.
+fn is_plain(text: &[u8]) -> bool {
+    let Some(last) = text.last_chunk::<8>() else { return text.iter().all(|byte| (b' '..=b'~').contains(byte)) };
+    let (words, _) = text.as_chunks::<8>();
+    words.iter().fold(odd(*last), |all, word| all | odd(*word)) == 0
+}
+
+/// Not 0 where a byte is below space or above tilde.
+const fn odd(word: [u8; 8]) -> u64 {
+    const EACH: u64 = u64::MAX / 255;
+    let word = u64::from_ne_bytes(word);
+    // The high bit of each byte: below space borrows, above tilde carries.
+    (word | word.wrapping_sub(EACH * 0x20) | word.wrapping_add(EACH)) & (EACH * 0x80)
 }
 
 impl Default for Limits {
@@ -92,14 +105,12 @@ impl Limits {
         if !(0..=9999).contains(&meta.time.year()) {
             return refused("time", "cannot be written as RFC 3339", "give it one of the years 0 to 9999");
         }
-        let sizes = [
-            ("event id", meta.id.len(), self.id_bytes, " bytes"),
-            ("event type", meta.event_type.len(), self.id_bytes, " bytes"),
-        ];
-        sizes.into_iter().try_for_each(|size| within(size, || &meta.event_type))
+        within(("event id", meta.id.len(), self.id_bytes, " bytes"), || &meta.event_type)?;
+        within(("event type", meta.event_type.len(), self.id_bytes, " bytes"), || &meta.event_type)
     }
 }
 
+#[inline]
 fn within<'a>((what, size, limit, unit): (&str, usize, usize, &str), name: impl FnOnce() -> &'a str) -> Result<()> {
     if size <= limit {
         return Ok(());
@@ -107,4 +118,23 @@ fn within<'a>((what, size, limit, unit): (&str, usize, usize, &str), name: impl 
     let problem = format!("{what} of `{}` is {size}{unit}, the limit is {limit}", shown(name()));
     let instead = if what == "payload" { ", or send a reference instead of the content" } else { "" };
     Err(Error::new(ErrorKind::TooLarge, problem).help(format!("raise it with `Bus::builder(..).limits(..)`{instead}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_is_told_from_text_with_anything_else_in_it_wherever_that_stands() {
+        for length in 1..20 {
+            for at in 0..length {
+                for byte in 0..=u8::MAX {
+                    let mut text = vec![b'~'; length];
+                    text[at] = byte;
+                    assert_eq!(is_plain(&text), (b' '..=b'~').contains(&byte), "{byte} at {at} of {length}");
+                }
+            }
+        }
+        assert!(is_plain(b"") && !has_control("M\u{fc}nchen") && has_control("M\u{85}nchen"));
+    }
 }

@@ -79,6 +79,7 @@ struct Failing {
 }
 
 impl Work {
+    #[inline(always)]
     pub(crate) const fn new(delivery: Delivery) -> Self {
         Self { received: Received::new(delivery), attempts: 0, failing: None }
     }

@@ -1,19 +1,19 @@
 //! From events to confirmed messages.
 
 mod logs;
+mod room;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::bus::destinations::{Destination, Destinations};
 use crate::bus::limits::Limits;
 use crate::dead_letter;
 use crate::envelope::Envelope;
 use crate::error::{Error, ErrorKind, Result as BusResult, shown};
-use crate::event::{EventMeta, IntegrationEvent, Outgoing, Publishable};
+use crate::event::{IntegrationEvent, Outgoing, Publishable};
 use crate::event_publisher::EventDefaults;
 use crate::handler::handled;
 use crate::headers::Headers;
@@ -21,33 +21,7 @@ use crate::message::Message;
 use crate::panic::caught;
 use crate::transport::{Failed, Outcome, Publisher, Unsent};
 
-/// Room for one event: what the last ones needed, between these. Thousands are in flight at a time, so room that nobody
-/// needs costs more than to move one that is larger than most.
-#[derive(Debug)]
-pub(crate) struct Room(AtomicUsize);
-
-const LEAST_ROOM: usize = 256;
-const MOST_ROOM: usize = 2048;
-
-impl Default for Room {
-    fn default() -> Self {
-        Self(AtomicUsize::new(384))
-    }
-}
-
-impl Room {
-    fn guess(&self) -> usize {
-        self.0.load(Relaxed)
-    }
-
-    /// More at once, less by and by.
-    fn learn(&self, guess: usize, needed: usize) {
-        let next = if needed > guess { needed.next_multiple_of(64) } else { guess - (guess - needed) / 64 };
-        if next != guess {
-            self.0.store(next.clamp(LEAST_ROOM, MOST_ROOM), Relaxed);
-        }
-    }
-}
+pub(crate) use room::{Room, Sheet};
 
 /// Publishes to a bus from anywhere, a handler included: a handler takes it as an argument.
 ///
@@ -102,24 +76,28 @@ pub(crate) struct Publishing {
 impl Publishing {
     /// Publishes all of `events` in one batch, or nothing of it where one does not encode.
     pub(crate) async fn publish<P: Publishable>(&self, events: impl IntoIterator<Item = P>) -> Result<(), Unsent> {
-        let to = self.destinations.of::<P::Event>();
+        self.publish_encoded(self.encode_all(events.into_iter())).await
+    }
+
+    fn encode_all<P: Publishable>(&self, events: impl Iterator<Item = P>) -> Batch {
+        let (to, mut sheet) = (self.destinations.of::<P::Event>(), self.room.sheet(events.size_hint().0));
         let encode = |event: P| {
             let what = format_args!("what is said of `{}`", P::Event::TYPE);
             match caught(ErrorKind::Encode, what, || event.into_outgoing()) {
-                Ok(outgoing) => self.encode(&outgoing, &to),
+                Ok(outgoing) => self.encode_or(&outgoing, None, &to, &mut sheet),
                 Err(error) => (Message::tombstone(""), Some(error)),
             }
         };
-        self.publish_encoded(events.into_iter().map(encode).collect()).await
+        events.map(encode).collect()
     }
 
-    pub(crate) async fn publish_encoded(&self, encoded: Vec<Encoded>) -> Result<(), Unsent> {
-        if encoded.iter().any(|(_, refused)| refused.is_some()) {
+    pub(crate) async fn publish_encoded(&self, encoded: Batch) -> Result<(), Unsent> {
+        if !encoded.refused.is_empty() {
             let withheld = Err(withheld(encoded));
             self.log(&self.to_be_logged(&[]), &withheld);
             return withheld;
         }
-        self.hand_over(encoded.into_iter().map(|(message, _)| message).collect()).await
+        self.hand_over(encoded.messages).await
     }
 
     async fn hand_over(&self, batch: Vec<Message>) -> Result<(), Unsent> {
@@ -142,11 +120,9 @@ impl Publishing {
 
     /// None of the messages is sent, for the `first` is too large, and perhaps some behind it.
     fn refuse(&self, messages: Vec<Message>, first: usize) -> Unsent {
-        let check = |(index, message): (usize, Message)| {
-            let refused = if index < first { None } else { self.limits.check(&message).err() };
-            (message, refused)
-        };
-        withheld(messages.into_iter().enumerate().map(check).collect())
+        let check = |(index, message)| Some((index, self.limits.check(message).err()?));
+        let refused = messages.iter().enumerate().skip(first).filter_map(check).collect();
+        withheld(Batch { messages, refused })
     }
 
     /// A transport does not know the builder, which is what an application has.
@@ -160,16 +136,13 @@ impl Publishing {
         Unsent { failed: failed.collect() }
     }
 
-    fn encode<E: IntegrationEvent>(&self, outgoing: &Outgoing<E>, to: &BusResult<Destination>) -> Encoded {
-        self.encode_or(outgoing, None, to)
-    }
-
     /// `defaults` say what nobody else says.
     pub(crate) fn encode_or<E: IntegrationEvent>(
         &self,
         outgoing: &Outgoing<E>,
         defaults: Option<&EventDefaults>,
         to: &BusResult<Destination>,
+        sheet: &mut Sheet<'_>,
     ) -> Encoded {
         let other = outgoing.other_topic().map(|topic| self.destinations.called::<E>(topic));
         let to = match other.as_ref().unwrap_or(to) {
@@ -177,12 +150,9 @@ impl Publishing {
             Err(error) => return (Message::tombstone(""), Some(error.copy())),
         };
         let what = format_args!("encoding `{}`", E::TYPE);
-        match caught(ErrorKind::Encode, what, || self.message(outgoing, defaults, to)).flatten() {
+        match caught(ErrorKind::Encode, what, || self.message(outgoing, defaults, to, sheet)).flatten() {
             Err(error) => (Message::tombstone(Arc::clone(&to.topic)), Some(error)),
-            Ok((message, meta)) => {
-                let refused = self.limits.check(&message).and_then(|()| self.limits.check_meta(&meta)).err();
-                (message, refused)
-            }
+            Ok(encoded) => encoded,
         }
     }
 
@@ -191,30 +161,35 @@ impl Publishing {
         outgoing: &Outgoing<E>,
         defaults: Option<&EventDefaults>,
         to: &Destination,
-    ) -> BusResult<(Message, EventMeta)> {
-        // One allocation for all of an event. Not for many: who handles them on another core would contend for its count.
-        let guess = self.room.guess();
-        let mut buffer = BytesMut::with_capacity(guess);
+        sheet: &mut Sheet<'_>,
+    ) -> BusResult<Encoded> {
+        sheet.begin();
         let mut meta = outgoing.meta_or(&self.source, defaults);
         // What the publisher says itself goes before.
         if let Some(cause) = handled() {
             meta.caused_by(&cause);
         }
         let Destination { topic, format } = to;
-        let payload = format.codec.encode(&outgoing.event, &mut buffer)?;
+        let payload = format.codec.encode(&outgoing.event, &mut sheet.buffer)?;
         let (content_type, more) = (format.codec.content_type(), outgoing.headers());
-        let (payload, headers) = format.envelope.seal(&meta, content_type, payload, more, &mut buffer)?;
+        let Sheet { buffer, form, .. } = sheet;
+        let (payload, headers) = format.envelope.seal(&meta, content_type, payload, more, buffer, form)?;
         check_headers(format.envelope, more, &headers)?;
-        self.room.learn(guess, payload.len() + headers.size());
-        let key = outgoing.key_or(|| self.destinations.key(&meta, outgoing.event.key())).map(Bytes::from);
+        let key = outgoing.key_or(|| self.destinations.key(&meta, outgoing.event.key()));
+        let key = key.map(|key| sheet.keep(key.as_bytes()));
+        sheet.end(payload.len() + headers.size() + key.as_ref().map_or(0, Bytes::len));
         let send = outgoing.wishes();
         let message = Message { topic: Arc::clone(topic), key, payload: Some(payload), headers, timestamp: None, send };
-        Ok((message, meta))
+        let refused = self.limits.check(&message).and_then(|()| self.limits.check_meta(&meta)).err();
+        Ok((message, refused))
     }
 }
 
 /// Headers of the publisher's own: what the envelope says goes by other ways.
 fn check_headers(envelope: Envelope, own: &Headers, all: &Headers) -> BusResult<()> {
+    if own.is_empty() {
+        return Ok(());
+    }
     let written = |name: &str| all.get_all(name).count() > own.get_all(name).count();
     if let Some((name, _)) = own.iter().find(|(name, _)| name.is_empty() || name.contains(char::is_control)) {
         let problem = format!("there can be no header called `{}`", shown(name));
@@ -231,37 +206,38 @@ fn check_headers(envelope: Envelope, own: &Headers, all: &Headers) -> BusResult<
 /// A message, and why it cannot be sent.
 pub(crate) type Encoded = (Message, Option<Error>);
 
+/// Messages, and which of them cannot be sent, by their places.
+#[derive(Default)]
+pub(crate) struct Batch {
+    messages: Vec<Message>,
+    refused: Vec<(usize, Error)>,
+}
+
+impl FromIterator<Encoded> for Batch {
+    fn from_iter<I: IntoIterator<Item = Encoded>>(encoded: I) -> Self {
+        let (encoded, mut refused) = (encoded.into_iter().enumerate(), Vec::new());
+        let message = |(place, (message, problem)): (usize, Encoded)| {
+            refused.extend(problem.map(|error| (place, error)));
+            message
+        };
+        Self { messages: encoded.map(message).collect(), refused }
+    }
+}
+
 /// A batch of which something cannot be sent, and so nothing was: half of a batch is seldom what was meant.
-fn withheld(encoded: Vec<Encoded>) -> Unsent {
-    let failed = encoded.into_iter().enumerate().map(|(index, (message, refused))| match refused {
-        Some(error) => Failed { index, message, outcome: Outcome::Refused, error },
-        None => {
-            let error = Error::new(ErrorKind::Refused, "another event of the batch was refused")
-                .help("publish it again without that one");
-            Failed { index, message, outcome: Outcome::NotSent, error }
-        }
-    });
+fn withheld(Batch { messages, refused }: Batch) -> Unsent {
+    let mut refused = refused.into_iter().peekable();
+    let failed =
+        messages.into_iter().enumerate().map(|(index, message)| match refused.next_if(|(place, _)| *place == index) {
+            Some((_, error)) => Failed { index, message, outcome: Outcome::Refused, error },
+            None => {
+                let error = Error::new(ErrorKind::Refused, "another event of the batch was refused")
+                    .help("publish it again without that one");
+                Failed { index, message, outcome: Outcome::NotSent, error }
+            }
+        });
     let mut failed: Vec<_> = failed.collect();
     // The cause first: it is what Display shows. The indexes still say the places in the batch.
     failed.sort_by_key(|failed| failed.outcome != Outcome::Refused);
     Unsent { failed }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn room_is_what_the_last_events_needed_and_no_more_than_is_worth_it() {
-        let room = Room::default();
-        let learn = |needed| {
-            room.learn(room.guess(), needed);
-            room.guess()
-        };
-        assert_eq!((learn(1000), learn(1_000_000)), (1024, MOST_ROOM));
-        for _ in 0..1000 {
-            learn(10);
-        }
-        assert!((LEAST_ROOM..LEAST_ROOM + 128).contains(&room.guess()), "{room:?}");
-    }
 }

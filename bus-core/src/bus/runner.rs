@@ -7,7 +7,6 @@ mod lanes;
 mod survey;
 mod work;
 
-use std::collections::HashMap;
 use std::future::{poll_fn, ready};
 use std::sync::Arc;
 use std::task::Poll;
@@ -65,8 +64,8 @@ pub(crate) struct Runner {
     jobs: Jobs,
     lanes: Lanes,
     settlements: Vec<Settlement>,
-    /// What the guard knows of each lane, over its epochs.
-    tallies: HashMap<u32, Tally, foldhash::fast::RandomState>,
+    /// What the guard knows of each lane, over its epochs: by slot.
+    tallies: Vec<Tally>,
     survey: Survey,
     /// The source was not sure of its lanes when something was to begin.
     in_doubt: bool,
@@ -105,7 +104,7 @@ impl Runner {
             jobs,
             lanes: Lanes::default(),
             settlements: Vec::new(),
-            tallies: HashMap::default(),
+            tallies: Vec::new(),
             survey: Survey::default(),
             in_doubt: false,
             left: 0,

@@ -1,6 +1,8 @@
 //! JSON.
 
-use bytes::{BufMut, BytesMut};
+use std::io;
+
+use bytes::BytesMut;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -15,11 +17,30 @@ pub struct Json;
 
 impl Json {
     pub(super) fn write<T: Serialize + ?Sized>(event: &T, buffer: &mut BytesMut) -> Result<(), CodecError> {
-        Ok(serde_json::to_writer(buffer.writer(), event)?)
+        Ok(serde_json::to_writer(ToEnd(buffer), event)?)
     }
 
     pub(super) fn read<T: DeserializeOwned>(payload: &[u8]) -> Result<T> {
         serde_json::from_slice(payload).map_err(|cause| problem(&cause))
+    }
+}
+
+/// [`BufMut::writer`](bytes::BufMut::writer) with less to be asked: JSON is written in many small pieces.
+struct ToEnd<'b>(&'b mut BytesMut);
+
+impl io::Write for ToEnd<'_> {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        self.write_all(piece).map(|()| piece.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.0.extend_from_slice(piece);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

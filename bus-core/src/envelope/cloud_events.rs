@@ -7,6 +7,8 @@
 //! [CloudEvents 1.0]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
 //! [Kafka binding]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
 
+mod form;
+
 use std::borrow::Cow;
 
 use bytes::BytesMut;
@@ -17,6 +19,9 @@ use crate::event::{Aggregate, EventMeta};
 use crate::headers::{Headers, Packing};
 use crate::message::{Message, Origin};
 use crate::time::{rfc3339, utc};
+
+use form::Filled;
+pub(crate) use form::Form;
 
 /// The media type of the payload.
 pub const CONTENT_TYPE: &str = "content-type";
@@ -39,7 +44,13 @@ pub(super) fn is_own(name: &str) -> bool {
 
 /// The headers that say `meta`, for a payload of `content_type`, and `more` behind them; written to the end of
 /// `buffer`, whose memory they share.
-pub(super) fn write(buffer: &mut BytesMut, meta: &EventMeta, content_type: &str, more: &Headers) -> Headers {
+pub(super) fn write(
+    buffer: &mut BytesMut,
+    meta: &EventMeta,
+    content_type: &str,
+    more: &Headers,
+    form: &mut Form,
+) -> Headers {
     let (time, odd_time);
     let time: &[u8] = match rfc3339(meta.time) {
         Some(text) => {
@@ -51,25 +62,45 @@ pub(super) fn write(buffer: &mut BytesMut, meta: &EventMeta, content_type: &str,
             odd_time.as_bytes()
         }
     };
-    let version = if meta.version == 1 { Cow::Borrowed("1") } else { meta.version.to_string().into() };
-    let subject = meta.aggregate.as_ref().map(Aggregate::to_string);
     let mut packing = Packing::into(buffer);
-    let mut say = |name, value: &[u8]| packing.put(name, Some(value));
-    say(CONTENT_TYPE, content_type.as_bytes());
-    say(SPEC_VERSION, b"1.0");
-    say(ID, meta.id.as_bytes());
-    say(TYPE, meta.event_type.as_bytes());
-    say(SOURCE, meta.source.as_bytes());
-    say(TIME, time);
-    say(DATA_VERSION, version.as_bytes());
-    let also = [(SUBJECT, &subject), (CORRELATION_ID, &meta.correlation_id), (CAUSATION_ID, &meta.causation_id)];
-    for (name, value) in also {
-        if let Some(value) = value {
-            say(name, value.as_bytes());
-        }
+    match form.filled_in_before(meta, content_type, time) {
+        Some(before) => before.fill_in(&mut packing, meta, time),
+        None => write_always_there(&mut packing, meta, content_type, time, form),
+    }
+    if let Some(aggregate) = &meta.aggregate {
+        packing.put(SUBJECT, Some(aggregate.to_string().as_bytes()));
+    }
+    if let Some(id) = &meta.correlation_id {
+        packing.put(CORRELATION_ID, Some(id.as_bytes()));
+    }
+    if let Some(id) = &meta.causation_id {
+        packing.put(CAUSATION_ID, Some(id.as_bytes()));
     }
     more.iter().for_each(|(name, value)| packing.put(name, value));
     Headers::packed(packing)
+}
+
+/// What every event has.
+fn write_always_there(packing: &mut Packing<'_>, meta: &EventMeta, content_type: &str, time: &[u8], form: &mut Form) {
+    let version = if meta.version == 1 { Cow::Borrowed("1") } else { meta.version.to_string().into() };
+    packing.put(CONTENT_TYPE, Some(content_type.as_bytes()));
+    packing.put(SPEC_VERSION, Some(b"1.0"));
+    packing.put(ID, Some(meta.id.as_bytes()));
+    let id_end = packing.written();
+    packing.put(TYPE, Some(meta.event_type.as_bytes()));
+    packing.put(SOURCE, Some(meta.source.as_bytes()));
+    packing.put(TIME, Some(time));
+    let time_end = packing.written();
+    packing.put(DATA_VERSION, Some(version.as_bytes()));
+    form.learn(|| Filled {
+        headers: packing.copy(),
+        id: (id_end, meta.id.len()),
+        time: (time_end, time.len()),
+        event_type: meta.event_type.clone(),
+        source: meta.source.clone(),
+        version: meta.version,
+        content_type: content_type.into(),
+    });
 }
 
 /// The type that `message` says it has; `None` where it says nothing readable.
@@ -133,7 +164,7 @@ mod tests {
     }
 
     fn headers() -> Headers {
-        write(&mut BytesMut::new(), &meta(), "application/json", &Headers::new())
+        write(&mut BytesMut::new(), &meta(), "application/json", &Headers::new(), &mut Form::of_one())
     }
 
     #[test]
@@ -161,6 +192,38 @@ mod tests {
                 ("ce_causationid", Some(b"d")),
             ]
         );
+    }
+
+    #[test]
+    fn headers_after_those_of_another_event_are_as_they_would_be_without() {
+        let written = |meta: &EventMeta, form: &mut Form| {
+            let mut more = Headers::new();
+            more.append("tenant", "7");
+            write(&mut BytesMut::new(), meta, "application/json", &more, form)
+        };
+        let others: [fn(&mut EventMeta); 9] = [
+            |meta| meta.id = "0191".into(),
+            |meta| meta.id = "another length".into(),
+            |meta| meta.time += chrono::TimeDelta::microseconds(1),
+            |meta| meta.time += chrono::TimeDelta::days(4_000_000),
+            |meta| meta.event_type = "user.gone".into(),
+            |meta| meta.source = "another".into(),
+            |meta| meta.version = 3,
+            |meta| meta.aggregate = None,
+            |meta| (meta.correlation_id, meta.causation_id) = (None, Some("e".into())),
+        ];
+        let mut form = Form::of_many();
+        for change in others {
+            let mut other = meta();
+            change(&mut other);
+            for meta in [meta(), other] {
+                let (with, without) = (written(&meta, &mut form), written(&meta, &mut Form::of_one()));
+                assert_eq!(with, without);
+                assert_eq!((with.len(), with.size()), (without.len(), without.size()));
+            }
+        }
+        let one_more = write(&mut BytesMut::new(), &meta(), "text/json", &Headers::new(), &mut form);
+        assert_eq!(one_more.get_str(CONTENT_TYPE), Some("text/json"));
     }
 
     #[test]

@@ -172,6 +172,7 @@ impl<E: IntegrationEvent> ErasedOutgoing for Outgoing<E> {
     }
 
     fn encode(&self, publishing: &Publishing, defaults: Option<&EventDefaults>) -> Encoded {
-        publishing.encode_or(self, defaults, &publishing.destinations.of::<E>())
+        let to = publishing.destinations.of::<E>();
+        publishing.encode_or(self, defaults, &to, &mut publishing.room.sheet(1))
     }
 }

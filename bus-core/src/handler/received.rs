@@ -37,6 +37,7 @@ pub(crate) struct Content<'a> {
 }
 
 impl Received {
+    #[inline(always)]
     pub(crate) const fn new(delivery: Delivery) -> Self {
         Self { delivery, body: Body::Event(""), unopened: None, meta: OnceLock::new() }
     }

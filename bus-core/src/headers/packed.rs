@@ -43,8 +43,15 @@ fn number_of(name: &str) -> Option<u32> {
 #[derive(Clone)]
 pub(super) struct Packed {
     parts: Bytes,
-    /// How many there are, and how many bytes names and values have: asked for more than once of each message.
-    count: usize,
+    tally: Tally,
+}
+
+/// How many there are, and how many bytes names and values have: asked for more than once of each message.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    count: u32,
+    /// Whose names have no number.
+    others: u32,
     size: usize,
 }
 
@@ -52,34 +59,83 @@ pub(super) struct Packed {
 pub(crate) struct Packing<'b> {
     buffer: &'b mut BytesMut,
     begin: usize,
-    count: usize,
-    size: usize,
+    tally: Tally,
+}
+
+/// Headers that many messages have.
+#[derive(Debug)]
+pub(crate) struct Copied {
+    parts: Vec<u8>,
+    tally: Tally,
 }
 
 impl<'b> Packing<'b> {
     pub(crate) fn into(buffer: &'b mut BytesMut) -> Self {
         let begin = buffer.len();
-        Self { buffer, begin, count: 0, size: 0 }
+        Self { buffer, begin, tally: Tally::default() }
     }
 
     /// Inlined: of a name that is known where this is called, its number is too.
     #[inline(always)]
     pub(crate) fn put(&mut self, name: &str, value: Option<&[u8]>) {
-        match number_of(name) {
+        match (number_of(name), value) {
+            // The usual ones: both numbers at once.
+            (Some(number), Some(value)) => {
+                let value = cut(value);
+                let numbers = [(KNOWN + number).to_ne_bytes(), (value.len() as u32).to_ne_bytes()];
+                self.buffer.extend_from_slice(numbers.as_flattened());
+                self.buffer.extend_from_slice(value);
+            }
+            (number, value) => self.put_other(name, number, value),
+        }
+        self.tally.count += 1;
+        self.tally.size += name.len() + value.map_or(0, <[u8]>::len);
+    }
+
+    /// How many bytes are written.
+    pub(crate) fn written(&self) -> usize {
+        self.buffer.len() - self.begin
+    }
+
+    /// All that is written, to be [put once more](Self::put_copy).
+    pub(crate) fn copy(&self) -> Copied {
+        Copied { parts: self.buffer[self.begin..].to_vec(), tally: self.tally }
+    }
+
+    /// The same headers as elsewhere, before any other.
+    pub(crate) fn put_copy(&mut self, copied: &Copied) {
+        self.buffer.extend_from_slice(&copied.parts);
+        self.tally = copied.tally;
+    }
+
+    /// Another value, as long as the one that ends `end` bytes behind the begin.
+    pub(crate) fn replace(&mut self, end: usize, value: &[u8]) {
+        let end = self.begin + end;
+        self.buffer[end - value.len()..end].copy_from_slice(value);
+    }
+
+    fn put_other(&mut self, name: &str, number: Option<u32>, value: Option<&[u8]>) {
+        match number {
             Some(number) => self.buffer.put_u32_ne(KNOWN + number),
-            None => put(self.buffer, name.as_bytes()),
+            None => {
+                put(self.buffer, name.as_bytes());
+                self.tally.others += 1;
+            }
         }
         match value {
             Some(value) => put(self.buffer, value),
             None => self.buffer.put_u32_ne(NULL),
         }
-        self.count += 1;
-        self.size += name.len() + value.map_or(0, <[u8]>::len);
     }
 
     pub(super) fn finish(self) -> Option<Packed> {
-        let Self { buffer, begin, count, size } = self;
-        (count > 0).then(|| Packed { parts: buffer.split_off(begin).freeze(), count, size })
+        let Self { buffer, begin, tally } = self;
+        if tally.count == 0 {
+            return None;
+        }
+        // The room behind them stays the buffer's: `split_off(0)` would take it along.
+        let parts = if begin == 0 { buffer.split() } else { buffer.split_off(begin) };
+        Some(Packed { parts: parts.freeze(), tally })
     }
 }
 
@@ -110,16 +166,17 @@ impl Packed {
 
     /// Whether `byte` is in any name, but for those of CloudEvents.
     pub(super) fn is_in_a_name(&self, byte: u8) -> bool {
-        Parts(&self.parts).any(|(name, _)| matches!(name, Name::Other(name) if name.contains(&byte)))
+        self.tally.others > 0
+            && Parts(&self.parts).any(|(name, _)| matches!(name, Name::Other(name) if name.contains(&byte)))
     }
 
     pub(super) fn len(&self) -> usize {
-        self.count
+        self.tally.count as usize
     }
 
     /// Bytes of all names and values.
     pub(super) fn size(&self) -> usize {
-        self.size
+        self.tally.size
     }
 
     /// Every value of this name.
@@ -128,11 +185,15 @@ impl Packed {
     }
 }
 
-/// What is longer than 4 GB is cut: no broker takes that much.
 fn put(buffer: &mut BytesMut, part: &[u8]) {
-    let length = u32::try_from(part.len()).unwrap_or(NULL).min(KNOWN - 1);
-    buffer.put_u32_ne(length);
-    buffer.put_slice(&part[..length as usize]);
+    let part = cut(part);
+    buffer.put_u32_ne(part.len() as u32);
+    buffer.put_slice(part);
+}
+
+/// What is longer than 4 GB is cut: no broker takes that much.
+fn cut(part: &[u8]) -> &[u8] {
+    part.get(..KNOWN as usize - 1).unwrap_or(part)
 }
 
 #[derive(Clone, Copy)]
@@ -218,5 +279,14 @@ mod tests {
             prop_assert_eq!(is_there, given().any(|(name, _)| name.as_bytes().contains(&0)));
             prop_assert_eq!(&buffer[..], b"something before");
         }
+    }
+
+    #[test]
+    fn the_room_behind_headers_is_left_for_what_comes_next() {
+        let mut buffer = BytesMut::with_capacity(1024);
+        for _ in 0..4 {
+            assert!(Packed::write(&mut buffer, [("ce_id", Some(&b"1"[..]))]).is_some());
+        }
+        assert!(buffer.capacity() > 900, "{}", buffer.capacity());
     }
 }

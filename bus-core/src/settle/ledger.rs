@@ -115,18 +115,20 @@ impl Ledger {
     /// Marks the arrival of `seq` finished. Returns whether the watermark moved. A second time, or a number that
     /// never arrived, changes nothing.
     pub fn finish(&mut self, seq: u64) -> bool {
-        let Some(entry) = seq.checked_sub(self.first).and_then(|index| self.open.get_mut(index as usize)) else {
-            return false;
-        };
+        let Some(index) = seq.checked_sub(self.first) else { return false };
+        let Some(entry) = self.open.get_mut(index as usize) else { return false };
         entry.1 = true;
-        let before = self.first;
-        while let Some((position, true)) = self.open.front().copied() {
+        let first = index == 0;
+        // The first one is never finished, or it would not be there any more.
+        while first && let Some((position, true)) = self.open.front().copied() {
             self.open.pop_front();
             self.first += 1;
             self.behind = Some(position + 1);
-            self.pass_known();
+            if !self.known.is_empty() {
+                self.pass_known();
+            }
         }
-        self.first != before
+        first
     }
 
     /// The done prefix goes on over what came again behind it.

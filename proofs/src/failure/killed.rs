@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use super::stage::{Run, Stage};
 use super::{Cast, LaneKeys, Plan, RECOVERY, WINDOW, lane_of, peace, seconds};
-use crate::eye::Positions;
 use crate::judge::{self, Offsets, effects};
 use crate::ledger::{Entry, Kind};
 use crate::load::Role;
 use crate::member::Member;
 use crate::node::{AT_A_TIME, COMMIT, Health, SESSION};
 use crate::pace;
+use crate::record::Positions;
 use crate::report::Report;
 use crate::{Trouble, now};
 

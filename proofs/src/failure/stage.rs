@@ -11,12 +11,13 @@ use tokio::time::sleep;
 
 use super::PARTITIONS;
 use crate::Trouble;
-use crate::eye::{self, Eye, Record};
+use crate::eye::{self, Eye};
 use crate::judge::{effects, step};
 use crate::ledger::{Entry, Reader};
 use crate::load::{KEYS, Load, Sent};
 use crate::member::{self, Member};
 use crate::node::{Health, Options};
+use crate::record::Record;
 
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// For what must come, if it comes at all.

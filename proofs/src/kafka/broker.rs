@@ -7,10 +7,10 @@ use gulo_conformance::Mode;
 use super::World;
 use super::group::busy_two;
 use super::room::{AT_A_TIME, CRASH, Room, SESSION, Setup, options};
-use super::rows::{Bounds, Row};
 use crate::Trouble;
 use crate::member::Member;
 use crate::node::Options;
+use crate::rows::{Bounds, Row};
 use crate::step::Brings;
 
 /// Nobody can commit while the broker is away, and a member loses its partitions when its session ends meanwhile.

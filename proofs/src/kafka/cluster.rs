@@ -170,7 +170,7 @@ impl Cluster {
     /// `STOP` and `CONT`, say.
     pub(super) fn signal(&self, at: usize, name: &str) -> Result<(), Trouble> {
         match &self.nodes[at].child {
-            Some(child) => signal(child.id(), name),
+            Some(child) => crate::member::signal(child.id(), name),
             None => Err("that broker does not run".into()),
         }
     }
@@ -262,12 +262,6 @@ impl Drop for Node {
             let _ = child.wait();
         }
     }
-}
-
-/// Sends a signal by its name. The shell has it built in everywhere.
-pub(super) fn signal(pid: u32, name: &str) -> Result<(), Trouble> {
-    let status = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status()?;
-    if status.success() { Ok(()) } else { Err(format!("pid {pid} could not be sent {name}").into()) }
 }
 
 /// The file by which a data folder knows its node: another number, and a folder id that no other has.

@@ -2,12 +2,12 @@
 
 use super::World;
 use super::room::{CRASH, Room, SESSION, Setup, options};
-use super::rows::{Bounds, Row};
-use super::verdict;
-use crate::Trouble;
 use crate::member::Member;
 use crate::node::Options;
+use crate::rows::{Bounds, Row};
 use crate::step::Brings;
+use crate::traffic::usual;
+use crate::{Trouble, verdict};
 
 /// A hand-over: nothing is repeated, and nobody waits for long.
 const PEACE: Bounds = Bounds { duplicates: 0, because: "", stall: 5.0, recovery: 8.0 };
@@ -82,7 +82,7 @@ pub(super) async fn kill(world: &mut World, name: &str, options: Options) -> Res
 pub(super) async fn zombie(world: &mut World, name: &str, options: Options) -> Result<Row, Trouble> {
     let servers = world.one().await?.servers();
     let mut setup = Setup::default();
-    (setup.pace.rate, setup.pace.script) = (2, |id| match super::traffic::usual(id) {
+    (setup.pace.rate, setup.pace.script) = (2, |id| match usual(id) {
         Some(Brings::FailsTimes(times)) => Some(Brings::FailsTimes(times)),
         _ => Some(Brings::Takes(25)),
     });
@@ -135,7 +135,7 @@ pub(super) async fn stop_in_rebalance(world: &mut World, name: &str) -> Result<R
     let mut setup = Setup::default();
     setup.pace.script = |(key, number)| match number % 20 {
         7 => Some(Brings::Takes(1500)),
-        _ => super::traffic::usual((key, number)),
+        _ => usual((key, number)),
     };
     let mut room = Room::open(&world.folder, &servers, name, setup).await?;
     let (mut first, mut second) = (room.member()?, room.member()?);
@@ -180,7 +180,7 @@ pub(super) async fn slow(world: &mut World, name: &str) -> Result<Row, Trouble> 
     setup.pace.script = |(key, number)| match (key, number) {
         (0, 3) => Some(Brings::Takes(22_000)),
         (1, 40) => Some(Brings::Blocks(21_000)),
-        id => super::traffic::usual(id),
+        id => usual(id),
     };
     let mut room = Room::open(&world.folder, &servers, name, setup).await?;
     let options = options().with("max.poll.interval.ms", "20000").with("session.timeout.ms", "3000");
@@ -202,7 +202,7 @@ pub(super) async fn parked(world: &mut World, name: &str) -> Result<Row, Trouble
     let mut setup = Setup { letter_settings: vec![(crate::eye::LARGEST, "100")], ..Setup::default() };
     setup.pace.script = |(key, number)| match (key % 8, number) {
         (3, 20) => Some(Brings::Poison),
-        _ => super::traffic::usual((key, number)),
+        _ => usual((key, number)),
     };
     let mut room = Room::open(&world.folder, &servers, name, setup).await?;
     let mut first = room.member()?;

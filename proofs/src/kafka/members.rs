@@ -1,11 +1,11 @@
 //! Other ways to be a member: with an id of one's own (`group.instance.id`), and by the new protocol (KIP-848).
 
+use super::World;
 use super::group::busy;
 use super::room::{CRASH, Room, SESSION, Setup, options};
-use super::rows::{Bounds, Row};
-use super::{World, verdict};
-use crate::Trouble;
 use crate::node::Options;
+use crate::rows::{Bounds, Row};
+use crate::{Trouble, verdict};
 
 /// A member with a name of its own.
 pub(super) fn named(name: &str) -> Options {

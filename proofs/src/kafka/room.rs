@@ -2,7 +2,8 @@
 
 mod end;
 
-use std::path::{Path, PathBuf};
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,19 +12,13 @@ use gulo::prelude::*;
 use gulo::transport::{TopicSpec, Topology, TopologyMode, Transport};
 use tokio::time::sleep;
 
-use super::cluster;
-use super::traffic::{Pace, Sent, Traffic};
-use super::verdict::Evidence;
 use super::watch::Watch;
 use crate::eye::Eye;
-use crate::ledger::{Entry, Kind, Reader, Writer};
-use crate::member::{self, Member};
+use crate::member;
 use crate::node::Options;
+use crate::scene::{LOOK_AGAIN, PATIENCE, Scene};
+use crate::traffic::{Pace, Traffic};
 use crate::{Trouble, now};
-
-const LOOK_AGAIN: Duration = Duration::from_millis(30);
-/// For what must come, if it comes at all.
-const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Members: a killed one keeps its partitions so long.
 pub(super) const SESSION: Duration = Duration::from_secs(3);
@@ -60,23 +55,25 @@ impl Default for Setup {
 }
 
 pub(super) struct Room {
-    pub(super) name: String,
-    pub(super) servers: String,
+    scene: Scene,
     pub(super) eye: Eye,
-    pub(super) topic: Arc<str>,
-    pub(super) group: String,
     pub(super) letters: Arc<str>,
-    pub(super) traffic: Traffic,
-    folder: PathBuf,
-    marks: Writer,
-    reader: Reader,
     watch: Watch,
-    /// When the last fault was over.
-    healed: u64,
-    began: u64,
-    /// Every stop that was asked for was in peace.
-    clean: bool,
     topics: Vec<TopicSpec>,
+}
+
+impl Deref for Room {
+    type Target = Scene;
+
+    fn deref(&self) -> &Scene {
+        &self.scene
+    }
+}
+
+impl DerefMut for Room {
+    fn deref_mut(&mut self) -> &mut Scene {
+        &mut self.scene
+    }
 }
 
 pub(super) fn options() -> Options {
@@ -92,7 +89,7 @@ pub(super) fn options() -> Options {
 impl Room {
     pub(super) async fn open(parent: &Path, servers: &str, name: &str, setup: Setup) -> Result<Self, Trouble> {
         let topic: Arc<str> = format!("{name}-{:x}", now()).into();
-        let (group, folder, eye) = (format!("{topic}-group"), parent.join(name), Eye::new(servers));
+        let (group, eye) = (format!("{topic}-group"), Eye::new(servers));
         let letters = dead_letter::topic_name(&topic, &group);
         let owned = |settings: &[(&str, &str)]| settings.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect();
         let topics = vec![
@@ -106,25 +103,10 @@ impl Room {
         make(servers, &topics).await?;
         let publisher = setup.publisher.as_deref().unwrap_or(servers);
         let publisher = KafkaTransport::new(KafkaConfig::new(publisher)).publisher().await?;
-        std::fs::create_dir_all(&folder)?;
-        let ledger = member::ledger(&folder);
-        Ok(Self {
-            name: name.into(),
-            servers: servers.into(),
-            traffic: Traffic::new(publisher, topic.clone(), setup.pace),
-            marks: Writer::open(&ledger)?,
-            reader: Reader::open(&ledger)?,
-            watch: Watch::begin(&eye, (&topic, &group, setup.most_partitions), &ledger)?,
-            eye,
-            topic,
-            group,
-            letters,
-            folder,
-            healed: now(),
-            began: now(),
-            clean: true,
-            topics,
-        })
+        let traffic = Traffic::new(publisher, topic.clone(), setup.pace);
+        let scene = Scene::open(parent, name, servers, (topic.clone(), group.clone()), traffic, options())?;
+        let watch = Watch::begin(&eye, (&topic, &group, setup.most_partitions), &member::ledger(&scene.folder))?;
+        Ok(Self { scene, eye, letters, watch, topics })
     }
 
     /// Makes its topics again, those that are missing.
@@ -153,120 +135,6 @@ impl Room {
     pub(super) async fn new_publisher(&mut self) -> Result<(), Trouble> {
         self.traffic.publisher = KafkaTransport::new(KafkaConfig::new(&self.servers)).publisher().await?;
         Ok(())
-    }
-
-    // --- members
-
-    pub(super) fn member(&self) -> Result<Member, Trouble> {
-        self.member_with(&options())
-    }
-
-    pub(super) fn member_with(&self, options: &Options) -> Result<Member, Trouble> {
-        self.member_at(options, &self.servers)
-    }
-
-    pub(super) fn member_at(&self, options: &Options, servers: &str) -> Result<Member, Trouble> {
-        Member::start(&self.folder, &self.topic, &self.group, options, Some(servers))
-    }
-
-    pub(super) fn kill(&self, member: Member) -> Result<(), Trouble> {
-        let pid = member.pid();
-        member.kill()?;
-        Ok(self.marks.mark(Kind::Gone, pid)?)
-    }
-
-    /// Asks it to stop; where it does not do so in peace, the row says so.
-    pub(super) fn stop(&mut self, member: Member) -> Result<(), Trouble> {
-        let pid = member.pid();
-        self.clean &= tokio::task::block_in_place(|| member.stop())?;
-        Ok(self.marks.mark(Kind::Gone, pid)?)
-    }
-
-    pub(super) fn freeze(&self, member: &Member) -> Result<(), Trouble> {
-        cluster::signal(member.pid(), "STOP")?;
-        Ok(self.marks.mark(Kind::Stopped, member.pid())?)
-    }
-
-    pub(super) fn wake(&self, member: &Member) -> Result<(), Trouble> {
-        self.marks.mark(Kind::Woke, member.pid())?;
-        cluster::signal(member.pid(), "CONT")
-    }
-
-    // --- waiting
-
-    pub(super) async fn a_while(&self, seconds: f64) {
-        sleep(Duration::from_secs_f64(seconds)).await;
-    }
-
-    /// The member has begun something since now.
-    pub(super) async fn at_work(&mut self, member: &mut Member) -> Result<(), Trouble> {
-        self.follow()?;
-        let (known, pid) = (self.reader.entries.len(), member.pid());
-        self.until("a member does not handle anything", |room| {
-            member.must_live()?;
-            let begun = |entry: &Entry| entry.process == pid && entry.kind == Kind::Began;
-            Ok(room.reader.entries[known..].iter().any(begun))
-        })
-        .await
-    }
-
-    /// No key has a backlog any more.
-    pub(super) async fn caught_up(&mut self) -> Result<(), Trouble> {
-        let from = now();
-        self.until("the backlog does not go", |room| {
-            let sent = Sent { at: room.traffic.sent().at.clone(), ..Sent::default() };
-            let entries = room.reader.entries.clone();
-            Ok(Evidence { sent, entries, ..Evidence::default() }.caught_up(from))
-        })
-        .await
-    }
-
-    /// Everything that was confirmed so far is handled, or dead.
-    pub(super) async fn all_handled(&mut self) -> Result<(), Trouble> {
-        self.until("something is never handled", |room| {
-            let (handled, sent) = (room.handled(), room.traffic.sent());
-            Ok(sent.confirmed().all(|id| handled.contains(&id) || sent.poison.contains(&id)))
-        })
-        .await
-    }
-
-    pub(super) fn handled_count(&self) -> usize {
-        self.handled().len()
-    }
-
-    fn handled(&self) -> std::collections::HashSet<(usize, usize)> {
-        crate::judge::effects(&self.reader.entries).map(crate::judge::step).collect()
-    }
-
-    pub(super) async fn until(
-        &mut self,
-        otherwise: &str,
-        mut there: impl FnMut(&Self) -> Result<bool, Trouble>,
-    ) -> Result<(), Trouble> {
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            self.follow()?;
-            if there(self)? {
-                return Ok(());
-            }
-            sleep(LOOK_AGAIN).await;
-        }
-        Err(otherwise.into())
-    }
-
-    fn follow(&mut self) -> Result<(), Trouble> {
-        self.reader.follow()?;
-        Ok(())
-    }
-
-    pub(super) fn entries(&mut self) -> Result<&[Entry], Trouble> {
-        self.follow()?;
-        Ok(&self.reader.entries)
-    }
-
-    /// From now on recovery counts.
-    pub(super) fn healed(&mut self) {
-        self.healed = now();
     }
 
     /// What was committed of the topic so far says nothing of what follows.

@@ -9,13 +9,14 @@ use super::World;
 use super::group::busy;
 use super::proxy::Mode;
 use super::room::{CRASH, Room, Setup, options};
-use super::rows::{Bounds, Row};
-use super::verdict::id_of;
 use crate::Trouble;
-use crate::eye::Positions;
 use crate::member::Member;
 use crate::node::Options;
+use crate::record::Positions;
+use crate::rows::{Bounds, Row};
 use crate::step::{Brings, Step};
+use crate::traffic::usual;
+use crate::verdict::id_of;
 
 const QUIET: Bounds = Bounds { duplicates: 0, because: "", stall: 6.0, recovery: 10.0 };
 /// Members hear of new and deleted topics with this; five minutes by default.
@@ -35,7 +36,7 @@ pub(super) async fn letters_again(world: &mut World, name: &str) -> Result<Row, 
     let mut setup = Setup::default();
     setup.pace.script = |(key, number)| match (key % 8, number % 40) {
         (3, 30) => Some(Brings::Poison),
-        _ => super::traffic::usual((key, number)),
+        _ => usual((key, number)),
     };
     let (mut room, only) = furnished(world, name, setup, &options()).await?;
     room.eye.delete(std::slice::from_ref(&room.letters)).await?;
@@ -43,7 +44,9 @@ pub(super) async fn letters_again(world: &mut World, name: &str) -> Result<Row, 
     room.a_while(2.0).await;
     room.make_topics().await?;
     room.healed();
-    room.until("dead letters are not taken", |room| Ok(room.letters_taken()? >= 3)).await?;
+    let (eye, letters) = (room.eye.clone(), room.letters.clone());
+    let taken = || Ok(eye.ends(&letters)?.values().sum::<i64>() >= 3);
+    room.until("dead letters are not taken", |_| taken()).await?;
     room.caught_up().await?;
     let bounds = Bounds { recovery: 15.0, ..QUIET };
     let (mut row, evidence) = room.finish(vec![only], bounds).await?;

@@ -9,22 +9,14 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::eye::{Eye, Positions};
+use crate::eye::Eye;
 use crate::ledger::{Entry, Reader};
+use crate::record::{Positions, Sample};
 use crate::{Trouble, now};
 
 const EVERY: Duration = Duration::from_millis(25);
 /// The broker may be away.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// What was committed at a moment, and how much of the ledger had been written by then. What is committed was finished
-/// before, and written down before that; so all of it must stand there.
-#[derive(Debug, Clone)]
-pub(super) struct Sample {
-    pub(super) at: u64,
-    pub(super) committed: Positions,
-    pub(super) known: usize,
-}
 
 #[derive(Debug)]
 pub(super) struct Watch {

@@ -11,16 +11,15 @@ use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, ShortString};
 
-use super::{
-    CONTENT_ENCODING, CONTENT_TYPE, KEY, MILLIS, ORDER, OURS, OWN_ID, THEIRS, THEIRS_TOO, TOMBSTONE,
-};
+use super::{CONTENT_ENCODING, CONTENT_TYPE, KEY, MILLIS, ORDER, OURS, OWN_ID, THEIRS, THEIRS_TOO, TOMBSTONE};
 
 /// Where RabbitMQ counts how often a quorum queue has handed a message out before.
 const DELIVERIES: &str = "x-delivery-count";
 
 /// What came, and how often it had been handed out before.
 pub(crate) fn message(topic: &Arc<str>, delivery: Delivery) -> (Message, u32) {
-    let counted = delivery.properties.headers().as_ref().and_then(|table| table.inner().get(DELIVERIES)).and_then(number);
+    let counted =
+        delivery.properties.headers().as_ref().and_then(|table| table.inner().get(DELIVERIES)).and_then(number);
     let before = counted.and_then(|count| u32::try_from(count).ok()).unwrap_or_else(|| u32::from(delivery.redelivered));
     (parts(topic, &delivery.properties, delivery.data.into()), before)
 }
@@ -148,9 +147,9 @@ fn add_properties<'a>(list: &mut Vec<(Name<'a>, Value<'a>)>, properties: &'a Bas
 fn ordered<'a>(list: Vec<(Name<'a>, Value<'a>)>, order: &[u8]) -> Vec<(Name<'a>, Value<'a>)> {
     let mut seen = [false; 256];
     let fits = order.len() == list.len()
-        && order.iter().all(|place| {
-            usize::from(*place) < list.len() && !std::mem::replace(&mut seen[usize::from(*place)], true)
-        });
+        && order
+            .iter()
+            .all(|place| usize::from(*place) < list.len() && !std::mem::replace(&mut seen[usize::from(*place)], true));
     if !fits {
         return list;
     }

@@ -100,9 +100,13 @@ fn put(table: &mut FieldTable, name: &str, value: Option<&[u8]>) -> Result<Short
         None => short(name)?,
     };
     if table.contains_key(place.as_str()) {
-        let error = Error::new(ErrorKind::Unsupported, format!(
-            "transport `{NAME}` does not offer `{}`: header `{name}` is given more than once", Capability::DuplicateHeaders
-        ));
+        let error = Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "transport `{NAME}` does not offer `{}`: header `{name}` is given more than once",
+                Capability::DuplicateHeaders
+            ),
+        );
         return Err(error.help("give it once, or take a transport that has it"));
     }
     let value = value.map_or(AMQPValue::Void, |value| AMQPValue::LongString(LongString::from(value.to_vec())));

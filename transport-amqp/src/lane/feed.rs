@@ -15,7 +15,11 @@ use super::opening;
 /// In this order, so that delivery tags count what is handed out, without holes.
 pub(crate) enum Feed {
     /// Of what was kept, the next one.
-    Getting { kept: ShortString, queue: ShortString, next: BoxFuture<'static, lapin::Result<Option<BasicGetMessage>>> },
+    Getting {
+        kept: ShortString,
+        queue: ShortString,
+        next: BoxFuture<'static, lapin::Result<Option<BasicGetMessage>>>,
+    },
     /// Nothing is kept any more.
     Starting(BoxFuture<'static, lapin::Result<Consumer>>),
     Consuming(Consumer),
@@ -25,6 +29,14 @@ impl Feed {
     pub(super) fn kept(channel: &Channel, kept: ShortString, queue: ShortString) -> Self {
         let next = get(channel.clone(), kept.clone());
         Self::Getting { kept, queue, next }
+    }
+
+    /// The group's queue, once it is read.
+    pub(super) fn queue(&self) -> Option<ShortString> {
+        match self {
+            Self::Consuming(consumer) => Some(consumer.queue()),
+            Self::Getting { .. } | Self::Starting(_) => None,
+        }
     }
 
     /// The next delivery.

@@ -89,6 +89,9 @@ impl Opening {
         if !declaring.exchange(&unread_exchange_of(&self.topic)).await? {
             return Ok(false);
         }
+        if self.config.declares {
+            declaring.keep_no_more(&self.topic).await?;
+        }
         Ok(declaring.queue(unread_queue_of(&self.topic)).await?.is_some_and(|found| found.messages > 0))
     }
 }

@@ -165,8 +165,14 @@ impl Batches {
 
     /// Answers calls whose time is over by `now`, with what is known: `under_way` says which messages of a call are on
     /// their way still.
-    pub(super) fn expire(&mut self, now: Option<Instant>, under_way: impl Fn(u64, usize) -> bool, error: impl Fn() -> Error) {
-        let late = |batch: &Option<Batch>| batch.as_ref().is_none_or(|batch| now.is_none_or(|now| batch.call.deadline <= now));
+    pub(super) fn expire(
+        &mut self,
+        now: Option<Instant>,
+        under_way: impl Fn(u64, usize) -> bool,
+        error: impl Fn() -> Error,
+    ) {
+        let late =
+            |batch: &Option<Batch>| batch.as_ref().is_none_or(|batch| now.is_none_or(|now| batch.call.deadline <= now));
         while self.list.front().is_some_and(late) {
             let number = self.first;
             if let Some(Some(mut batch)) = self.list.pop_front() {

@@ -84,23 +84,28 @@ pub(super) type Ended = (u64, usize, End);
 
 /// All that is on its way, in the order published.
 #[derive(Default)]
-pub(super) struct Flight(VecDeque<Flying>);
+pub(super) struct Flight {
+    list: VecDeque<Flying>,
+    /// What came back and is not filed. A confirm may be there at the first look already, where this thread was held up
+    /// between handing the frame over and looking.
+    returns: Vec<BasicReturnMessage>,
+}
 
 impl Flight {
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.list.len()
     }
 
     pub(super) fn holds(&self, call: u64, index: usize) -> bool {
-        self.0.iter().any(|flying| (flying.call, flying.index) == (call, index))
+        self.list.iter().any(|flying| (flying.call, flying.index) == (call, index))
     }
 
     /// Takes a publish in, and polls it once: with that its frame is handed over, in the order of these calls. Who is woken
     /// by the first in line has no need to be woken by the others.
     pub(super) fn push(&mut self, call: u64, index: usize, publishing: Publishing) {
         let mut flying = Flying { call, index, stage: Stage::Writing(publishing), returned: None };
-        let _ = flying.poll(&mut Context::from_waker(Waker::noop()), &mut Vec::new());
-        self.0.push_back(flying);
+        let _ = flying.poll(&mut Context::from_waker(Waker::noop()), &mut self.returns);
+        self.list.push_back(flying);
     }
 
     /// Goes on; answers those that have ended, as far as nothing before them is open. `is` says whether what came back is
@@ -110,25 +115,26 @@ impl Flight {
         cx: &mut Context<'_>,
         is: impl FnMut(&BasicReturnMessage, u64, usize) -> bool,
     ) -> Vec<Ended> {
-        let mut returns = Vec::new();
-        let first_open = self.0.iter_mut().position(|flying| flying.poll(cx, &mut returns).is_pending());
-        let over = first_open.unwrap_or(self.0.len());
+        let (list, returns) = (&mut self.list, &mut self.returns);
+        let first_open = list.iter_mut().position(|flying| flying.poll(cx, returns).is_pending());
+        let over = first_open.unwrap_or(list.len());
         if over == 0 {
             return Vec::new();
         }
         // Whether one behind them carries a return that is theirs.
         let cx = &mut Context::from_waker(Waker::noop());
-        for flying in self.0.iter_mut().skip(over + 1) {
-            let _ = flying.poll(cx, &mut returns);
+        for flying in list.iter_mut().skip(over + 1) {
+            let _ = flying.poll(cx, returns);
         }
-        self.file(&returns, is);
-        self.0.drain(..over).map(|flying| (flying.call, flying.index, flying.end())).collect()
+        self.file(is);
+        self.list.drain(..over).map(|flying| (flying.call, flying.index, flying.end())).collect()
     }
 
-    fn file(&mut self, returns: &[BasicReturnMessage], mut is: impl FnMut(&BasicReturnMessage, u64, usize) -> bool) {
-        for returned in returns {
+    fn file(&mut self, mut is: impl FnMut(&BasicReturnMessage, u64, usize) -> bool) {
+        let returns = std::mem::take(&mut self.returns);
+        for returned in &returns {
             let mut found: Vec<&mut Flying> =
-                self.0.iter_mut().filter(|flying| is(returned, flying.call, flying.index)).collect();
+                self.list.iter_mut().filter(|flying| is(returned, flying.call, flying.index)).collect();
             let alike = |other: &&BasicReturnMessage| {
                 other.properties.message_id() == returned.properties.message_id()
                     && other.delivery.exchange == returned.delivery.exchange

@@ -18,6 +18,9 @@ use crate::topology::{Declaring, no_such_topics};
 /// For how long a refusal is believed.
 const BELIEVED: Duration = Duration::from_secs(1);
 
+/// A topic, and why nothing may be published to it.
+pub(super) type Answer = (Arc<str>, Option<Error>);
+
 #[derive(Debug, Default)]
 pub(super) struct KnownTopics {
     there: HashSet<Arc<str>>,
@@ -34,14 +37,13 @@ impl KnownTopics {
         (Instant::now() < *until).then(|| Err(again(error)))
     }
 
-    /// What the broker says of `topic`. The error is that of a broker that did not answer.
-    pub(super) fn note(&mut self, topic: Arc<str>, is_there: bool) {
-        if is_there {
+    /// What the broker says of `topic`: why nothing may be published to it.
+    pub(super) fn note(&mut self, topic: Arc<str>, refusal: Option<Error>) {
+        if let Some(error) = refusal {
+            self.refuse(topic, error);
+        } else {
             self.refused.remove(&topic);
             self.there.insert(topic);
-        } else {
-            let error = no_such_topics(std::slice::from_ref(&topic));
-            self.refuse(topic, error);
         }
     }
 
@@ -51,11 +53,13 @@ impl KnownTopics {
     }
 }
 
-/// Asks the broker whether `topic` is there.
-pub(super) async fn ask(link: Arc<Link>, config: Arc<AmqpConfig>, topic: Arc<str>) -> Result<(Arc<str>, bool)> {
-    if names::check_topics([&topic]).is_err() {
-        return Ok((topic, false));
+/// Asks the broker why nothing may be published to `topic`. The error is that of a broker that did not answer.
+pub(super) async fn ask(link: Arc<Link>, config: Arc<AmqpConfig>, topic: Arc<str>) -> Result<Answer> {
+    let mut declaring = Declaring::new(&link, &config);
+    if names::check_topics([&topic]).is_err() || !declaring.exchange(&topic).await? {
+        let missing = no_such_topics(std::slice::from_ref(&topic));
+        return Ok((topic, Some(missing)));
     }
-    let is_there = Declaring::new(&link, &config).exchange(&topic).await?;
-    Ok((topic, is_there))
+    let refusal = declaring.refusal(&topic).await?;
+    Ok((topic, refusal))
 }

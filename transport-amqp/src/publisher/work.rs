@@ -19,7 +19,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use uuid::Uuid;
 
 use super::batch::Batches;
-use super::flight::{Ended, End, Flight};
+use super::flight::{End, Ended, Flight};
 use super::topics::{self, KnownTopics};
 use super::{Call, Phase, closed};
 use crate::config::AmqpConfig;
@@ -38,6 +38,9 @@ const AT_ONCE: usize = 1024;
 
 /// Most that is done before others have their turn.
 const ROUND: usize = 256;
+
+/// Whether a topic is there.
+type Asking = BoxFuture<'static, Result<topics::Answer>>;
 
 /// A channel with confirms.
 struct Way {
@@ -63,7 +66,7 @@ pub(super) struct Work {
     /// Why there is no channel.
     trouble: Option<Error>,
     topics: KnownTopics,
-    asking: Option<BoxFuture<'static, Result<(Arc<str>, bool)>>>,
+    asking: Option<Asking>,
     batches: Batches,
     flight: Flight,
     timer: Pin<Box<Sleep>>,
@@ -185,7 +188,7 @@ impl Work {
         if let Poll::Ready(answer) = asking.as_mut().poll(cx) {
             self.asking = None;
             match answer {
-                Ok((topic, is_there)) => self.topics.note(topic, is_there),
+                Ok((topic, refusal)) => self.topics.note(topic, refusal),
                 Err(trouble) => self.trouble = Some(trouble),
             }
         }
@@ -196,7 +199,8 @@ impl Work {
         let ended = self.flight.poll(cx, |returned, call, index| {
             let Some(message) = batches.message(call, index) else { return false };
             let ours = returned.properties.message_id().as_ref().map_or("", ShortString::as_str);
-            *message.topic == *returned.delivery.exchange.as_str() && ours == convert::id_of(message, &own_id(id, call, index))
+            *message.topic == *returned.delivery.exchange.as_str()
+                && ours == convert::id_of(message, &own_id(id, call, index))
         });
         let any = !ended.is_empty();
         ended.into_iter().for_each(|ended| self.end(ended));
@@ -282,7 +286,10 @@ fn late(config: &AmqpConfig, status: &Status, trouble: Option<&Error>) -> Error 
     let timeout = config.publish_timeout;
     match (status, trouble) {
         (Status::Blocked { reason }, _) => {
-            let text = format!("not published within {timeout:?}: the broker at {} lets nothing in: {reason}", config.address());
+            let text = format!(
+                "not published within {timeout:?}: the broker at {} lets nothing in: {reason}",
+                config.address()
+            );
             Error::new(ErrorKind::Unavailable, text).help("give it memory or disk; what is read from it makes room")
         }
         (_, Some(trouble)) => error::again(trouble).context(format_args!("not published within {timeout:?}")),
@@ -291,7 +298,8 @@ fn late(config: &AmqpConfig, status: &Status, trouble: Option<&Error>) -> Error 
         }
         _ => {
             let text = format!("the broker at {} did not confirm within {timeout:?}", config.address());
-            Error::new(ErrorKind::TimedOut, text).help("it hangs, or the way to it is cut; `publish_timeout` says how long")
+            Error::new(ErrorKind::TimedOut, text)
+                .help("it hangs, or the way to it is cut; `publish_timeout` says how long")
         }
     }
 }
@@ -345,15 +353,20 @@ fn check(config: &AmqpConfig, message: &Message, largest_header: usize) -> Resul
     }
     let (size, limit) = (message.size(), config.max_message_bytes);
     if size > limit {
-        let text = format!("a message of {size} bytes for topic `{}` is over the limit of {limit} bytes", message.topic);
-        return Err(Error::new(ErrorKind::TooLarge, text).help("`AmqpConfig::max_message_bytes` sets it, and the broker's `max_message_size`"));
+        let text =
+            format!("a message of {size} bytes for topic `{}` is over the limit of {limit} bytes", message.topic);
+        return Err(Error::new(ErrorKind::TooLarge, text)
+            .help("`AmqpConfig::max_message_bytes` sets it, and the broker's `max_message_size`"));
     }
     let headers = convert::size_of(&message.headers) + message.key.as_ref().map_or(0, Bytes::len);
     if headers > largest_header {
         let text = format!(
-            "headers of {headers} bytes for topic `{}` are over the limit of {largest_header} bytes", message.topic
+            "headers of {headers} bytes for topic `{}` are over the limit of {largest_header} bytes",
+            message.topic
         );
-        return Err(Error::new(ErrorKind::TooLarge, text).help("they go into one frame: the broker's `frame_max` sets it"));
+        return Err(
+            Error::new(ErrorKind::TooLarge, text).help("they go into one frame: the broker's `frame_max` sets it")
+        );
     }
     Ok(())
 }

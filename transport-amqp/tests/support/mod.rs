@@ -47,7 +47,11 @@ impl Broker {
     pub(crate) fn url_by_way_of(&self, address: &str) -> String {
         let url = self.url();
         let host = self.address();
-        if url.contains(&host) { url.replace(&host, address) } else { url.replace(host.split(':').next().unwrap_or(""), address) }
+        if url.contains(&host) {
+            url.replace(&host, address)
+        } else {
+            url.replace(host.split(':').next().unwrap_or(""), address)
+        }
     }
 
     pub(crate) fn is_encrypted(&self) -> bool {

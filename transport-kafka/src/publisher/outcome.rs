@@ -1,6 +1,6 @@
 //! What is known of a message that was not confirmed, and the words for it.
 
-use gulo_bus_core::message::Message;
+use gulo_bus_core::message::{Message, SendOptions};
 use gulo_bus_core::transport::{Capabilities, Capability, Outcome};
 use gulo_bus_core::{Error, ErrorKind, Result};
 use rdkafka::error::RDKafkaErrorCode as Code;
@@ -11,20 +11,24 @@ use crate::diagnosis;
 use crate::error::coded;
 
 /// Refuses what never will be taken, before anything else.
-pub(super) fn check(can: Capabilities, message: &Message) -> Result<()> {
-    let wishes = &message.send;
-    let asked = [
-        (wishes.deliver_at.is_some(), Capability::DeliverAt),
-        (wishes.expires.is_some(), Capability::Expires),
-        (wishes.priority.is_some(), Capability::Priority),
-    ];
-    for (_, capability) in asked.iter().filter(|(asked, _)| *asked) {
-        can.require(NAME, *capability)?;
+pub(super) fn check(can: &Capabilities, message: &Message) -> Result<()> {
+    if !message.send.is_empty() {
+        check_wishes(can, &message.send)?;
     }
     match can.max_message_bytes {
         Some(limit) if message.size() > limit => Err(too_large(message, limit)),
         _ => convert::check(message),
     }
+}
+
+fn check_wishes(can: &Capabilities, wishes: &SendOptions) -> Result<()> {
+    let asked = [
+        (wishes.deliver_at.is_some(), Capability::DeliverAt),
+        (wishes.expires.is_some(), Capability::Expires),
+        (wishes.priority.is_some(), Capability::Priority),
+    ];
+    let mut asked = asked.into_iter().filter(|(asked, _)| *asked);
+    asked.try_for_each(|(_, capability)| can.require(NAME, capability))
 }
 
 /// Names size and limit.
@@ -136,11 +140,11 @@ mod tests {
         let mut priority = plain.clone();
         priority.send.priority = Some(1);
         for (message, name) in [(at, "deliver_at"), (expires, "expires"), (priority, "priority")] {
-            let error = check(can, &message).unwrap_err();
+            let error = check(&can, &message).unwrap_err();
             assert!(error.kind() == ErrorKind::Unsupported && error.to_string().contains(name), "{error}");
         }
-        assert!(check(can, &plain).is_ok());
-        let error = check(can, &Message::new("topic-x", vec![0; 11])).unwrap_err();
+        assert!(check(&can, &plain).is_ok());
+        let error = check(&can, &Message::new("topic-x", vec![0; 11])).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("topic-x") && text.contains("11 bytes") && text.contains("10 bytes"), "{text}");
     }

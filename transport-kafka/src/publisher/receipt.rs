@@ -86,6 +86,10 @@ impl Receipts {
         let Some(Some(receipt)) = slots.receipts.get_mut(ticket.slot as usize) else { return };
         receipt.reported += 1;
         receipt.failures.extend(failure.map(|code| (ticket.index, code)));
+        // All but the last one.
+        if receipt.handed != Some(receipt.reported) {
+            return;
+        }
         self.finish(slots, ticket.slot);
     }
 

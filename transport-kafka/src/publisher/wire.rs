@@ -1,6 +1,6 @@
 //! The producer and the thread that serves it.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -53,8 +53,10 @@ pub(crate) struct Desk {
     pub(super) waiting: AtomicUsize,
     /// Some topic that was published to.
     pub(super) topic: Mutex<Option<Arc<str>>>,
-    /// How many callbacks have run: a poll that ran none has found the queue empty.
-    served: AtomicU64,
+    /// A callback has run: a poll that ran none has found the queue empty.
+    served: AtomicBool,
+    /// A message was confirmed by the poll that is under way.
+    confirmed: AtomicBool,
     observer: Observer,
 }
 
@@ -67,13 +69,25 @@ impl Desk {
             phase,
             waiting: AtomicUsize::new(0),
             topic: Mutex::default(),
-            served: AtomicU64::new(0),
+            served: AtomicBool::new(false),
+            confirmed: AtomicBool::new(false),
             observer,
         }
     }
 
-    fn count(&self) {
-        self.served.fetch_add(1, Relaxed);
+    fn note_call(&self) {
+        self.served.store(true, Relaxed);
+    }
+
+    /// The broker answers. Only one thread polls, and what a poll hears of it stands in one event, so that once is enough.
+    fn note_confirmed(&self) {
+        if self.confirmed.load(Relaxed) {
+            return;
+        }
+        self.confirmed.store(true, Relaxed);
+        if self.observer.health.is_down() {
+            self.observer.health.good();
+        }
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -100,17 +114,17 @@ pub(crate) struct Sending(Arc<Desk>);
 
 impl ClientContext for Sending {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, log_message: &str) {
-        self.0.count();
+        self.0.note_call();
         self.0.observer.log(level, fac, log_message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.0.count();
+        self.0.note_call();
         self.0.observer.error(&error, reason);
     }
 
     fn stats_raw(&self, _statistics: &[u8]) {
-        self.0.count();
+        self.0.note_call();
     }
 }
 
@@ -122,14 +136,12 @@ impl ProducerContext for Sending {
             Ok(_) => None,
             Err((error, _)) => Some(error.rdkafka_error_code().unwrap_or(Code::Fail)),
         };
-        self.0.count();
-        if failure.is_none() && self.0.observer.health.is_down() {
-            self.0.observer.health.good();
+        self.0.note_call();
+        if failure.is_none() {
+            self.0.note_confirmed();
         }
+        // The room of this message is free only when all reports of its event have been gone through: the thread tells of it.
         self.0.receipts.report(Ticket::unpack(ticket), failure);
-        // The room of this message is free only when all reports of its event have been gone through; this tells of the
-        // event before, and the thread of the last one.
-        self.0.room.notify_waiters();
     }
 }
 
@@ -228,10 +240,11 @@ impl Wire {
         // rdkafka's own poll with a time-out spins through the last millisecond of it.
         thread::park_timeout(if desk.waiting.load(Relaxed) > 0 { SHORT_NAP } else { NAP });
         loop {
-            let before = desk.served.load(Relaxed);
+            desk.served.store(false, Relaxed);
+            desk.confirmed.store(false, Relaxed);
             self.producer.poll(Duration::ZERO);
             desk.room.notify_waiters();
-            if desk.served.load(Relaxed) == before {
+            if !desk.served.load(Relaxed) {
                 return;
             }
         }

@@ -16,21 +16,34 @@ pub(crate) struct Partition {
 }
 
 impl Partition {
-    /// Appends; forgets the oldest above `retain`.
-    #[inline]
-    pub(crate) fn append(&mut self, message: Message, retain: Option<usize>) {
+    /// Appends.
+    #[inline(always)]
+    pub(crate) fn append(&mut self, message: Message) {
         self.messages.push_back(message);
-        if let Some(retain) = retain {
-            let surplus = self.messages.len().saturating_sub(retain);
-            self.forget_before(self.first + surplus as i64);
+    }
+
+    /// Appends `message`, in the place of the oldest where there are `retain`: its memory is at hand then, and nothing need be
+    /// moved more than once. What is forgotten stands where `message` stood.
+    #[inline(always)]
+    pub(crate) fn append_retaining(&mut self, message: &mut Message, retain: usize) {
+        if self.messages.len() < retain {
+            let nothing = Message::tombstone(message.topic.clone());
+            return self.append(std::mem::replace(message, nothing));
+        }
+        self.first += 1;
+        if !self.messages.is_empty() {
+            self.messages.rotate_left(1);
+        }
+        if let Some(oldest) = self.messages.back_mut() {
+            std::mem::swap(oldest, message);
         }
     }
 
     /// Forgets what stands before `offset`, as retention does.
     pub(crate) fn forget_before(&mut self, offset: i64) {
-        while self.first < offset && self.messages.pop_front().is_some() {
-            self.first += 1;
-        }
+        let gone = usize::try_from(offset.saturating_sub(self.first)).unwrap_or(0).min(self.messages.len());
+        self.messages.drain(..gone);
+        self.first += gone as i64;
     }
 
     /// Offset of the oldest message there is.
@@ -160,7 +173,7 @@ mod tests {
     fn a_reader_behind_the_retained_log_is_told_of_the_gap() {
         let mut partition = Partition::default();
         for payload in ["a", "b", "c"] {
-            partition.append(Message::new("t", payload), Some(2));
+            partition.append_retaining(&mut Message::new("t", payload), 2);
         }
         let mut feed = LogFeed::at(0, Vec::new());
         assert!(matches!(feed.read(&partition, 9), Read::Gap { from: 0, to: 1 }));
@@ -168,9 +181,22 @@ mod tests {
     }
 
     #[test]
+    fn a_log_keeps_as_many_as_it_is_to_and_not_one_where_that_is_none() {
+        for retain in 0..4 {
+            let mut partition = Partition::default();
+            for payload in ["a", "b", "c", "d", "e"] {
+                partition.append_retaining(&mut Message::new("t", payload), retain);
+            }
+            let kept: Vec<_> = partition.iter().filter_map(|message| message.payload.as_deref()).collect();
+            let all: [&[u8]; 5] = [b"a", b"b", b"c", b"d", b"e"];
+            assert_eq!((kept, partition.end()), (all[5 - retain..].to_vec(), 5), "{retain}");
+        }
+    }
+
+    #[test]
     fn offsets_out_of_range_are_brought_into_it() {
         let mut partition = Partition::default();
-        partition.append(Message::new("t", "a"), None);
+        partition.append(Message::new("t", "a"));
         assert_eq!(partition.locate(Position::Offset(i64::MAX), 0), 1);
         assert_eq!(partition.locate(Position::Offset(i64::MIN), 0), 0);
         assert!(partition.get(i64::MIN).is_none());

@@ -97,10 +97,14 @@ impl State {
         let topic = self.topics.get_mut(&name).filter(|_| config.shape == Shape::Log && batch.iter().all(plain));
         let Some(topic) = topic else { return false };
         let now = whole_milliseconds(now);
-        for mut message in batch.drain(..) {
+        for message in batch.iter_mut() {
             message.timestamp = Some(message.timestamp.map_or(now, whole_milliseconds));
-            topic.append(message, None, config.retain);
         }
+        match config.retain {
+            Some(retain) => batch.iter_mut().for_each(|message| topic.append_retaining(message, None, retain)),
+            None => batch.drain(..).for_each(|message| topic.append(message, None)),
+        }
+        batch.clear();
         true
     }
 
@@ -110,7 +114,10 @@ impl State {
         message.timestamp = Some(whole_milliseconds(message.timestamp.unwrap_or(now)));
         if config.shape == Shape::Log {
             let wish = std::mem::take(&mut message.send).partition;
-            return topic.append(message, wish, config.retain);
+            return match config.retain {
+                Some(retain) => topic.append_retaining(&mut message, wish, retain),
+                None => topic.append(message, wish),
+            };
         }
         let (now, name) = (Instant::now(), message.topic.clone());
         let item = Item::new(topic.next_id, message, now);
@@ -151,8 +158,20 @@ impl Topic {
         }
     }
 
+    fn append(&mut self, message: Message, wish: Option<u32>) {
+        if let Some(partition) = self.partition_for(&message, wish) {
+            partition.append(message);
+        }
+    }
+
+    fn append_retaining(&mut self, message: &mut Message, wish: Option<u32>, retain: usize) {
+        if let Some(partition) = self.partition_for(message, wish) {
+            partition.append_retaining(message, retain);
+        }
+    }
+
     #[inline]
-    fn append(&mut self, message: Message, wish: Option<u32>, retain: Option<usize>) {
+    fn partition_for(&mut self, message: &Message, wish: Option<u32>) -> Option<&mut Partition> {
         let count = self.partitions.len();
         let index = match (wish, &message.key) {
             (Some(partition), _) => partition as usize,
@@ -162,9 +181,7 @@ impl Topic {
                 self.turn
             }
         };
-        if let Some(partition) = self.partitions.get_mut(index) {
-            partition.append(message, retain);
-        }
+        self.partitions.get_mut(index)
     }
 }
 

@@ -3,6 +3,7 @@
 use tokio::time::{Instant, sleep};
 
 use super::lanes::Lanes;
+use super::work::tally_of;
 use super::{RESUBSCRIBE_BACK_OFF, Runner};
 use crate::error::{Error, Result};
 use crate::settle::Lane;
@@ -13,7 +14,7 @@ impl Runner {
     pub(super) fn let_go_on(&mut self) {
         let now = Instant::now();
         for lane in self.lanes.rested(now, now + self.spec.drain) {
-            self.tallies.entry(lane.slot).or_default().on_trial(&self.processor.dead_letter.guard);
+            tally_of(&mut self.tallies, lane).on_trial(&self.processor.dead_letter.guard);
             self.processor.gauge.set_guard(lane.slot, None);
         }
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{MOMENT, Runner, STRIDE, UNTIMED};
-use crate::bus::process::{Turn, Work};
+use crate::bus::process::{Attempt, Turn, Work};
+use crate::dead_letter::Tally;
 use crate::dispatch::{Next, Slot};
 use crate::settle::{Lane, Settlement};
 use crate::time::later;
@@ -36,12 +37,7 @@ impl Runner {
         for begun in 1..=STRIDE {
             if let Some(next) = self.dispatcher.next() {
                 self.go_on_with(next, cx);
-            } else if let Some(delivery) = self.inbox.deliveries.pop_front() {
-                // One of an epoch that is over is delivered again.
-                if self.lanes.still_delivers(delivery.token.lane) {
-                    self.admit(Work::new(delivery), cx);
-                }
-            } else {
+            } else if !self.admit_next(cx) {
                 return;
             }
             // Where they are slow, that is seen after the first.
@@ -71,30 +67,39 @@ impl Runner {
         }
     }
 
+    /// The next message that has arrived is begun, or goes behind others of its key. `false` where there is none.
     #[inline]
-    fn admit(&mut self, mut work: Work, cx: &mut Context<'_>) {
-        let Delivery { token, message, .. } = &work.received.delivery;
+    fn admit_next(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(Delivery { token, message, .. }) = self.inbox.deliveries.front() else { return false };
         let lane = token.lane;
-        if !self.dispatcher.is_free(lane, message.key.as_ref()) {
-            let key = message.key.clone();
-            return self.dispatcher.enqueue(lane, key.as_ref(), work.received.delivery);
-        }
-        match self.processor.begin(&mut work, cx) {
-            // The common case: done at its first poll, and nobody had to know of it.
-            Ok(Turn::End { dead }) => self.end(&work, dead),
-            Ok(turn) => {
-                let slot = self.hold(lane, &work);
-                self.turned(slot, Box::new(work), turn);
-            }
-            Err(attempt) => {
-                let slot = self.hold(lane, &work);
-                self.jobs.keep(slot, Box::new(work), attempt);
+        // One of an epoch that is over is delivered again.
+        if !self.lanes.still_delivers(lane) {
+            self.inbox.deliveries.pop_front();
+        } else if !self.dispatcher.is_free(lane, message.key.as_ref()) {
+            self.enqueue_next(lane);
+        } else if let Some(mut work) = self.inbox.deliveries.pop_front().map(Work::new) {
+            match self.processor.begin(&mut work, cx) {
+                // The common case: done at its first poll, and nobody had to know of it. It was moved no further: it is not small.
+                Ok(Turn::End { dead }) => self.end(&work, dead),
+                begun => self.hold(lane, Box::new(work), begun),
             }
         }
+        true
     }
 
-    fn hold(&mut self, lane: Lane, work: &Work) -> Slot {
-        self.dispatcher.hold(lane, work.received.delivery.message.key.as_ref())
+    fn enqueue_next(&mut self, lane: Lane) {
+        let Some(delivery) = self.inbox.deliveries.pop_front() else { return };
+        let key = delivery.message.key.clone();
+        self.dispatcher.enqueue(lane, key.as_ref(), delivery);
+    }
+
+    /// One that was begun and is not at its end takes its key.
+    fn hold(&mut self, lane: Lane, work: Box<Work>, begun: Result<Turn, Attempt>) {
+        let slot = self.dispatcher.hold(lane, work.received.delivery.message.key.as_ref());
+        match begun {
+            Ok(turn) => self.turned(slot, work, turn),
+            Err(attempt) => self.jobs.keep(slot, work, attempt),
+        }
     }
 
     /// A turn is over. What waits gives its slot back and keeps its key; so does one whose dead letter is on its way.
@@ -131,7 +136,7 @@ impl Runner {
     /// One more message of its lane is decided; where that is one dead letter too many, the lane stands still.
     fn count(&mut self, work: &Work, dead: bool) {
         let (token, guard) = (work.token(), &self.processor.dead_letter.guard);
-        if !self.tallies.entry(token.lane.slot).or_default().count(dead, guard) {
+        if !tally_of(&mut self.tallies, token.lane).count(dead, guard) {
             return;
         }
         let trouble =
@@ -143,4 +148,13 @@ impl Runner {
         self.inbox.deliveries.retain(|delivery| lanes.delivers(delivery.token.lane));
         self.dispatcher.forget_unbegun(|lane| !lanes.delivers(lane));
     }
+}
+
+/// What the guard knows of a lane: the slots of a source are a few small numbers.
+pub(super) fn tally_of(tallies: &mut Vec<Tally>, lane: Lane) -> &mut Tally {
+    let place = lane.slot as usize;
+    if place >= tallies.len() {
+        tallies.resize_with(place + 1, Tally::default);
+    }
+    &mut tallies[place]
 }

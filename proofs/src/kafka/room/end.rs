@@ -5,10 +5,9 @@ use std::time::Instant;
 use tokio::time::sleep;
 
 use super::{LOOK_AGAIN, PATIENCE, Room};
-use crate::kafka::rows::{Bounds, Row};
-use crate::kafka::seconds;
-use crate::kafka::verdict::Evidence;
 use crate::member::Member;
+use crate::rows::{Bounds, Row, seconds};
+use crate::verdict::Evidence;
 use crate::{Trouble, now};
 
 impl Room {
@@ -63,12 +62,13 @@ impl Room {
             duplicated: evidence.duplicates(),
             disorder: disorder.len(),
             disorder_allowed: 0,
-            committed_too_far: too_far.len(),
+            committed_too_far: Some(too_far.len()),
             stall: seconds(evidence.longest_stall()),
             recovery: seconds(evidence.recovery(self.healed)),
             bounds,
             claims: Vec::new(),
             facts: serde_json::Map::new(),
+            sent_again: 0,
             seconds: seconds(now() - self.began),
             ok: false,
         };

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use gulo_bus_core::ErrorKind;
 use gulo_bus_core::headers::Headers;
 use gulo_bus_core::message::Message;
-use gulo_bus_core::transport::{Capability, Outcome};
+use gulo_bus_core::transport::{Capability, Outcome, TopicSpec, Topology};
 
 use super::Case;
 use crate::support::{Bench, confirmed, numbered, set, text, texts};
@@ -28,6 +28,7 @@ pub(super) const CASES: &[Case] = &[
     case!(concurrent_publishers_lose_nothing),
     case!(an_oversized_message_is_refused_and_the_rest_is_confirmed).limited(),
     case!(a_message_for_a_missing_topic_is_refused_and_the_rest_is_confirmed),
+    case!(what_nobody_takes_is_refused_and_nothing_else).lacks(&[Capability::History]),
     case!(publishing_after_close_is_not_sent),
     case!(closing_a_publisher_waits_for_what_is_under_way),
 ];
@@ -186,6 +187,48 @@ async fn a_message_for_a_missing_topic_is_refused_and_the_rest_is_confirmed(benc
     let told = failed.error.to_string();
     assert!(told.contains(&*bench.topic_named("missing")), "`{told}` names the topic");
     assert_eq!(texts(&bench.member("g").await.take(2).await), ["first", "last"]);
+}
+
+/// Of many on their way at once, from several tasks, exactly those of a topic that no group is bound to.
+async fn what_nobody_takes_is_refused_and_nothing_else(bench: Bench) {
+    bench.one_lane(&["g"]).await;
+    let unread = bench.topic_named("unread");
+    let topology =
+        Topology { topics: vec![TopicSpec::new(unread.clone())], groups: Vec::new(), ..bench.topology(1, &[]) };
+    bench.transport().await.ensure(&topology).await.expect("the topic is made");
+    let publisher = bench.publisher().await;
+    let lost = |number: usize| number % 7 < 2 || (300..340).contains(&number);
+    let publishing = (0..4).map(|task| {
+        let message = |number: usize| {
+            let text = format!("{task}.{number}");
+            // Some have ids of their own, as events have.
+            let message =
+                if lost(number) { Message::new(unread.clone(), text.clone()) } else { bench.message(text.clone()) };
+            if number.is_multiple_of(2) { message.header("ce_id", text) } else { message }
+        };
+        let (batch, publisher): (Vec<_>, _) = ((0..1000).map(message).collect(), publisher.clone());
+        async move { publisher.publish(batch).await.expect_err("some are taken by nobody") }
+    });
+    for unsent in futures_util::future::join_all(publishing).await {
+        let refused: Vec<usize> = unsent.failed.iter().map(|failed| failed.index).collect();
+        assert_eq!(refused, (0..1000).filter(|number| lost(*number)).collect::<Vec<_>>());
+        for failed in &unsent.failed {
+            assert_eq!(
+                (failed.outcome, failed.error.kind()),
+                (Outcome::Refused, ErrorKind::Missing),
+                "{}",
+                failed.error
+            );
+        }
+    }
+    let taken =
+        (0..4).flat_map(|task| (0..1000).filter(move |number| !lost(*number)).map(move |n| format!("{task}.{n}")));
+    let (mut taken, mut reader) = (set(taken), bench.member("g").await);
+    while !taken.is_empty() {
+        for text in texts(&reader.take_and_settle(taken.len().min(100)).await) {
+            assert!(taken.remove(&text), "{text} was taken, and once");
+        }
+    }
 }
 
 async fn publishing_after_close_is_not_sent(bench: Bench) {

@@ -2,69 +2,68 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::traffic::{Id, Sent};
-use super::watch::Sample;
-use crate::eye::{Positions, Record};
 use crate::judge::{effects, step};
 use crate::ledger::{Entry, Kind};
+use crate::record::{Positions, Record, Sample};
 use crate::step::Step;
+use crate::traffic::{Id, Sent};
 
 /// From when it was published to its effect, in microseconds: what takes longer is a backlog. Three attempts take less.
 const LATE: u64 = 500_000;
 
 /// Everything there is to judge by.
 #[derive(Debug, Default)]
-pub(super) struct Evidence {
-    pub(super) sent: Sent,
-    pub(super) entries: Vec<Entry>,
-    pub(super) samples: Vec<Sample>,
+pub(crate) struct Evidence {
+    pub(crate) sent: Sent,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) samples: Vec<Sample>,
     /// What stands in the log, and in that of the dead letters.
-    pub(super) log: Vec<Record>,
-    pub(super) letters: Vec<Record>,
+    pub(crate) log: Vec<Record>,
+    pub(crate) letters: Vec<Record>,
 }
 
 impl Evidence {
-    pub(super) fn dead(&self) -> HashSet<Id> {
+    pub(crate) fn dead(&self) -> HashSet<Id> {
         self.letters.iter().filter_map(id_of).collect()
     }
 
-    pub(super) fn logged(&self) -> BTreeMap<Id, (u32, i64)> {
+    pub(crate) fn logged(&self) -> BTreeMap<Id, (u32, i64)> {
         let place = |record: &Record| Some((id_of(record)?, (record.partition as u32, record.offset)));
         self.log.iter().filter_map(place).collect()
     }
 
     /// What stands in the log and neither had an effect nor is dead.
-    pub(super) fn unhandled(&self) -> BTreeSet<Id> {
+    pub(crate) fn unhandled(&self) -> BTreeSet<Id> {
         let (handled, dead): (HashSet<Id>, _) = (effects(&self.entries).map(step).collect(), self.dead());
         self.logged().into_keys().filter(|id| !handled.contains(id) && !dead.contains(id)).collect()
     }
 
     /// What the publisher confirmed and neither stands in the log nor has ever been handled.
-    pub(super) fn never_stored(&self) -> BTreeSet<Id> {
+    pub(crate) fn never_stored(&self) -> BTreeSet<Id> {
         let (logged, handled): (_, HashSet<Id>) = (self.logged(), effects(&self.entries).map(step).collect());
         self.sent.confirmed().filter(|id| !logged.contains_key(id) && !handled.contains(id)).collect()
     }
 
     /// What stands twice in the log, or there although the publisher had refused it.
-    pub(super) fn untrue(&self) -> BTreeSet<Id> {
+    pub(crate) fn untrue(&self) -> BTreeSet<Id> {
         let mut known = HashSet::new();
         let ids = self.log.iter().filter_map(id_of);
         ids.filter(|id| !known.insert(*id) || self.sent.refused.contains(id)).collect()
     }
 
     /// Effects after the first of a step.
-    pub(super) fn duplicates(&self) -> usize {
+    pub(crate) fn duplicates(&self) -> usize {
         crate::judge::duplicates(&self.entries).values().sum()
     }
 
     /// Dead letters beyond the first of a step.
-    pub(super) fn letters_twice(&self) -> usize {
+    pub(crate) fn letters_twice(&self) -> usize {
         let mut known = HashSet::new();
         self.letters.iter().filter_map(id_of).filter(|id| !known.insert(*id)).count()
     }
 
     /// Samples and partitions where more was committed than was finished by then.
-    pub(super) fn committed_too_far(&self) -> Vec<(u64, i32, i64)> {
+    pub(crate) fn committed_too_far(&self) -> Vec<(u64, i32, i64)> {
         let finished = self.finished();
         // By partition: offsets rising, each with when all up to it was finished.
         let mut lanes: BTreeMap<i32, Vec<(i64, usize)>> = BTreeMap::new();
@@ -106,7 +105,7 @@ impl Evidence {
         finished
     }
 
-    pub(super) fn disorder(&self) -> Vec<String> {
+    pub(crate) fn disorder(&self) -> Vec<String> {
         let order = self.order();
         disorder(&self.entries, &self.dead(), &|entry| order.get(&step(entry)).copied().unwrap_or(entry.number as i64))
     }
@@ -125,14 +124,14 @@ impl Evidence {
 
     /// Messages that stand behind the committed positions, and positions behind the end: neither should be there in peace.
     /// Offsets without a message do not count.
-    pub(super) fn uncommitted(&self, committed: &Positions, ends: &Positions) -> usize {
+    pub(crate) fn uncommitted(&self, committed: &Positions, ends: &Positions) -> usize {
         let behind = |record: &&Record| record.offset >= committed.get(&record.partition).copied().unwrap_or(0);
         let beyond = |(at, end): &(&i32, &i64)| **end > ends.get(at).copied().unwrap_or(0);
         self.log.iter().filter(behind).count() + committed.iter().filter(beyond).count()
     }
 
     /// The longest time in which a partition had no effect although the load went on.
-    pub(super) fn longest_stall(&self) -> u64 {
+    pub(crate) fn longest_stall(&self) -> u64 {
         let mut at: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
         effects(&self.entries).for_each(|effect| at.entry(effect.partition).or_default().push(effect.at));
         at.values_mut().for_each(|at| at.sort_unstable());
@@ -141,7 +140,7 @@ impl Evidence {
     }
 
     /// Whether, after `from`, each key had a moment without a backlog. Keys of poison have one as a rule.
-    pub(super) fn caught_up(&self, from: u64) -> bool {
+    pub(crate) fn caught_up(&self, from: u64) -> bool {
         let poisoned = |key: &usize| self.sent.poison.iter().any(|(poisoned, _)| poisoned == key);
         let keys = (0..self.sent.at.len()).filter(|key| !self.sent.at[*key].is_empty() && !poisoned(key));
         let mut caught_up = keys.map(|key| crate::pace::caught_up(&self.entries, &self.sent.at, key, from));
@@ -149,7 +148,7 @@ impl Evidence {
     }
 
     /// From `from` until the last of those that came late was handled.
-    pub(super) fn recovery(&self, from: u64) -> u64 {
+    pub(crate) fn recovery(&self, from: u64) -> u64 {
         let mut known = HashSet::new();
         let firsts = effects(&self.entries).filter(|effect| known.insert(step(effect)));
         let sent = |effect: &Entry| self.sent.at.get(effect.key)?.get(effect.number).copied();
@@ -167,7 +166,7 @@ fn longest_gap(at: &[u64], (from, to): (u64, u64)) -> u64 {
     ends.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
 }
 
-pub(super) fn id_of(record: &Record) -> Option<Id> {
+pub(crate) fn id_of(record: &Record) -> Option<Id> {
     let step: Step = serde_json::from_slice(record.payload.as_deref()?).ok()?;
     Some((step.key, step.number))
 }
@@ -178,7 +177,7 @@ pub(super) fn id_of(record: &Record) -> Option<Id> {
 /// - a handler that began behind a later message although its own had neither had an effect nor is dead;
 /// - a handler that began while another of its key was in work, in any process. One that was in work when its process was
 ///   stopped does not count: nobody can stop it when that process wakes.
-pub(super) fn disorder(entries: &[Entry], dead: &HashSet<Id>, rank: &dyn Fn(&Entry) -> i64) -> Vec<String> {
+pub(crate) fn disorder(entries: &[Entry], dead: &HashSet<Id>, rank: &dyn Fn(&Entry) -> i64) -> Vec<String> {
     let (mut found, mut keys) = (Vec::new(), HashMap::<usize, Key>::new());
     for entry in entries {
         match entry.kind {
@@ -260,7 +259,7 @@ fn falls_behind(highest: &mut Option<i64>, rank: i64) -> bool {
 
 /// Handlers that a process began after it was woken, for what another had handled or had in work: it had been thrown out of
 /// its group and did not know.
-pub(super) fn begun_by_the_undead(entries: &[Entry]) -> Vec<String> {
+pub(crate) fn begun_by_the_undead(entries: &[Entry]) -> Vec<String> {
     let (mut woken, mut found) = (HashSet::new(), Vec::new());
     let mut having: HashMap<Id, HashSet<u32>> = HashMap::new();
     for entry in entries {
@@ -287,12 +286,12 @@ pub(super) fn begun_by_the_undead(entries: &[Entry]) -> Vec<String> {
 }
 
 /// Handlers that were dropped before they came to an end.
-pub(super) fn dropped(entries: &[Entry]) -> usize {
+pub(crate) fn dropped(entries: &[Entry]) -> usize {
     entries.iter().filter(|entry| entry.kind == Kind::Dropped).count()
 }
 
 /// Partitions in which `process` did something.
-pub(super) fn partitions_of(entries: &[Entry], process: u32) -> BTreeSet<u32> {
+pub(crate) fn partitions_of(entries: &[Entry], process: u32) -> BTreeSet<u32> {
     let own = entries.iter().filter(|entry| entry.process == process && entry.kind == Kind::Began);
     own.map(|entry| entry.partition).collect()
 }

@@ -1,12 +1,13 @@
 //! A steady load that goes on through faults, and keeps the truth about what became of each message.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gulo::message::Message;
 use gulo::transport::{Outcome, Publisher, Unsent};
+use tokio::sync::Mutex as Turn;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -19,16 +20,16 @@ const PHASES: usize = 4;
 const AGAIN: Duration = Duration::from_millis(50);
 
 /// Key and number.
-pub(super) type Id = (usize, usize);
+pub(crate) type Id = (usize, usize);
 /// What a step brings with it.
-pub(super) type Script = fn(Id) -> Option<Brings>;
+pub(crate) type Script = fn(Id) -> Option<Brings>;
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
-    pub(super) keys: usize,
+pub(crate) struct Pace {
+    pub(crate) keys: usize,
     /// Steps of each key a second.
-    pub(super) rate: usize,
-    pub(super) script: Script,
+    pub(crate) rate: usize,
+    pub(crate) script: Script,
 }
 
 impl Default for Pace {
@@ -39,7 +40,7 @@ impl Default for Pace {
 
 /// One in forty fails three times before it succeeds, so that at any moment some wait for their next attempt; one in three
 /// takes a while, so that some are in work. The others take a millisecond.
-pub(super) fn usual((key, number): Id) -> Option<Brings> {
+pub(crate) fn usual((key, number): Id) -> Option<Brings> {
     match number + key * 7 {
         at if number > 0 && at % 40 == 13 => Some(Brings::FailsTimes(3)),
         at if at % 3 == 0 => Some(Brings::Takes(20)),
@@ -49,66 +50,84 @@ pub(super) fn usual((key, number): Id) -> Option<Brings> {
 
 /// What was published, and what the publisher said of it.
 #[derive(Debug, Default)]
-pub(super) struct Sent {
+pub(crate) struct Sent {
     /// By key and number: when it was handed to the publisher first.
-    pub(super) at: Vec<Vec<u64>>,
+    pub(crate) at: Vec<Vec<u64>>,
     /// The publisher did not know whether these arrived.
-    pub(super) unknown: BTreeSet<Id>,
+    pub(crate) unknown: BTreeSet<Id>,
+    /// The same, and sent again nevertheless by who insists; how often in all.
+    pub(crate) doubtful: BTreeSet<Id>,
+    pub(crate) sent_again: usize,
     /// These it would not take.
-    pub(super) refused: BTreeSet<Id>,
+    pub(crate) refused: BTreeSet<Id>,
+    /// What it said of those it failed to publish, and how often.
+    pub(crate) said: BTreeMap<String, usize>,
     /// What must become a dead letter.
-    pub(super) poison: BTreeSet<Id>,
+    pub(crate) poison: BTreeSet<Id>,
     /// From when to when the load went on.
-    pub(super) spans: Vec<(u64, u64)>,
+    pub(crate) spans: Vec<(u64, u64)>,
 }
 
 impl Sent {
-    pub(super) fn all(&self) -> impl Iterator<Item = Id> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = Id> {
         self.at.iter().enumerate().flat_map(|(key, at)| (0..at.len()).map(move |number| (key, number)))
     }
 
     /// The publisher said that these stand in the log.
-    pub(super) fn confirmed(&self) -> impl Iterator<Item = Id> {
+    pub(crate) fn confirmed(&self) -> impl Iterator<Item = Id> {
         self.all().filter(|id| !self.unknown.contains(id) && !self.refused.contains(id))
     }
 }
 
-pub(super) struct Traffic {
-    pub(super) publisher: Arc<dyn Publisher>,
+pub(crate) struct Traffic {
+    pub(crate) publisher: Arc<dyn Publisher>,
     topic: Arc<str>,
-    pub(super) pace: Pace,
+    pub(crate) pace: Pace,
+    /// Whether what may have arrived is sent again: then it may be there twice, and is there for certain.
+    insists: bool,
+    /// Who has it numbers steps and publishes them: those of a key are published in the order of their numbers.
+    turn: Arc<Turn<()>>,
     sent: Arc<Mutex<Sent>>,
     running: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
 }
 
 impl Traffic {
-    pub(super) fn new(publisher: Arc<dyn Publisher>, topic: Arc<str>, pace: Pace) -> Self {
+    pub(crate) fn new(publisher: Arc<dyn Publisher>, topic: Arc<str>, pace: Pace) -> Self {
         let sent = Sent { at: vec![Vec::new(); pace.keys], ..Sent::default() };
-        Self { publisher, topic, pace, sent: Arc::new(Mutex::new(sent)), running: None }
+        let (turn, sent) = (Arc::default(), Arc::new(Mutex::new(sent)));
+        Self { publisher, topic, pace, insists: false, turn, sent, running: None }
     }
 
-    pub(super) fn sent(&self) -> MutexGuard<'_, Sent> {
+    pub(crate) fn insisting(mut self) -> Self {
+        self.insists = true;
+        self
+    }
+
+    fn run(&self, end: Arc<AtomicBool>) -> Run {
+        let (publisher, topic, sent) = (self.publisher.clone(), self.topic.clone(), self.sent.clone());
+        Run { publisher, topic, pace: self.pace, insists: self.insists, turn: self.turn.clone(), sent, end }
+    }
+
+    pub(crate) fn sent(&self) -> MutexGuard<'_, Sent> {
         lock(&self.sent)
     }
 
     /// Begins, or goes on.
-    pub(super) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         let end = Arc::new(AtomicBool::new(false));
-        let (publisher, topic, sent) = (self.publisher.clone(), self.topic.clone(), self.sent.clone());
-        let run = Run { publisher, topic, pace: self.pace, sent, end: end.clone() };
-        self.running = Some((end, tokio::spawn(run.go_on())));
+        self.running = Some((end.clone(), tokio::spawn(self.run(end).go_on())));
     }
 
     /// So many steps of each key at once, confirmed.
-    pub(super) async fn burst(&self, steps: usize) {
-        let (publisher, topic, sent) = (self.publisher.clone(), self.topic.clone(), self.sent.clone());
-        let run = Run { publisher, topic, pace: self.pace, sent, end: Arc::default() };
+    pub(crate) async fn burst(&self, steps: usize) {
+        let run = self.run(Arc::default());
+        let _turn = run.turn.lock().await;
         let keys = (0..steps).flat_map(|_| 0..self.pace.keys);
         run.publish(keys.map(|key| run.next_step(key)).collect()).await;
     }
 
     /// Ends it when what is on its way has been confirmed or has failed.
-    pub(super) async fn end(&mut self) -> Result<(), Trouble> {
+    pub(crate) async fn end(&mut self) -> Result<(), Trouble> {
         if let Some((end, task)) = self.running.take() {
             end.store(true, Relaxed);
             task.await?;
@@ -121,6 +140,8 @@ struct Run {
     publisher: Arc<dyn Publisher>,
     topic: Arc<str>,
     pace: Pace,
+    insists: bool,
+    turn: Arc<Turn<()>>,
     sent: Arc<Mutex<Sent>>,
     end: Arc<AtomicBool>,
 }
@@ -133,6 +154,7 @@ impl Run {
             sleep_until(due).await;
             // What came due while the broker confirmed the last batch is left out: a burst would hide what comes late.
             due = (due + period).max(Instant::now());
+            let _turn = self.turn.lock().await;
             let keys = (0..self.pace.keys).filter(|key| key % PHASES == tick % PHASES);
             let batch = keys.map(|key| self.next_step(key)).collect();
             self.publish(batch).await;
@@ -152,7 +174,7 @@ impl Run {
         (id, Step { key, number: id.1, trouble }.message(&self.topic))
     }
 
-    /// Once more what did not leave; never what may have arrived, for then it would stand there twice.
+    /// Once more what did not leave; what may have arrived only where it is insisted, for then it may be there twice.
     async fn publish(&self, mut batch: Vec<(Id, Message)>) {
         while !batch.is_empty() {
             let (ids, messages): (Vec<Id>, Vec<Message>) = batch.into_iter().unzip();
@@ -164,10 +186,17 @@ impl Run {
 
     fn not_sent(&self, unsent: Unsent, ids: &[Id]) -> Vec<(Id, Message)> {
         let (mut again, mut sent) = (Vec::new(), lock(&self.sent));
+        let goes_on = !self.end.load(Relaxed);
         for failed in unsent.failed {
             let id = ids[failed.index];
+            *sent.said.entry(format!("{:?}: {}", failed.outcome, failed.error)).or_default() += 1;
             match failed.outcome {
-                Outcome::NotSent if !self.end.load(Relaxed) => again.push((id, failed.message)),
+                Outcome::NotSent if goes_on => again.push((id, failed.message)),
+                Outcome::Unknown if goes_on && self.insists => {
+                    sent.sent_again += 1;
+                    sent.doubtful.insert(id);
+                    again.push((id, failed.message));
+                }
                 Outcome::NotSent | Outcome::Refused => drop(sent.refused.insert(id)),
                 Outcome::Unknown => drop(sent.unknown.insert(id)),
             }

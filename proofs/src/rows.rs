@@ -12,47 +12,55 @@ const SHOWN: usize = 5;
 
 /// What a scenario allows.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Bounds {
-    pub(super) duplicates: usize,
+pub(crate) struct Bounds {
+    pub(crate) duplicates: usize,
     /// Where that number comes from.
-    pub(super) because: &'static str,
+    pub(crate) because: &'static str,
     /// Seconds without an effect on a partition; seconds from the end of the fault until there is no backlog.
-    pub(super) stall: f64,
-    pub(super) recovery: f64,
+    pub(crate) stall: f64,
+    pub(crate) recovery: f64,
 }
 
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Row {
-    pub(super) scenario: String,
-    pub(super) messages: usize,
-    pub(super) lost: usize,
-    pub(super) duplicated: usize,
-    pub(super) disorder: usize,
+pub(crate) struct Row {
+    pub(crate) scenario: String,
+    pub(crate) messages: usize,
+    pub(crate) lost: usize,
+    pub(crate) duplicated: usize,
+    pub(crate) disorder: usize,
     /// So much of it is allowed, where nobody can know better.
-    pub(super) disorder_allowed: usize,
-    pub(super) committed_too_far: usize,
-    pub(super) stall: f64,
-    pub(super) recovery: f64,
-    pub(super) bounds: Bounds,
+    pub(crate) disorder_allowed: usize,
+    /// Where a group commits positions.
+    pub(crate) committed_too_far: Option<usize>,
+    pub(crate) stall: f64,
+    pub(crate) recovery: f64,
+    pub(crate) bounds: Bounds,
     /// What else this scenario claims.
-    pub(super) claims: Vec<Claim>,
+    pub(crate) claims: Vec<Claim>,
     /// What is worth knowing, and what was found where something is wrong.
-    pub(super) facts: serde_json::Map<String, serde_json::Value>,
-    pub(super) seconds: f64,
-    pub(super) ok: bool,
+    pub(crate) facts: serde_json::Map<String, serde_json::Value>,
+    /// So many messages were sent again though they might have arrived. Each may be there twice, beside the bound.
+    pub(crate) sent_again: usize,
+    pub(crate) seconds: f64,
+    pub(crate) ok: bool,
 }
 
 impl Row {
-    pub(super) fn judge(mut self) -> Self {
-        let none = self.lost + self.committed_too_far == 0 && self.disorder <= self.disorder_allowed;
+    pub(crate) fn judge(mut self) -> Self {
+        let none =
+            self.lost + self.committed_too_far.unwrap_or_default() == 0 && self.disorder <= self.disorder_allowed;
         let times = self.stall <= self.bounds.stall && self.recovery <= self.bounds.recovery;
         let claims = self.claims.iter().all(|claim| claim.ok);
-        self.ok = none && times && claims && self.duplicated <= self.bounds.duplicates;
+        self.ok = none && times && claims && self.duplicated <= self.allowed();
         self
     }
 
+    fn allowed(&self) -> usize {
+        self.bounds.duplicates + self.sent_again
+    }
+
     /// A scenario that could not be played.
-    pub(super) fn broken(scenario: &str, trouble: &Trouble, seconds: f64) -> Self {
+    pub(crate) fn broken(scenario: &str, trouble: &Trouble, seconds: f64) -> Self {
         let claim =
             Claim { claim: "played".into(), measured: trouble.to_string(), required: "to its end".into(), ok: false };
         Self {
@@ -62,28 +70,29 @@ impl Row {
             duplicated: 0,
             disorder: 0,
             disorder_allowed: 0,
-            committed_too_far: 0,
+            committed_too_far: None,
             stall: 0.0,
             recovery: 0.0,
             bounds: Bounds { duplicates: 0, because: "", stall: 0.0, recovery: 0.0 },
             claims: vec![claim],
             facts: serde_json::Map::new(),
+            sent_again: 0,
             seconds,
             ok: false,
         }
     }
 
-    fn cells(&self) -> [String; 9] {
+    fn cells(&self) -> [String; COLUMNS] {
         [
             self.scenario.clone(),
             self.messages.to_string(),
             self.lost.to_string(),
-            format!("{} of {}", self.duplicated, self.bounds.duplicates),
+            format!("{} of {}", self.duplicated, self.allowed()),
             match self.disorder_allowed {
                 0 => self.disorder.to_string(),
                 most => format!("{} of {most}", self.disorder),
             },
-            self.committed_too_far.to_string(),
+            self.committed_too_far.map_or_else(String::new, |count| count.to_string()),
             format!("{:.1} of {}", self.stall, self.bounds.stall),
             format!("{:.1} of {}", self.recovery, self.bounds.recovery),
             if self.ok { "ok".into() } else { "FAILED".into() },
@@ -91,34 +100,39 @@ impl Row {
     }
 }
 
-const HEAD: [&str; 9] =
+const COLUMNS: usize = 9;
+const OVERCOMMITTED: usize = 5;
+const HEAD: [&str; COLUMNS] =
     ["scenario", "messages", "lost", "duplicated", "disorder", "overcommitted", "stall, s", "recovery, s", ""];
 
 #[derive(Debug, Serialize)]
-pub(super) struct Table {
+pub(crate) struct Table {
     proof: &'static str,
     ok: bool,
     rows: Vec<Row>,
 }
 
 impl Table {
-    pub(super) fn new(rows: Vec<Row>) -> Self {
-        Self { proof: "kafka", ok: rows.iter().all(|row| row.ok), rows }
+    pub(crate) fn new(proof: &'static str, rows: Vec<Row>) -> Self {
+        Self { proof, ok: rows.iter().all(|row| row.ok), rows }
     }
 
-    pub(super) fn ok(&self) -> bool {
+    pub(crate) fn ok(&self) -> bool {
         self.ok
     }
 
-    pub(super) fn text(&self) -> String {
-        let lines: Vec<[String; 9]> =
+    pub(crate) fn text(&self) -> String {
+        let lines: Vec<[String; COLUMNS]> =
             std::iter::once(HEAD.map(str::to_owned)).chain(self.rows.iter().map(Row::cells)).collect();
+        // A broker of queues knows no positions.
+        let commits = self.rows.iter().any(|row| row.committed_too_far.is_some());
+        let columns: Vec<usize> = (0..COLUMNS).filter(|at| commits || *at != OVERCOMMITTED).collect();
         let width = |at: usize| lines.iter().map(|cells| cells[at].chars().count()).max().unwrap_or_default();
-        let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
+        let widths: Vec<usize> = (0..COLUMNS).map(width).collect();
         let mut text = String::new();
         for cells in &lines {
-            let padded: Vec<String> =
-                cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            let padded = columns.iter().map(|at| format!("{:<1$}", cells[*at], widths[*at]));
+            let padded: Vec<String> = padded.collect();
             text.push_str(padded.join(" | ").trim_end());
             text.push('\n');
         }
@@ -129,13 +143,13 @@ impl Table {
         text
     }
 
-    pub(super) fn write(&self, path: &Path) -> Result<(), Trouble> {
+    pub(crate) fn write(&self, path: &Path) -> Result<(), Trouble> {
         Ok(std::fs::write(path, serde_json::to_vec_pretty(self)?)?)
     }
 }
 
 impl Row {
-    pub(super) fn claim(
+    pub(crate) fn claim(
         &mut self,
         claim: impl Into<String>,
         measured: impl Into<String>,
@@ -145,15 +159,15 @@ impl Row {
         self.claims.push(Claim { claim: claim.into(), measured: measured.into(), required: required.into(), ok });
     }
 
-    pub(super) fn none(&mut self, claim: &str, count: usize) {
+    pub(crate) fn none(&mut self, claim: &str, count: usize) {
         self.claim(claim, count.to_string(), "0", count == 0);
     }
 
-    pub(super) fn fact(&mut self, name: &str, value: impl Serialize) {
+    pub(crate) fn fact(&mut self, name: &str, value: impl Serialize) {
         self.facts.insert(name.to_owned(), serde_json::to_value(value).unwrap_or_default());
     }
 
-    pub(super) fn shown(&mut self, name: &str, all: impl Iterator<Item = String>) {
+    pub(crate) fn shown(&mut self, name: &str, all: impl Iterator<Item = String>) {
         let first: Vec<String> = all.take(SHOWN).collect();
         if !first.is_empty() {
             self.fact(name, first);
@@ -166,12 +180,20 @@ impl Row {
         if !self.bounds.because.is_empty() {
             text.push_str(&format!("{}: duplicates: {}\n", self.scenario, self.bounds.because));
         }
+        if self.sent_again > 0 {
+            text.push_str(&format!("{}: and {} sent again that might have arrived\n", self.scenario, self.sent_again));
+        }
         for Claim { claim, measured, required, ok } in &self.claims {
             let verdict = if *ok { "ok" } else { "FAILED" };
             text.push_str(&format!("{}: {claim}: {measured} ({required}) {verdict}\n", self.scenario));
         }
         text
     }
+}
+
+/// Microseconds as seconds.
+pub(crate) fn seconds(micros: u64) -> f64 {
+    micros as f64 / 1e6
 }
 
 #[cfg(test)]
@@ -190,22 +212,23 @@ mod tests {
         let claim = Claim { claim: "c".into(), measured: "1".into(), required: "0".into(), ok: false };
         let wrong = [
             Row { lost: 1, ..row() },
+            Row { duplicated: 5, sent_again: 2, ..row() },
             Row { duplicated: 3, ..row() },
             Row { disorder: 1, ..row() },
-            Row { committed_too_far: 1, ..row() },
+            Row { committed_too_far: Some(1), ..row() },
             Row { stall: 1.1, ..row() },
             Row { recovery: f64::INFINITY, ..row() },
             Row { claims: vec![claim], ..row() },
         ];
         for row in wrong {
             let row = row.judge();
-            assert!(!row.ok && !Table::new(vec![row.clone()]).ok(), "{row:?}");
+            assert!(!row.ok && !Table::new("x", vec![row.clone()]).ok(), "{row:?}");
         }
     }
 
     #[test]
     fn the_table_says_what_is_allowed_beside_what_was() {
-        let text = Table::new(vec![Row { duplicated: 1, stall: 0.25, ..row() }.judge()]).text();
+        let text = Table::new("x", vec![Row { duplicated: 1, stall: 0.25, ..row() }.judge()]).text();
         assert!(text.contains("x        | 0        | 0    | 1 of 2"), "{text}");
     }
 }
