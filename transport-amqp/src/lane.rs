@@ -29,6 +29,9 @@ pub(crate) use opening::{Opened, Opening};
 const FIRST_REST: Duration = Duration::from_millis(100);
 const LONGEST_REST: Duration = Duration::from_secs(1);
 
+/// So many finished messages are worth a frame, whatever the window.
+const ENOUGH: usize = 256;
+
 /// What a queue is to its member. Its state says how it stands; its slot is for ever.
 pub(crate) struct QueueLane {
     opening: Arc<Opening>,
@@ -141,17 +144,21 @@ impl QueueLane {
         }
     }
 
-    /// After a batch of verdicts: says what is due, now or later.
+    /// After a batch of verdicts: says what is due, now or later. A frame for each batch would be one for a few messages:
+    /// the broker lacks nothing while most of the window is its to fill.
     pub(crate) fn settled(&mut self) {
-        let commit = self.commit;
+        let (commit, enough) = (self.commit, (self.window / 4).clamp(1, ENOUGH));
         let State::Open(open) = &mut self.state else { return };
-        if let Some(due) = open.settling.prefix() {
+        let finished = open.settling.finished();
+        if (finished >= enough || open.settling.span() == 0)
+            && let Some(due) = open.settling.prefix()
+        {
             open.say(due);
         }
         let waiting = open.settling.waiting();
         if waiting >= commit.every.max(1) {
             open.flush();
-        } else if waiting > 0 && open.due.is_none() {
+        } else if waiting + open.settling.finished() > 0 && open.due.is_none() {
             let now = Instant::now();
             open.due = Some(now.checked_add(commit.interval).unwrap_or(now + Duration::from_secs(86400)));
         }

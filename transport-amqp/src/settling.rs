@@ -38,6 +38,8 @@ pub(crate) struct Settling {
     places: VecDeque<Place>,
     /// The last tag before the front of which the broker does not know that it is done.
     owed: Option<u64>,
+    /// How many one frame would tell of.
+    finished: usize,
     /// Done behind the front, and not told.
     waiting: usize,
 }
@@ -64,6 +66,11 @@ impl Settling {
         self.waiting
     }
 
+    /// Done before the oldest unfinished one, and the broker does not know.
+    pub(crate) fn finished(&self) -> usize {
+        self.finished
+    }
+
     /// A verdict; `None` for what was settled before or never came. What it returns is to be said at once.
     pub(crate) fn settle(&mut self, seq: u64, verdict: Verdict) -> Option<Option<Due>> {
         let index = usize::try_from(seq.checked_sub(self.first)?).ok()?;
@@ -84,6 +91,7 @@ impl Settling {
         while let Some(place) = self.places.front().copied().filter(|place| *place != Place::Open) {
             if place == Place::Done {
                 self.owed = Some(tag_of(self.first));
+                self.finished += 1;
                 self.waiting -= 1;
             }
             self.places.pop_front();
@@ -94,6 +102,7 @@ impl Settling {
     /// What one frame can say. The tag is one that the broker has not been told of: to acknowledge up to one that it has
     /// forgotten is an error to it, which ends the channel.
     pub(crate) fn prefix(&mut self) -> Option<Due> {
+        self.finished = 0;
         self.owed.take().map(Due::AckUpTo)
     }
 

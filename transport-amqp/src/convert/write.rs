@@ -47,7 +47,7 @@ pub(crate) fn properties(message: &Message, own_id: &str, persistent: bool) -> R
         properties = properties.with_delivery_mode(PERSISTENT);
     }
     let mut table = FieldTable::default();
-    let mut places: Vec<Place> = Vec::with_capacity(16);
+    let mut places: Vec<Place> = Vec::with_capacity(message.headers.len());
     for (name, value) in message.headers.iter() {
         let place = match (name, value.and_then(as_short)) {
             (CONTENT_TYPE, Some(value)) if properties.content_type().is_none() => {

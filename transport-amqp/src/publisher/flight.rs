@@ -5,6 +5,10 @@
 //! its message. And nothing is answered before every confirm published before it has been completed and all completed ones
 //! have been looked at: each completion takes one waiting return with it, and a return comes before the confirm of its own
 //! message, so by then it has been taken by one of them.
+//!
+//! A confirm that is completed leaves its place in the [`mail`]: so all completed ones are looked at, and only they.
+
+mod mail;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -13,6 +17,8 @@ use std::task::{Context, Poll, Waker};
 use futures_util::FutureExt;
 use lapin::PublisherConfirm;
 use lapin::message::BasicReturnMessage;
+
+use mail::Mail;
 
 type Publishing = Pin<Box<dyn Future<Output = lapin::Result<PublisherConfirm>> + Send>>;
 
@@ -47,26 +53,33 @@ struct Flying {
 }
 
 impl Flying {
-    fn poll(&mut self, cx: &mut Context<'_>, returns: &mut Vec<BasicReturnMessage>) -> Poll<()> {
-        loop {
-            self.stage = match &mut self.stage {
-                Stage::Writing(publishing) => match publishing.as_mut().poll(cx) {
-                    Poll::Ready(Ok(confirm)) => Stage::Confirming(confirm),
-                    Poll::Ready(Err(failure)) => Stage::Over(End::Failed(failure)),
-                    Poll::Pending => return Poll::Pending,
-                },
-                Stage::Confirming(confirm) => match confirm.poll_unpin(cx) {
-                    Poll::Ready(Ok(confirmation)) => {
-                        let end = if confirmation.is_ack() { End::Confirmed } else { End::Nacked };
-                        returns.extend(confirmation.take_message());
-                        Stage::Over(end)
-                    }
-                    Poll::Ready(Err(failure)) => Stage::Over(End::Failed(failure)),
-                    Poll::Pending => return Poll::Pending,
-                },
-                Stage::Over(_) => return Poll::Ready(()),
-            };
-        }
+    /// `true` once it is written, or will never be.
+    fn write(&mut self, cx: &mut Context<'_>) -> bool {
+        let Stage::Writing(publishing) = &mut self.stage else { return true };
+        self.stage = match publishing.as_mut().poll(cx) {
+            Poll::Ready(Ok(confirm)) => Stage::Confirming(confirm),
+            Poll::Ready(Err(failure)) => Stage::Over(End::Failed(failure)),
+            Poll::Pending => return false,
+        };
+        true
+    }
+
+    /// Whether it is confirmed.
+    fn look(&mut self, cx: &mut Context<'_>, returns: &mut Vec<BasicReturnMessage>) {
+        let Stage::Confirming(confirm) = &mut self.stage else { return };
+        let Poll::Ready(told) = confirm.poll_unpin(cx) else { return };
+        self.stage = Stage::Over(match told {
+            Ok(confirmation) => {
+                let end = if confirmation.is_ack() { End::Confirmed } else { End::Nacked };
+                returns.extend(confirmation.take_message());
+                end
+            }
+            Err(failure) => End::Failed(failure),
+        });
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Over(_))
     }
 
     fn end(self) -> End {
@@ -83,15 +96,23 @@ impl Flying {
 pub(super) type Ended = (u64, usize, End);
 
 /// All that is on its way, in the order published.
-#[derive(Default)]
 pub(super) struct Flight {
     list: VecDeque<Flying>,
-    /// What came back and is not filed. A confirm may be there at the first look already, where this thread was held up
-    /// between handing the frame over and looking.
+    /// Number of the first of them, counted from the first one ever.
+    first: u64,
+    /// Number of the first one that is not known to be written. They are written in order.
+    unwritten: u64,
+    mail: Mail,
+    /// What came back and is not filed.
     returns: Vec<BasicReturnMessage>,
 }
 
 impl Flight {
+    /// For at most `window` at a time.
+    pub(super) fn new(window: usize) -> Self {
+        Self { list: VecDeque::new(), first: 0, unwritten: 0, mail: Mail::new(window), returns: Vec::new() }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.list.len()
     }
@@ -100,11 +121,12 @@ impl Flight {
         self.list.iter().any(|flying| (flying.call, flying.index) == (call, index))
     }
 
-    /// Takes a publish in, and polls it once: with that its frame is handed over, in the order of these calls. Who is woken
-    /// by the first in line has no need to be woken by the others.
+    /// Takes a publish in, and polls it once: with that its frame is handed over, in the order of these calls. Nobody is
+    /// woken when it is written: who is first in line says so.
     pub(super) fn push(&mut self, call: u64, index: usize, publishing: Publishing) {
         let mut flying = Flying { call, index, stage: Stage::Writing(publishing), returned: None };
-        let _ = flying.poll(&mut Context::from_waker(Waker::noop()), &mut self.returns);
+        // What it says is heard by the next poll.
+        let _ = flying.write(&mut Context::from_waker(Waker::noop()));
         self.list.push_back(flying);
     }
 
@@ -115,19 +137,49 @@ impl Flight {
         cx: &mut Context<'_>,
         is: impl FnMut(&BasicReturnMessage, u64, usize) -> bool,
     ) -> Vec<Ended> {
-        let (list, returns) = (&mut self.list, &mut self.returns);
-        let first_open = list.iter_mut().position(|flying| flying.poll(cx, returns).is_pending());
-        let over = first_open.unwrap_or(list.len());
+        let over = loop {
+            let over = self.list.iter().take_while(|flying| flying.is_over()).count();
+            // What was completed before one that is seen to be over has been in the mail by then, or is written by then:
+            // so nothing is answered before both have nothing new.
+            let came = self.mail.take(self.first + over as u64, cx.waker());
+            let wrote = self.poll_writing(cx, over);
+            came.iter().for_each(|place| self.look(*place));
+            let nothing_new = came.is_empty() && !wrote;
+            self.mail.give_back(came);
+            if nothing_new {
+                break over;
+            }
+        };
         if over == 0 {
             return Vec::new();
         }
-        // Whether one behind them carries a return that is theirs.
-        let cx = &mut Context::from_waker(Waker::noop());
-        for flying in list.iter_mut().skip(over + 1) {
-            let _ = flying.poll(cx, returns);
-        }
         self.file(is);
+        self.first += over as u64;
         self.list.drain(..over).map(|flying| (flying.call, flying.index, flying.end())).collect()
+    }
+
+    /// Whether there are new ones that are written. The first that is not wakes who asks where nothing is before it.
+    fn poll_writing(&mut self, cx: &mut Context<'_>, over: usize) -> bool {
+        let mut any = false;
+        loop {
+            let index = (self.unwritten - self.first) as usize;
+            let Some(flying) = self.list.get_mut(index) else { return any };
+            let written =
+                if index == over { flying.write(cx) } else { flying.write(&mut Context::from_waker(Waker::noop())) };
+            if !written {
+                return any;
+            }
+            flying.look(&mut Context::from_waker(self.mail.waker(self.unwritten)), &mut self.returns);
+            self.unwritten += 1;
+            any = true;
+        }
+    }
+
+    /// At the one of this place, which may be gone.
+    fn look(&mut self, place: usize) {
+        let number = self.mail.number(place, self.first);
+        let Some(flying) = self.list.get_mut((number - self.first) as usize) else { return };
+        flying.look(&mut Context::from_waker(self.mail.waker(number)), &mut self.returns);
     }
 
     fn file(&mut self, mut is: impl FnMut(&BasicReturnMessage, u64, usize) -> bool) {

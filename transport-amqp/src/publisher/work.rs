@@ -36,8 +36,9 @@ const LONGEST_REST: Duration = Duration::from_secs(1);
 /// Calls that are being worked on; more wait in the queue of the publisher.
 const AT_ONCE: usize = 1024;
 
-/// Most that is done before others have their turn.
+/// Most that is sent in a round, and rounds before others on this thread have their turn.
 const ROUND: usize = 256;
+const ROUNDS: usize = 8;
 
 /// Whether a topic is there.
 type Asking = BoxFuture<'static, Result<topics::Answer>>;
@@ -95,7 +96,7 @@ impl Work {
             topics: KnownTopics::default(),
             asking: None,
             batches: Batches::default(),
-            flight: Flight::default(),
+            flight: Flight::new(config.publish_window),
             timer: Box::pin(sleep_until(Instant::now())),
             id: format!("gulo-{}-", Uuid::now_v7().simple()),
         })
@@ -103,7 +104,7 @@ impl Work {
 
     pub(super) async fn run(mut self) {
         let (mut phase, mut status) = (self.phase.subscribe(), self.status.clone());
-        loop {
+        for round in 1_usize.. {
             let now = *phase.borrow_and_update();
             let over = tokio::select! {
                 biased;
@@ -115,7 +116,10 @@ impl Work {
             if over {
                 break;
             }
-            tokio::task::yield_now().await;
+            // Each time, it would cost who publishes one by one as much as the message.
+            if round.is_multiple_of(ROUNDS) {
+                tokio::task::yield_now().await;
+            }
         }
         // Whoever waits for room or in the queue is told that there will be none.
         self.calls.close();
