@@ -220,7 +220,9 @@ impl Work {
                 if error::exchange_named(&failure) == Some(&*topic) {
                     let told = told.context(format_args!("topic {}", names::shown(&topic)));
                     self.topics.refuse(topic, error::again(&told));
-                    (Outcome::Refused, told)
+                    // One that is deleted was there: some of these may have been stored before.
+                    let outcome = if error::is_missing(&failure) { Outcome::Unknown } else { Outcome::Refused };
+                    (outcome, told)
                 } else {
                     (Outcome::Unknown, told.context("not confirmed when the connection was lost"))
                 }
