@@ -3,13 +3,10 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use gulo::prelude::Concurrency;
 use tokio::process::Command;
 
-use crate::kafka::producers::Content;
-use crate::kafka::{ours, peers, producers};
 use crate::measure::Sample;
-use crate::{Failure, kafka, load, memory};
+use crate::{Failure, load, memory};
 
 /// Which arm, over which messages.
 #[derive(Debug, Clone)]
@@ -18,16 +15,23 @@ pub(crate) struct Cell {
     pub(crate) topic: String,
     pub(crate) count: u64,
     pub(crate) work: Duration,
+    /// Messages on their way at a time, where the arm asks.
+    window: usize,
     one_thread: bool,
 }
 
 impl Cell {
     pub(crate) fn new(arm: &'static str, topic: &str, count: u64) -> Self {
-        Self { arm, topic: topic.into(), count, work: Duration::ZERO, one_thread: false }
+        Self { arm, topic: topic.into(), count, work: Duration::ZERO, window: 0, one_thread: false }
     }
 
     pub(crate) fn work(mut self, work: Duration) -> Self {
         self.work = work;
+        self
+    }
+
+    pub(crate) fn window(mut self, window: usize) -> Self {
+        self.window = window;
         self
     }
 
@@ -46,12 +50,13 @@ impl Cell {
                 &self.topic,
                 &self.count.to_string(),
                 &self.work.as_millis().to_string(),
+                &self.window.to_string(),
             ])
             .stderr(Stdio::inherit())
             .kill_on_drop(true)
             .output();
-        let output = tokio::time::timeout(Duration::from_secs(300), output).await;
-        let output = output.map_err(|_| format!("{} was not done after 300 s", self.arm))??;
+        let output = tokio::time::timeout(Duration::from_secs(120), output).await;
+        let output = output.map_err(|_| format!("{} was not done after 120 s", self.arm))??;
         if !output.status.success() {
             return Err(format!("{} ended with {}", self.arm, output.status).into());
         }
@@ -61,30 +66,21 @@ impl Cell {
 
 /// Does what [`Cell::run`] asks of its process.
 pub(crate) async fn run_here(args: &[String]) -> Result<(), Failure> {
-    let [arm, topic, count, work] = args else { return Err("cell ARM TOPIC COUNT WORK_MS".into()) };
-    let (count, work) = (count.parse()?, Duration::from_millis(work.parse()?));
+    let [arm, topic, count, work, window] = args else { return Err("cell ARM TOPIC COUNT WORK_MS WINDOW".into()) };
+    let (count, work, window) = (count.parse()?, Duration::from_millis(work.parse()?), window.parse()?);
     load::set_topic(topic);
     let sample = match arm.as_str() {
-        "ours-keyed" => ours::consume(count, Concurrency::per_key(1000), work).await?,
-        "ours-sequential" => ours::consume(count, Concurrency::Sequential, work).await?,
-        "stream" => peers::sequential(topic, count, true, false).await?,
-        "stream-headers" => peers::sequential(topic, count, true, true).await?,
-        "stream-defaults" => peers::sequential(topic, count, false, false).await?,
-        "lanes" => peers::lanes(topic, count, work).await?,
-        "ours-send" => ours::send(topic, count).await?,
-        "ours-publish" => ours::publish(count, kafka::config()?).await?,
-        "ours-publish-defaults" => ours::publish(count, kafka::defaults()?).await?,
-        "base-raw" => producers::base(topic, count, &Content::new(false))?,
-        "base-typed" => producers::base(topic, count, &Content::new(true))?,
-        "base-typed-defaults" => producers::base(topic, count, &Content::new(true).with(&kafka::DEFAULTS))?,
-        "future-raw" => producers::future(topic, count, &Content::new(false)).await?,
-        "future-typed" => producers::future(topic, count, &Content::new(true)).await?,
         "memory-raw" => memory::raw(count).await?,
         "memory-json" => memory::json(count).await?,
         "memory-by-type" => memory::by_type(count).await?,
         "memory-by-hand" => memory::by_hand(count).await?,
         "channel-raw" => memory::channel_raw(count).await?,
         "channel-json" => memory::channel_json(count).await?,
+        #[cfg(feature = "amqp")]
+        amqp if amqp.starts_with("amqp-") => crate::amqp::cell(amqp, topic, count, window).await?,
+        #[cfg(feature = "kafka")]
+        kafka => crate::kafka::cell(kafka, topic, count, work).await?,
+        #[cfg(not(feature = "kafka"))]
         other => return Err(format!("no arm {other}").into()),
     };
     println!("{}", serde_json::to_string(&sample)?);

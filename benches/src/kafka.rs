@@ -1,10 +1,10 @@
 //! Kafka: the broker's topics, and the arms that read and fill them.
 
-pub(crate) mod ours;
-pub(crate) mod peers;
-pub(crate) mod producers;
+mod ours;
+mod peers;
+mod producers;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
 use gulo::kafka::{Compression, KafkaConfig};
@@ -16,8 +16,12 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use uuid::Uuid;
 
+use gulo::prelude::Concurrency;
+
 use crate::Failure;
 use crate::load::{Order, orders};
+use crate::measure::Sample;
+use producers::Content;
 
 const PARTITIONS: i32 = 8;
 
@@ -28,6 +32,27 @@ pub(crate) const FETCH: [(&str, &str); 2] = [("fetch.queue.backoff.ms", "2"), ("
 /// be all that is measured.
 pub(crate) const LINGER_MS: u64 = 5;
 const BATCH_BYTES: usize = 1_000_000;
+
+/// Does what is asked of a cell's process.
+pub(crate) async fn cell(arm: &str, topic: &str, count: u64, work: Duration) -> Result<Sample, Failure> {
+    match arm {
+        "ours-keyed" => ours::consume(count, Concurrency::per_key(1000), work).await,
+        "ours-sequential" => ours::consume(count, Concurrency::Sequential, work).await,
+        "stream" => peers::sequential(topic, count, true, false).await,
+        "stream-headers" => peers::sequential(topic, count, true, true).await,
+        "stream-defaults" => peers::sequential(topic, count, false, false).await,
+        "lanes" => peers::lanes(topic, count, work).await,
+        "ours-send" => ours::send(topic, count).await,
+        "ours-publish" => ours::publish(count, config()?).await,
+        "ours-publish-defaults" => ours::publish(count, defaults()?).await,
+        "base-raw" => producers::base(topic, count, &Content::new(false)),
+        "base-typed" => producers::base(topic, count, &Content::new(true)),
+        "base-typed-defaults" => producers::base(topic, count, &Content::new(true).with(&DEFAULTS)),
+        "future-raw" => producers::future(topic, count, &Content::new(false)).await,
+        "future-typed" => producers::future(topic, count, &Content::new(true)).await,
+        other => Err(format!("no arm {other}").into()),
+    }
+}
 
 pub(crate) fn servers() -> Result<String, Failure> {
     std::env::var("KAFKA_BOOTSTRAP_SERVERS").map_err(|_| "KAFKA_BOOTSTRAP_SERVERS names no broker".into())
@@ -51,12 +76,6 @@ fn client() -> Result<ClientConfig, Failure> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", servers()?);
     Ok(config)
-}
-
-/// A name that no other run has.
-pub(crate) fn unique(name: &str) -> String {
-    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-    format!("{name}-{nanos:x}")
 }
 
 /// Makes the topic; its data are of no use after the run.

@@ -1,6 +1,12 @@
 //! Every workload beside its raw peer, in one run. See `scripts/bench --help`.
 
+// Built for some of the brokers, it does not need all.
+#![cfg_attr(not(all(feature = "amqp", feature = "kafka")), allow(dead_code, unused_variables))]
+
+#[cfg(feature = "amqp")]
+mod amqp;
 mod cell;
+#[cfg(feature = "kafka")]
 mod kafka;
 mod load;
 mod measure;
@@ -10,6 +16,8 @@ mod table;
 
 use std::path::Path;
 use std::process::ExitCode;
+#[cfg(any(feature = "amqp", feature = "kafka"))]
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use plan::Size;
 use tokio::runtime::Builder;
@@ -43,9 +51,23 @@ async fn run(args: &[String]) -> Result<(), Failure> {
     for what in args.iter().filter(|arg| *arg != "--quick") {
         match what.as_str() {
             "memory" => plan::memory(size, folder).await?,
+            #[cfg(feature = "kafka")]
             "kafka" => plan::kafka(size, folder).await?,
-            other => return Err(format!("there is no workload {other}: memory, kafka").into()),
+            #[cfg(feature = "amqp")]
+            "amqp" => plan::amqp(size, folder).await?,
+            other => {
+                return Err(
+                    format!("there is no workload {other}: memory, kafka, amqp, as far as they are built").into()
+                );
+            }
         }
     }
     Ok(())
+}
+
+/// A name that no other run has.
+#[cfg(any(feature = "amqp", feature = "kafka"))]
+fn unique(name: &str) -> String {
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    format!("{name}-{nanos:x}")
 }

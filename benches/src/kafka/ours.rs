@@ -10,11 +10,11 @@ use gulo::message::Message;
 use gulo::prelude::*;
 use gulo::transport::Unsent;
 
+use super::config;
 use super::producers::WINDOW;
-use super::{config, unique};
-use crate::Failure;
 use crate::load::{Order, orders};
 use crate::measure::{Clocks, Meter, Sample};
+use crate::{Failure, unique};
 
 /// Messages of one call; so many calls are under way that there are as many messages as the peer has futures.
 const BATCH: usize = 1000;

@@ -12,10 +12,10 @@ use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
 use rdkafka::message::{Headers as _, OwnedMessage};
 use tokio::sync::mpsc;
 
-use super::{FETCH, client, unique};
-use crate::Failure;
+use super::{FETCH, client};
 use crate::load::Order;
 use crate::measure::{Meter, Sample};
+use crate::{Failure, unique};
 
 const LANES: usize = 64;
 
