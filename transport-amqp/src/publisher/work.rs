@@ -137,7 +137,8 @@ impl Work {
         let mut more = self.send(cx);
         // Behind it: who is first in line must be polled to be heard of.
         more |= self.poll_flight(cx);
-        self.poll_timer(cx);
+        // What is over makes room for calls that wait, and nobody is woken for those.
+        more |= self.poll_timer(cx);
         let idle = self.batches.is_empty();
         if phase == Phase::Closing && idle && self.calls.is_empty() {
             return Poll::Ready(true);
@@ -267,18 +268,22 @@ impl Work {
         true
     }
 
-    fn poll_timer(&mut self, cx: &mut Context<'_>) {
+    /// `true` where the time of a call was over.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut any = false;
         while let Some(deadline) = self.batches.deadline() {
             if self.timer.deadline() != deadline {
                 self.timer.as_mut().reset(deadline);
             }
             if self.timer.as_mut().poll(cx).is_pending() {
-                return;
+                return any;
             }
+            any = true;
             let (flight, status) = (&self.flight, self.status.borrow().clone());
             let why = || late(&self.config, &status, self.trouble.as_ref());
             self.batches.expire(Some(Instant::now()), |call, index| flight.holds(call, index), why);
         }
+        any
     }
 }
 
