@@ -119,7 +119,8 @@ impl Work {
         }
         // Whoever waits for room or in the queue is told that there will be none.
         self.calls.close();
-        while let Ok(call) = self.calls.try_recv() {
+        // Not `try_recv`: who has been given room and is about to use it would wait for ever.
+        while let Some(call) = self.calls.recv().await {
             self.batches.take_in(call);
         }
         self.batches.expire(None, |call, index| self.flight.holds(call, index), closed);
