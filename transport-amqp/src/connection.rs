@@ -56,7 +56,9 @@ impl Link {
 
     /// What a channel on it has learnt of the connection.
     pub(crate) fn lost(&self, failure: &lapin::Error) {
-        if !failure.is_amqp_soft_error() {
+        // Of a channel that had ended before, alone or with its connection: the first who heard knows which.
+        let of_a_channel = matches!(failure.kind(), lapin::ErrorKind::InvalidChannelState(..));
+        if !of_a_channel && !failure.is_amqp_soft_error() {
             self.is_down(&self.told(failure));
         }
     }
