@@ -96,6 +96,11 @@ impl Flight {
         self.list.len()
     }
 
+    /// Call and place there of each.
+    pub(super) fn places(&self) -> impl Iterator<Item = (u64, usize)> {
+        self.list.iter().map(|flying| (flying.call, flying.index))
+    }
+
     pub(super) fn holds(&self, call: u64, index: usize) -> bool {
         self.list.iter().any(|flying| (flying.call, flying.index) == (call, index))
     }

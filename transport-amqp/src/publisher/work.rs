@@ -205,11 +205,26 @@ impl Work {
                 && ours == convert::id_of(message, &own_id(id, call, index))
         });
         let any = !ended.is_empty();
-        ended.into_iter().for_each(|ended| self.end(ended));
+        let refused = self.refused(&ended);
+        ended.into_iter().for_each(|ended| self.end(ended, refused));
         any
     }
 
-    fn end(&mut self, (call, index, end): Ended) {
+    /// Which message the broker did not take when it ended the channel over an exchange. It names the exchange alone: what had
+    /// been published to it before may have arrived, without a confirm by then. Of the last one that is sure.
+    fn refused(&mut self, ended: &[Ended]) -> Option<(u64, usize)> {
+        let exchange = ended.iter().find_map(|(.., end)| match end {
+            End::Failed(failure) => error::exchange_named(failure),
+            _ => None,
+        })?;
+        let all: Vec<_> = ended.iter().map(|(call, index, _)| (*call, *index)).chain(self.flight.places()).collect();
+        let goes_there = |(call, index): &(u64, usize)| {
+            self.batches.message(*call, *index).is_some_and(|message| *message.topic == *exchange)
+        };
+        all.into_iter().rev().find(goes_there)
+    }
+
+    fn end(&mut self, (call, index, end): Ended, refused: Option<(u64, usize)>) {
         let Some(topic) = self.batches.message(call, index).map(|message| message.topic.clone()) else { return };
         let (outcome, error) = match end {
             End::Confirmed => return self.batches.confirm(call),
@@ -222,7 +237,8 @@ impl Work {
                 if error::exchange_named(&failure) == Some(&*topic) {
                     let told = told.context(format_args!("topic {}", names::shown(&topic)));
                     self.topics.refuse(topic, error::again(&told));
-                    (Outcome::Refused, told)
+                    let is_sure = refused == Some((call, index));
+                    (if is_sure { Outcome::Refused } else { Outcome::Unknown }, told)
                 } else {
                     (Outcome::Unknown, told.context("not confirmed when the connection was lost"))
                 }
