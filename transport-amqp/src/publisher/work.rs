@@ -15,7 +15,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Connection, PublisherConfirm};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use uuid::Uuid;
 
 use super::batch::Batches;
@@ -190,7 +190,11 @@ impl Work {
         if let Poll::Ready(answer) = asking.as_mut().poll(cx) {
             self.asking = None;
             match answer {
-                Ok((topic, refusal)) => self.topics.note(topic, refusal),
+                Ok((topic, refusal)) => {
+                    // It does answer.
+                    self.trouble = None;
+                    self.topics.note(topic, refusal);
+                }
                 Err(trouble) => self.trouble = Some(trouble),
             }
         }
@@ -267,7 +271,13 @@ impl Work {
                 }
                 None => {
                     let asking = topics::ask(self.link.clone(), self.config.clone(), message.topic.clone());
-                    self.asking = Some(Box::pin(asking));
+                    let again = self.trouble.is_some();
+                    self.asking = Some(Box::pin(async move {
+                        if again {
+                            sleep(FIRST_REST).await;
+                        }
+                        asking.await
+                    }));
                     self.poll_asking(cx);
                     continue;
                 }
