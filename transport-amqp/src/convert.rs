@@ -145,6 +145,15 @@ mod tests {
     }
 
     #[test]
+    fn headers_by_which_the_broker_routes_are_refused() {
+        for name in ["CC", "BCC"] {
+            let error = properties(&Message::new("t", "").header(name, "users"), "gulo-1", true).expect_err("refused");
+            assert!(error.to_string().contains(name), "{error}");
+        }
+        assert!(properties(&Message::new("t", "").header("cc", "users"), "gulo-1", true).is_ok());
+    }
+
+    #[test]
     fn a_name_that_is_too_long_is_refused() {
         let message = Message::new("t", "").header("x".repeat(256), "1");
         assert!(properties(&message, "gulo-1", true).is_err());

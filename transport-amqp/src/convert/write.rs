@@ -23,6 +23,10 @@ const PROPERTIES: usize = 2048;
 /// Most headers that `gulo-order` can order.
 const MOST: usize = 256;
 
+/// By these a sender names further queues, as a list. Where one is no list the broker ends the channel, and with it the confirms
+/// of all that is on its way.
+const ROUTING: [&str; 2] = ["CC", "BCC"];
+
 /// The id of a message, which the broker gives back with what it could not route: that of the event, else `own`.
 pub(crate) fn id_of<'a>(message: &'a Message, own: &'a str) -> &'a str {
     let event = message.headers.get_str("ce_id");
@@ -91,6 +95,10 @@ pub(crate) fn size_of(headers: &Headers) -> usize {
 
 /// A header's name in the table.
 fn put(table: &mut FieldTable, name: &str, value: Option<&[u8]>) -> Result<ShortString> {
+    if ROUTING.contains(&name) {
+        let error = Error::new(ErrorKind::Refused, format!("header `{name}` routes messages in RabbitMQ"));
+        return Err(error.help("call yours otherwise"));
+    }
     if [KEY, ORDER, TOMBSTONE, MILLIS].contains(&name) {
         let error = Error::new(ErrorKind::Refused, format!("header `{name}` is transport `{NAME}`'s own"));
         return Err(error.help("call yours otherwise"));
