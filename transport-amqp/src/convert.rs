@@ -154,6 +154,16 @@ mod tests {
     }
 
     #[test]
+    fn a_life_that_the_broker_cannot_count_is_refused() {
+        let living = |expires| {
+            let send = gulo_bus_core::message::SendOptions { expires: Some(expires), ..Default::default() };
+            properties(&Message { send: send.into(), ..Message::new("t", "") }, "gulo-1", true)
+        };
+        assert!(living(Duration::from_millis(u32::MAX.into())).is_ok());
+        assert!(living(Duration::from_millis(u64::from(u32::MAX) + 1)).is_err());
+    }
+
+    #[test]
     fn a_name_that_is_too_long_is_refused() {
         let message = Message::new("t", "").header("x".repeat(256), "1");
         assert!(properties(&message, "gulo-1", true).is_err());

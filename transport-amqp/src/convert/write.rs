@@ -23,6 +23,9 @@ const PROPERTIES: usize = 2048;
 /// Most headers that `gulo-order` can order.
 const MOST: usize = 256;
 
+/// The longest `expiration`, in milliseconds. With more the broker ends the channel.
+const LONGEST_LIFE: u128 = u32::MAX as u128;
+
 /// By these a sender names further queues, as a list. Where one is no list the broker ends the channel, and with it the confirms
 /// of all that is on its way.
 const ROUTING: [&str; 2] = ["CC", "BCC"];
@@ -83,7 +86,12 @@ pub(crate) fn properties(message: &Message, own_id: &str, persistent: bool) -> R
     }
     properties = timed(properties, &mut table, message.timestamp);
     if let Some(expires) = message.send.expires {
-        properties = properties.with_expiration(short(&expires.as_millis().to_string())?);
+        let millis = expires.as_millis();
+        if millis > LONGEST_LIFE {
+            let error = Error::new(ErrorKind::Refused, format!("a message that expires after {expires:?}"));
+            return Err(error.help("RabbitMQ counts to 49 days: give it less, or none"));
+        }
+        properties = properties.with_expiration(short(&millis.to_string())?);
     }
     Ok(properties.with_headers(table))
 }
