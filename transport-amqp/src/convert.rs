@@ -32,7 +32,7 @@ const TOMBSTONE: &str = "gulo-tombstone";
 const MILLIS: &str = "timestamp_in_ms";
 
 /// What begins the id of a message that has none of its own.
-const OWN_ID: &str = "gulo-";
+pub(crate) const OWN_ID: &str = "gulo-";
 
 #[cfg(test)]
 mod tests {

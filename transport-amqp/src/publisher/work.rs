@@ -203,10 +203,10 @@ impl Work {
     fn poll_flight(&mut self, cx: &mut Context<'_>) -> bool {
         let (batches, id) = (&mut self.batches, &self.id);
         let ended = self.flight.poll(cx, |returned, call, index| {
-            let Some(message) = batches.message(call, index) else { return false };
+            let message = batches.message(call, index)?;
             let ours = returned.properties.message_id().as_ref().map_or("", ShortString::as_str);
-            *message.topic == *returned.delivery.exchange.as_str()
-                && ours == convert::id_of(message, &own_id(id, call, index))
+            let is_its = ours == convert::id_of(message, &own_id(id, call, index));
+            Some(*message.topic == *returned.delivery.exchange.as_str() && is_its)
         });
         let any = !ended.is_empty();
         let refused = self.refused(&ended);
