@@ -37,6 +37,8 @@ pub(crate) struct QueueLane {
     slot: u32,
     next_epoch: u32,
     rest: Duration,
+    /// The last epoch ended without the broker's word that it knows all of its verdicts.
+    unsure: bool,
     state: State,
 }
 
@@ -63,7 +65,7 @@ impl QueueLane {
     /// A lane that is open from its first look on.
     pub(crate) fn new(opening: Arc<Opening>, opened: Opened, slot: u32, window: usize, commit: CommitPolicy) -> Self {
         let state = State::Opening(Box::pin(std::future::ready(Ok(opened))));
-        Self { opening, window, commit, slot, next_epoch: 0, rest: FIRST_REST, state }
+        Self { opening, window, commit, slot, next_epoch: 0, rest: FIRST_REST, unsure: false, state }
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -100,6 +102,7 @@ impl QueueLane {
                 State::Closing(lane, closing) => match closing.as_mut().poll(cx) {
                     Poll::Ready(closed) => {
                         // Where nobody answered it is not known what the broker knows.
+                        self.unsure = closed.is_err();
                         inbox.events.push(if closed.is_ok() {
                             LaneEvent::Closed(*lane)
                         } else {
@@ -113,6 +116,7 @@ impl QueueLane {
                     Ok(()) => return Ok(()),
                     Err(failure) => {
                         inbox.events.push(LaneEvent::Lost(open.id));
+                        self.unsure = true;
                         self.state = State::Opening(Opening::again(&self.opening));
                         let _ = self.poll(cx, inbox, room);
                         return Err(self.opening.told(&failure));
@@ -196,9 +200,9 @@ impl QueueLane {
         match self.state {
             State::Open(open) => Box::pin(open.close(deadline)),
             State::Closing(_, closing) => closing,
-            // Nothing was ever handed out.
-            State::Opening(_) | State::Resting(_) if self.next_epoch == 0 => Box::pin(std::future::ready(Ok(()))),
-            State::Opening(_) | State::Resting(_) => Box::pin(std::future::ready(Err(unsure()))),
+            State::Opening(_) | State::Resting(_) if self.unsure => Box::pin(std::future::ready(Err(unsure()))),
+            // Nothing was handed out since all was known.
+            State::Opening(_) | State::Resting(_) => Box::pin(std::future::ready(Ok(()))),
         }
     }
 

@@ -15,7 +15,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Connection, PublisherConfirm};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use uuid::Uuid;
 
 use super::batch::Batches;
@@ -119,7 +119,8 @@ impl Work {
         }
         // Whoever waits for room or in the queue is told that there will be none.
         self.calls.close();
-        while let Ok(call) = self.calls.try_recv() {
+        // Not `try_recv`: who has been given room and is about to use it would wait for ever.
+        while let Some(call) = self.calls.recv().await {
             self.batches.take_in(call);
         }
         self.batches.expire(None, |call, index| self.flight.holds(call, index), closed);
@@ -137,7 +138,8 @@ impl Work {
         let mut more = self.send(cx);
         // Behind it: who is first in line must be polled to be heard of.
         more |= self.poll_flight(cx);
-        self.poll_timer(cx);
+        // What is over makes room for calls that wait, and nobody is woken for those.
+        more |= self.poll_timer(cx);
         let idle = self.batches.is_empty();
         if phase == Phase::Closing && idle && self.calls.is_empty() {
             return Poll::Ready(true);
@@ -188,7 +190,11 @@ impl Work {
         if let Poll::Ready(answer) = asking.as_mut().poll(cx) {
             self.asking = None;
             match answer {
-                Ok((topic, refusal)) => self.topics.note(topic, refusal),
+                Ok((topic, refusal)) => {
+                    // It does answer.
+                    self.trouble = None;
+                    self.topics.note(topic, refusal);
+                }
                 Err(trouble) => self.trouble = Some(trouble),
             }
         }
@@ -197,17 +203,32 @@ impl Work {
     fn poll_flight(&mut self, cx: &mut Context<'_>) -> bool {
         let (batches, id) = (&mut self.batches, &self.id);
         let ended = self.flight.poll(cx, |returned, call, index| {
-            let Some(message) = batches.message(call, index) else { return false };
+            let message = batches.message(call, index)?;
             let ours = returned.properties.message_id().as_ref().map_or("", ShortString::as_str);
-            *message.topic == *returned.delivery.exchange.as_str()
-                && ours == convert::id_of(message, &own_id(id, call, index))
+            let is_its = ours == convert::id_of(message, &own_id(id, call, index));
+            Some(*message.topic == *returned.delivery.exchange.as_str() && is_its)
         });
         let any = !ended.is_empty();
-        ended.into_iter().for_each(|ended| self.end(ended));
+        let refused = self.refused(&ended);
+        ended.into_iter().for_each(|ended| self.end(ended, refused));
         any
     }
 
-    fn end(&mut self, (call, index, end): Ended) {
+    /// Which message the broker did not take when it ended the channel over an exchange. It names the exchange alone: what had
+    /// been published to it before may have arrived, without a confirm by then. Of the last one that is sure.
+    fn refused(&mut self, ended: &[Ended]) -> Option<(u64, usize)> {
+        let exchange = ended.iter().find_map(|(.., end)| match end {
+            End::Failed(failure) => error::exchange_named(failure),
+            _ => None,
+        })?;
+        let all: Vec<_> = ended.iter().map(|(call, index, _)| (*call, *index)).chain(self.flight.places()).collect();
+        let goes_there = |(call, index): &(u64, usize)| {
+            self.batches.message(*call, *index).is_some_and(|message| *message.topic == *exchange)
+        };
+        all.into_iter().rev().find(goes_there)
+    }
+
+    fn end(&mut self, (call, index, end): Ended, refused: Option<(u64, usize)>) {
         let Some(topic) = self.batches.message(call, index).map(|message| message.topic.clone()) else { return };
         let (outcome, error) = match end {
             End::Confirmed => return self.batches.confirm(call),
@@ -220,9 +241,8 @@ impl Work {
                 if error::exchange_named(&failure) == Some(&*topic) {
                     let told = told.context(format_args!("topic {}", names::shown(&topic)));
                     self.topics.refuse(topic, error::again(&told));
-                    // One that is deleted was there: some of these may have been stored before.
-                    let outcome = if error::is_missing(&failure) { Outcome::Unknown } else { Outcome::Refused };
-                    (outcome, told)
+                    let is_sure = refused == Some((call, index));
+                    (if is_sure { Outcome::Refused } else { Outcome::Unknown }, told)
                 } else {
                     (Outcome::Unknown, told.context("not confirmed when the connection was lost"))
                 }
@@ -251,7 +271,13 @@ impl Work {
                 }
                 None => {
                     let asking = topics::ask(self.link.clone(), self.config.clone(), message.topic.clone());
-                    self.asking = Some(Box::pin(asking));
+                    let again = self.trouble.is_some();
+                    self.asking = Some(Box::pin(async move {
+                        if again {
+                            sleep(FIRST_REST).await;
+                        }
+                        asking.await
+                    }));
                     self.poll_asking(cx);
                     continue;
                 }
@@ -269,18 +295,22 @@ impl Work {
         true
     }
 
-    fn poll_timer(&mut self, cx: &mut Context<'_>) {
+    /// `true` where the time of a call was over.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut any = false;
         while let Some(deadline) = self.batches.deadline() {
             if self.timer.deadline() != deadline {
                 self.timer.as_mut().reset(deadline);
             }
             if self.timer.as_mut().poll(cx).is_pending() {
-                return;
+                return any;
             }
+            any = true;
             let (flight, status) = (&self.flight, self.status.borrow().clone());
             let why = || late(&self.config, &status, self.trouble.as_ref());
             self.batches.expire(Some(Instant::now()), |call, index| flight.holds(call, index), why);
         }
+        any
     }
 }
 
