@@ -3,7 +3,9 @@
 
 mod batch;
 mod flight;
+mod prepare;
 mod topics;
+mod words;
 mod work;
 
 use std::sync::Arc;

@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use gulo_bus_core::message::Message;
-use gulo_bus_core::transport::{Capability, Outcome, Status};
-use gulo_bus_core::{Error, ErrorKind, Result};
+use gulo_bus_core::transport::{Outcome, Status};
+use gulo_bus_core::{Error, Result};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Connection, PublisherConfirm};
@@ -20,14 +19,15 @@ use uuid::Uuid;
 
 use super::batch::Batches;
 use super::flight::{End, Ended, Flight};
+use super::prepare::prepare;
 use super::topics::{self, KnownTopics};
+use super::words::{ambiguous, late, nobody_reads, not_taken};
 use super::{Call, Phase, closed};
 use crate::config::AmqpConfig;
 use crate::connection::Link;
+use crate::convert;
 use crate::error;
 use crate::names;
-use crate::transport::capabilities;
-use crate::{NAME, convert};
 
 /// Between attempts to get a channel.
 const FIRST_REST: Duration = Duration::from_millis(50);
@@ -314,28 +314,6 @@ impl Work {
     }
 }
 
-fn late(config: &AmqpConfig, status: &Status, trouble: Option<&Error>) -> Error {
-    let timeout = config.publish_timeout;
-    match (status, trouble) {
-        (Status::Blocked { reason }, _) => {
-            let text = format!(
-                "not published within {timeout:?}: the broker at {} lets nothing in: {reason}",
-                config.address()
-            );
-            Error::new(ErrorKind::Unavailable, text).help("give it memory or disk; what is read from it makes room")
-        }
-        (_, Some(trouble)) => error::again(trouble).context(format_args!("not published within {timeout:?}")),
-        (Status::Down { reason, .. }, None) => {
-            Error::new(ErrorKind::Unavailable, format!("not published within {timeout:?}: {reason}"))
-        }
-        _ => {
-            let text = format!("the broker at {} did not confirm within {timeout:?}", config.address());
-            Error::new(ErrorKind::TimedOut, text)
-                .help("it hangs, or the way to it is cut; `publish_timeout` says how long")
-        }
-    }
-}
-
 async fn open(link: Arc<Link>) -> Result<Way> {
     let (channel, connection) = link.channel().await?;
     link.within(channel.confirm_select(ConfirmSelectOptions::default())).await?;
@@ -356,64 +334,4 @@ async fn publish(
 
 fn own_id(prefix: &str, call: u64, index: usize) -> String {
     format!("{prefix}{call}-{index}")
-}
-
-/// What one message is to AMQP, checked before the wire.
-fn prepare(
-    config: &AmqpConfig,
-    message: &Message,
-    own_id: &str,
-    largest_header: usize,
-) -> Result<(ShortString, ShortString, BasicProperties)> {
-    check(config, message, largest_header)?;
-    let exchange = ShortString::try_new(&*message.topic).map_err(|_| nobody_reads(&message.topic))?;
-    let properties = convert::properties(message, own_id, config.persistent)?;
-    Ok((exchange, convert::routing_key(message), properties))
-}
-
-fn check(config: &AmqpConfig, message: &Message, largest_header: usize) -> Result<()> {
-    let (can, wishes) = (capabilities(config), &message.send);
-    if !wishes.is_empty() {
-        let asked = [
-            (wishes.partition.is_some(), Capability::Partitions),
-            (wishes.deliver_at.is_some(), Capability::DeliverAt),
-            (wishes.priority.is_some(), Capability::Priority),
-        ];
-        for (_, capability) in asked.iter().filter(|(asked, _)| *asked) {
-            can.require(NAME, *capability)?;
-        }
-    }
-    let (size, limit) = (message.size(), config.max_message_bytes);
-    if size > limit {
-        let text =
-            format!("a message of {size} bytes for topic `{}` is over the limit of {limit} bytes", message.topic);
-        return Err(Error::new(ErrorKind::TooLarge, text)
-            .help("`AmqpConfig::max_message_bytes` sets it, and the broker's `max_message_size`"));
-    }
-    let headers = convert::size_of(&message.headers) + message.key.as_ref().map_or(0, Bytes::len);
-    if headers > largest_header {
-        let text = format!(
-            "headers of {headers} bytes for topic `{}` are over the limit of {largest_header} bytes",
-            message.topic
-        );
-        return Err(
-            Error::new(ErrorKind::TooLarge, text).help("they go into one frame: the broker's `frame_max` sets it")
-        );
-    }
-    Ok(())
-}
-
-fn nobody_reads(topic: &str) -> Error {
-    Error::new(ErrorKind::Missing, format!("no queue takes messages of topic {}", names::shown(topic)))
-        .help("make the groups that read it first: `ensure`, or start them once")
-}
-
-fn not_taken(topic: &str) -> Error {
-    Error::new(ErrorKind::Unavailable, format!("a queue of topic {} did not take it", names::shown(topic)))
-        .help("it is full (`x-max-length`), or has lost its majority; other queues may have taken it")
-}
-
-fn ambiguous(topic: &str) -> Error {
-    let text = format!("topic {}: of several messages with the same id not all found a queue", names::shown(topic));
-    Error::new(ErrorKind::Other, text).help("give events ids of their own")
 }
