@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+// Other tests use the rest of it.
+#[allow(dead_code)]
 mod support;
 
 use std::collections::BTreeSet;
