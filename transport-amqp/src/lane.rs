@@ -281,13 +281,14 @@ impl Open {
     /// The answer to the close comes behind all that was said: by then the broker knows it.
     async fn close(mut self: Box<Self>, deadline: Instant) -> Result<()> {
         self.flush();
-        let (channel, heard) = (self.channel.clone(), self.feed.queue().filter(|_| !self.settling.is_fresh()));
+        let (channel, heard) = (self.channel.clone(), self.feed.queues());
+        let fresh = self.settling.is_fresh();
         let closing = async move {
             // Kept until the channel is closed.
-            let _waits = match heard {
-                Some(queue) => Some(be_heard(&channel, queue).await?),
-                None => None,
-            };
+            let mut waits = Vec::new();
+            for queue in heard.into_iter().filter(|_| !fresh) {
+                waits.push(be_heard(&channel, queue).await?);
+            }
             channel.close(200, "closed".into()).await
         };
         match timeout_at(deadline, closing).await {

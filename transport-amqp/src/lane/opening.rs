@@ -78,7 +78,7 @@ impl Opening {
         let feed = if keeps {
             Feed::kept(&channel, short(unread_queue_of(&self.topic))?, queue)
         } else {
-            Feed::Consuming(self.link.within(consume(channel.clone(), queue)).await?)
+            Feed::Consuming { kept: None, consumer: self.link.within(consume(channel.clone(), queue)).await? }
         };
         Ok(Opened { channel, feed })
     }
