@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use gulo_bus_core::message::{Message, SendOptions};
 use gulo_bus_core::transport::{
-    GroupSpec, Outcome, Publisher, Status, SubscribeSpec, TopicSpec, Topics, Topology, TopologyMode, Transport,
+    GroupSpec, Outcome, Status, SubscribeSpec, TopicSpec, Topics, Topology, TopologyMode, Transport,
 };
 use gulo_conformance::{Mode, Proxy};
 use gulo_transport_amqp::{AmqpConfig, AmqpTransport};
