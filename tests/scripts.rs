@@ -74,7 +74,7 @@ fn prove_refuses_a_scenario_that_there_is_not_before_it_builds() {
         let (before, names) = text.split_once(": there are ").expect("the names");
         assert_eq!(before, "error: there is no scenario `banana`");
         let (names, after) = names.split_once(" (").expect("the end of the names");
-        assert_eq!(after, "`scripts/prove scenarios` says what they do)\n");
+        assert_eq!(after, "`scripts/prove scenarios kafka` says what they do)\n");
         let guide = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/kafka-faults.md"));
         let guide = guide.expect("the guide");
         let names: Vec<&str> = names.split(' ').collect();

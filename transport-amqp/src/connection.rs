@@ -56,7 +56,9 @@ impl Link {
 
     /// What a channel on it has learnt of the connection.
     pub(crate) fn lost(&self, failure: &lapin::Error) {
-        if !failure.is_amqp_soft_error() {
+        // Of a channel that had ended before, alone or with its connection: the first who heard knows which.
+        let of_a_channel = matches!(failure.kind(), lapin::ErrorKind::InvalidChannelState(..));
+        if !of_a_channel && !failure.is_amqp_soft_error() {
             self.is_down(&self.told(failure));
         }
     }
@@ -74,12 +76,21 @@ impl Link {
         let opening = async {
             let connection = self.connected().await?;
             let channel = connection.create_channel().await.map_err(|lost| self.told(&lost))?;
+            self.answers(&connection);
             Ok((channel, connection))
         };
-        timeout(limit, opening).await.unwrap_or_else(|_| Err(self.too_late(limit)))
+        timeout(limit, opening).await.unwrap_or_else(|_| {
+            let error = self.too_late(limit);
+            // One that is blocked answers nothing; it says so itself when it does again.
+            if !matches!(self.status(), Status::Blocked { .. }) {
+                self.is_down(&error);
+            }
+            Err(error)
+        })
     }
 
-    /// What is asked of the broker takes no longer than this.
+    /// What is asked of the broker takes no longer than this. A queue that has lost its majority does not answer either: what
+    /// becomes of the connection heartbeats tell.
     pub(crate) async fn within<T>(&self, what: impl Future<Output = lapin::Result<T>>) -> Result<T> {
         let limit = self.config.connect_timeout;
         match timeout(limit, what).await {
@@ -143,6 +154,23 @@ impl Link {
         true
     }
 
+    /// The broker has opened a channel on it. It was only slow, or what was heard was of the connection before.
+    fn answers(&self, connection: &Connection) {
+        let mends = |status: &mut Status| {
+            let heals = matches!(status, Status::Down { .. }) && connection.status().connected();
+            if heals {
+                *status = match connection.status().blocked() {
+                    true => Status::Blocked { reason: "it has said so before".into() },
+                    false => Status::Up,
+                };
+            }
+            heals
+        };
+        if self.status.send_if_modified(mends) {
+            self.changes();
+        }
+    }
+
     /// The first cause counts: what follows from it says less.
     fn is_down(&self, cause: &Error) {
         self.changes();
@@ -161,9 +189,7 @@ impl Link {
 
     fn too_late(&self, limit: Duration) -> Error {
         let text = format!("the broker at {} did not answer within {limit:?}", self.config.address());
-        let error = Error::new(ErrorKind::TimedOut, text).help(error::IS_IT_RUNNING);
-        self.is_down(&error);
-        error
+        Error::new(ErrorKind::TimedOut, text).help(error::IS_IT_RUNNING)
     }
 }
 

@@ -32,7 +32,7 @@ const TOMBSTONE: &str = "gulo-tombstone";
 const MILLIS: &str = "timestamp_in_ms";
 
 /// What begins the id of a message that has none of its own.
-const OWN_ID: &str = "gulo-";
+pub(crate) const OWN_ID: &str = "gulo-";
 
 #[cfg(test)]
 mod tests {
@@ -142,6 +142,25 @@ mod tests {
         let table = properties.headers().as_ref().expect("a table");
         assert!(table.contains_key("cloudEvents_id") && !table.contains_key("ce_id"));
         assert_eq!(routing_key(&message).as_str(), "k-7");
+    }
+
+    #[test]
+    fn headers_by_which_the_broker_routes_are_refused() {
+        for name in ["CC", "BCC"] {
+            let error = properties(&Message::new("t", "").header(name, "users"), "gulo-1", true).expect_err("refused");
+            assert!(error.to_string().contains(name), "{error}");
+        }
+        assert!(properties(&Message::new("t", "").header("cc", "users"), "gulo-1", true).is_ok());
+    }
+
+    #[test]
+    fn a_life_that_the_broker_cannot_count_is_refused() {
+        let living = |expires| {
+            let send = gulo_bus_core::message::SendOptions { expires: Some(expires), ..Default::default() };
+            properties(&Message { send: send.into(), ..Message::new("t", "") }, "gulo-1", true)
+        };
+        assert!(living(Duration::from_millis(u32::MAX.into())).is_ok());
+        assert!(living(Duration::from_millis(u64::from(u32::MAX) + 1)).is_err());
     }
 
     #[test]

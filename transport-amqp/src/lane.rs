@@ -40,6 +40,8 @@ pub(crate) struct QueueLane {
     slot: u32,
     next_epoch: u32,
     rest: Duration,
+    /// The last epoch ended without the broker's word that it knows all of its verdicts.
+    unsure: bool,
     state: State,
 }
 
@@ -66,7 +68,7 @@ impl QueueLane {
     /// A lane that is open from its first look on.
     pub(crate) fn new(opening: Arc<Opening>, opened: Opened, slot: u32, window: usize, commit: CommitPolicy) -> Self {
         let state = State::Opening(Box::pin(std::future::ready(Ok(opened))));
-        Self { opening, window, commit, slot, next_epoch: 0, rest: FIRST_REST, state }
+        Self { opening, window, commit, slot, next_epoch: 0, rest: FIRST_REST, unsure: false, state }
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -103,6 +105,7 @@ impl QueueLane {
                 State::Closing(lane, closing) => match closing.as_mut().poll(cx) {
                     Poll::Ready(closed) => {
                         // Where nobody answered it is not known what the broker knows.
+                        self.unsure = closed.is_err();
                         inbox.events.push(if closed.is_ok() {
                             LaneEvent::Closed(*lane)
                         } else {
@@ -116,6 +119,7 @@ impl QueueLane {
                     Ok(()) => return Ok(()),
                     Err(failure) => {
                         inbox.events.push(LaneEvent::Lost(open.id));
+                        self.unsure = true;
                         self.state = State::Opening(Opening::again(&self.opening));
                         let _ = self.poll(cx, inbox, room);
                         return Err(self.opening.told(&failure));
@@ -203,9 +207,9 @@ impl QueueLane {
         match self.state {
             State::Open(open) => Box::pin(open.close(deadline)),
             State::Closing(_, closing) => closing,
-            // Nothing was ever handed out.
-            State::Opening(_) | State::Resting(_) if self.next_epoch == 0 => Box::pin(std::future::ready(Ok(()))),
-            State::Opening(_) | State::Resting(_) => Box::pin(std::future::ready(Err(unsure()))),
+            State::Opening(_) | State::Resting(_) if self.unsure => Box::pin(std::future::ready(Err(unsure()))),
+            // Nothing was handed out since all was known.
+            State::Opening(_) | State::Resting(_) => Box::pin(std::future::ready(Ok(()))),
         }
     }
 
@@ -284,13 +288,14 @@ impl Open {
     /// The answer to the close comes behind all that was said: by then the broker knows it.
     async fn close(mut self: Box<Self>, deadline: Instant) -> Result<()> {
         self.flush();
-        let (channel, heard) = (self.channel.clone(), self.feed.queue().filter(|_| !self.settling.is_fresh()));
+        let (channel, heard) = (self.channel.clone(), self.feed.queues());
+        let fresh = self.settling.is_fresh();
         let closing = async move {
             // Kept until the channel is closed.
-            let _waits = match heard {
-                Some(queue) => Some(be_heard(&channel, queue).await?),
-                None => None,
-            };
+            let mut waits = Vec::new();
+            for queue in heard.into_iter().filter(|_| !fresh) {
+                waits.push(be_heard(&channel, queue).await?);
+            }
             channel.close(200, "closed".into()).await
         };
         match timeout_at(deadline, closing).await {

@@ -3,7 +3,9 @@
 
 mod batch;
 mod flight;
+mod prepare;
 mod topics;
+mod words;
 mod work;
 
 use std::sync::Arc;
@@ -61,6 +63,17 @@ enum Phase {
     Done,
 }
 
+impl Phase {
+    /// Whether that is news. What is done stays so.
+    fn close(&mut self) -> bool {
+        let news = *self == Self::Open;
+        if news {
+            *self = Self::Closing;
+        }
+        news
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct AmqpPublisher {
     config: Arc<AmqpConfig>,
@@ -101,13 +114,7 @@ impl Publisher for AmqpPublisher {
     }
 
     async fn close(&self, deadline: Instant) -> Result<()> {
-        self.phase.send_if_modified(|phase| match phase {
-            Phase::Open => {
-                *phase = Phase::Closing;
-                true
-            }
-            _ => false,
-        });
+        self.phase.send_if_modified(Phase::close);
         let mut phase = self.phase.subscribe();
         let done = timeout_at(deadline, phase.wait_for(|phase| *phase == Phase::Done)).await;
         if done.is_ok() {
@@ -122,7 +129,7 @@ impl Publisher for AmqpPublisher {
 impl Drop for AmqpPublisher {
     /// What is under way goes on until it is confirmed or its time is over.
     fn drop(&mut self) {
-        self.phase.send_if_modified(|phase| std::mem::replace(phase, Phase::Closing) == Phase::Open);
+        self.phase.send_if_modified(Phase::close);
     }
 }
 

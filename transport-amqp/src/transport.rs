@@ -151,3 +151,15 @@ impl Transport for AmqpTransport {
         Err(refused.unwrap_or_else(|| Error::new(ErrorKind::Unsupported, "no transactions")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RabbitMQ blocks a connection that publishes: acknowledgements on it would wait for the room that they make.
+    #[tokio::test]
+    async fn each_direction_has_a_connection_of_its_own() {
+        let transport = AmqpTransport::new(AmqpConfig::new("amqp://localhost"));
+        assert!(!Arc::ptr_eq(&transport.publishing, &transport.consuming));
+    }
+}

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use gulo_conformance::Mode;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 
 use super::World;
 use super::group::busy;
-use super::proxy::Mode;
 use super::room::{CRASH, Room, Setup, options};
 use crate::Trouble;
 use crate::member::Member;

@@ -23,6 +23,13 @@ const PROPERTIES: usize = 2048;
 /// Most headers that `gulo-order` can order.
 const MOST: usize = 256;
 
+/// The longest `expiration`, in milliseconds. With more the broker ends the channel.
+const LONGEST_LIFE: u128 = u32::MAX as u128;
+
+/// By these a sender names further queues, as a list. Where one is no list the broker ends the channel, and with it the confirms
+/// of all that is on its way.
+const ROUTING: [&str; 2] = ["CC", "BCC"];
+
 /// The id of a message, which the broker gives back with what it could not route: that of the event, else `own`.
 pub(crate) fn id_of<'a>(message: &'a Message, own: &'a str) -> &'a str {
     let event = message.headers.get_str("ce_id");
@@ -79,7 +86,12 @@ pub(crate) fn properties(message: &Message, own_id: &str, persistent: bool) -> R
     }
     properties = timed(properties, &mut table, message.timestamp);
     if let Some(expires) = message.send.expires {
-        properties = properties.with_expiration(short(&expires.as_millis().to_string())?);
+        let millis = expires.as_millis();
+        if millis > LONGEST_LIFE {
+            let error = Error::new(ErrorKind::Refused, format!("a message that expires after {expires:?}"));
+            return Err(error.help("RabbitMQ counts to 49 days: give it less, or none"));
+        }
+        properties = properties.with_expiration(short(&millis.to_string())?);
     }
     Ok(properties.with_headers(table))
 }
@@ -91,6 +103,10 @@ pub(crate) fn size_of(headers: &Headers) -> usize {
 
 /// A header's name in the table.
 fn put(table: &mut FieldTable, name: &str, value: Option<&[u8]>) -> Result<ShortString> {
+    if ROUTING.contains(&name) {
+        let error = Error::new(ErrorKind::Refused, format!("header `{name}` routes messages in RabbitMQ"));
+        return Err(error.help("call yours otherwise"));
+    }
     if [KEY, ORDER, TOMBSTONE, MILLIS].contains(&name) {
         let error = Error::new(ErrorKind::Refused, format!("header `{name}` is transport `{NAME}`'s own"));
         return Err(error.help("call yours otherwise"));

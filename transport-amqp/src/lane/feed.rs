@@ -15,14 +15,14 @@ use super::opening;
 /// In this order, so that delivery tags count what is handed out, without holes.
 pub(crate) enum Feed {
     /// Of what was kept, the next one.
-    Getting {
-        kept: ShortString,
-        queue: ShortString,
-        next: BoxFuture<'static, lapin::Result<Option<BasicGetMessage>>>,
-    },
+    Getting { kept: ShortString, queue: ShortString, next: BoxFuture<'static, lapin::Result<Option<BasicGetMessage>>> },
     /// Nothing is kept any more.
-    Starting(BoxFuture<'static, lapin::Result<Consumer>>),
-    Consuming(Consumer),
+    Starting { kept: ShortString, starting: BoxFuture<'static, lapin::Result<Consumer>> },
+    Consuming {
+        /// What was read before.
+        kept: Option<ShortString>,
+        consumer: Consumer,
+    },
 }
 
 impl Feed {
@@ -31,11 +31,11 @@ impl Feed {
         Self::Getting { kept, queue, next }
     }
 
-    /// The group's queue, once it is read.
-    pub(super) fn queue(&self) -> Option<ShortString> {
+    /// The queues that were read so far.
+    pub(super) fn queues(&self) -> Vec<ShortString> {
         match self {
-            Self::Consuming(consumer) => Some(consumer.queue()),
-            Self::Getting { .. } | Self::Starting(_) => None,
+            Self::Consuming { kept, consumer } => kept.iter().cloned().chain([consumer.queue()]).collect(),
+            Self::Getting { kept, .. } | Self::Starting { kept, .. } => vec![kept.clone()],
         }
     }
 
@@ -43,7 +43,7 @@ impl Feed {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, channel: &Channel) -> Result<Poll<Delivery>, Failure> {
         loop {
             match self {
-                Self::Consuming(consumer) => {
+                Self::Consuming { consumer, .. } => {
                     return match consumer.poll_next_unpin(cx) {
                         Poll::Ready(Some(Ok(delivery))) => Ok(Poll::Ready(delivery)),
                         Poll::Ready(Some(Err(failure))) => Err(Failure::Lapin(failure)),
@@ -51,8 +51,11 @@ impl Feed {
                         Poll::Pending => Ok(Poll::Pending),
                     };
                 }
-                Self::Starting(starting) => match starting.as_mut().poll(cx) {
-                    Poll::Ready(started) => *self = Self::Consuming(started.map_err(Failure::Lapin)?),
+                Self::Starting { kept, starting } => match starting.as_mut().poll(cx) {
+                    Poll::Ready(started) => {
+                        let kept = Some(std::mem::take(kept));
+                        *self = Self::Consuming { kept, consumer: started.map_err(Failure::Lapin)? };
+                    }
                     Poll::Pending => return Ok(Poll::Pending),
                 },
                 Self::Getting { kept, queue, next } => match next.as_mut().poll(cx) {
@@ -60,7 +63,10 @@ impl Feed {
                         *next = get(channel.clone(), kept.clone());
                         return Ok(Poll::Ready(got.delivery));
                     }
-                    Poll::Ready(Ok(None)) => *self = Self::Starting(opening::consume(channel.clone(), queue.clone())),
+                    Poll::Ready(Ok(None)) => {
+                        let starting = opening::consume(channel.clone(), queue.clone());
+                        *self = Self::Starting { kept: std::mem::take(kept), starting };
+                    }
                     Poll::Ready(Err(failure)) => return Err(Failure::Lapin(failure)),
                     Poll::Pending => return Ok(Poll::Pending),
                 },

@@ -11,7 +11,7 @@ use lapin::{Channel, Consumer};
 use super::Feed;
 use crate::config::AmqpConfig;
 use crate::connection::Link;
-use crate::names::{self, queue_of, unread_exchange_of, unread_queue_of};
+use crate::names::{self, LONGEST, queue_of, unread_exchange_of, unread_queue_of};
 use crate::topology::Declaring;
 
 /// All that is needed to open a lane, as often as it takes.
@@ -78,13 +78,17 @@ impl Opening {
         let feed = if keeps {
             Feed::kept(&channel, short(unread_queue_of(&self.topic))?, queue)
         } else {
-            Feed::Consuming(self.link.within(consume(channel.clone(), queue)).await?)
+            Feed::Consuming { kept: None, consumer: self.link.within(consume(channel.clone(), queue)).await? }
         };
         Ok(Opened { channel, feed })
     }
 
     /// Whether the topic keeps what no group reads. A queue of its name alone says nothing: it may be anybody's.
     async fn keeps(&self) -> Result<bool> {
+        // There is none whose name would be too long.
+        if unread_exchange_of(&self.topic).len() > LONGEST {
+            return Ok(false);
+        }
         let mut declaring = Declaring::new(&self.link, &self.config);
         if !declaring.exchange(&unread_exchange_of(&self.topic)).await? {
             return Ok(false);

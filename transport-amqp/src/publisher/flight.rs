@@ -18,6 +18,8 @@ use futures_util::FutureExt;
 use lapin::PublisherConfirm;
 use lapin::message::BasicReturnMessage;
 
+use crate::convert::OWN_ID;
+
 use mail::Mail;
 
 type Publishing = Pin<Box<dyn Future<Output = lapin::Result<PublisherConfirm>> + Send>>;
@@ -117,6 +119,11 @@ impl Flight {
         self.list.len()
     }
 
+    /// Call and place there of each.
+    pub(super) fn places(&self) -> impl Iterator<Item = (u64, usize)> {
+        self.list.iter().map(|flying| (flying.call, flying.index))
+    }
+
     pub(super) fn holds(&self, call: u64, index: usize) -> bool {
         self.list.iter().any(|flying| (flying.call, flying.index) == (call, index))
     }
@@ -131,11 +138,11 @@ impl Flight {
     }
 
     /// Goes on; answers those that have ended, as far as nothing before them is open. `is` says whether what came back is
-    /// the message of this place of this call.
+    /// the message of this place of this call, `None` that this call was over before, and its message given back.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        is: impl FnMut(&BasicReturnMessage, u64, usize) -> bool,
+        is: impl FnMut(&BasicReturnMessage, u64, usize) -> Option<bool>,
     ) -> Vec<Ended> {
         let over = loop {
             let over = self.list.iter().take_while(|flying| flying.is_over()).count();
@@ -182,18 +189,30 @@ impl Flight {
         flying.look(&mut Context::from_waker(self.mail.waker(number)), &mut self.returns);
     }
 
-    fn file(&mut self, mut is: impl FnMut(&BasicReturnMessage, u64, usize) -> bool) {
+    fn file(&mut self, mut is: impl FnMut(&BasicReturnMessage, u64, usize) -> Option<bool>) {
         let returns = std::mem::take(&mut self.returns);
         for returned in &returns {
-            let mut found: Vec<&mut Flying> =
-                self.list.iter_mut().filter(|flying| is(returned, flying.call, flying.index)).collect();
+            let (mut found, mut forgotten) = (Vec::new(), false);
+            for flying in &mut self.list {
+                match is(returned, flying.call, flying.index) {
+                    Some(true) => found.push(flying),
+                    Some(false) => {}
+                    None => forgotten = true,
+                }
+            }
+            // What was published again after its time was over has the id that it had before. Ours are never the same.
+            let forgotten = forgotten && !is_ours(returned);
             let alike = |other: &&BasicReturnMessage| {
                 other.properties.message_id() == returned.properties.message_id()
                     && other.delivery.exchange == returned.delivery.exchange
             };
             let came = returns.iter().filter(alike).count();
-            let end = if came >= found.len() { End::Returned } else { End::Ambiguous };
+            let end = if came >= found.len() && !forgotten { End::Returned } else { End::Ambiguous };
             found.iter_mut().for_each(|flying| flying.returned = Some(end.clone()));
         }
     }
+}
+
+fn is_ours(returned: &BasicReturnMessage) -> bool {
+    returned.properties.message_id().as_ref().is_some_and(|id| id.as_str().starts_with(OWN_ID))
 }

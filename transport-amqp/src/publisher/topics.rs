@@ -49,6 +49,8 @@ impl KnownTopics {
 
     pub(super) fn refuse(&mut self, topic: Arc<str>, error: Error) {
         self.there.remove(&topic);
+        let now = Instant::now();
+        self.refused.retain(|_, (until, _)| now < *until);
         self.refused.insert(topic, (Instant::now() + BELIEVED, error));
     }
 }

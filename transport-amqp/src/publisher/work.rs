@@ -8,26 +8,26 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use gulo_bus_core::message::Message;
-use gulo_bus_core::transport::{Capability, Outcome, Status};
-use gulo_bus_core::{Error, ErrorKind, Result};
+use gulo_bus_core::transport::{Outcome, Status};
+use gulo_bus_core::{Error, Result};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Connection, PublisherConfirm};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use uuid::Uuid;
 
 use super::batch::Batches;
 use super::flight::{End, Ended, Flight};
+use super::prepare::prepare;
 use super::topics::{self, KnownTopics};
+use super::words::{ambiguous, late, nobody_reads, not_taken};
 use super::{Call, Phase, closed};
 use crate::config::AmqpConfig;
 use crate::connection::Link;
+use crate::convert;
 use crate::error;
 use crate::names;
-use crate::transport::capabilities;
-use crate::{NAME, convert};
 
 /// Between attempts to get a channel.
 const FIRST_REST: Duration = Duration::from_millis(50);
@@ -123,7 +123,8 @@ impl Work {
         }
         // Whoever waits for room or in the queue is told that there will be none.
         self.calls.close();
-        while let Ok(call) = self.calls.try_recv() {
+        // Not `try_recv`: who has been given room and is about to use it would wait for ever.
+        while let Some(call) = self.calls.recv().await {
             self.batches.take_in(call);
         }
         self.batches.expire(None, |call, index| self.flight.holds(call, index), closed);
@@ -141,7 +142,8 @@ impl Work {
         let mut more = self.send(cx);
         // Behind it: who is first in line must be polled to be heard of.
         more |= self.poll_flight(cx);
-        self.poll_timer(cx);
+        // What is over makes room for calls that wait, and nobody is woken for those.
+        more |= self.poll_timer(cx);
         let idle = self.batches.is_empty();
         if phase == Phase::Closing && idle && self.calls.is_empty() {
             return Poll::Ready(true);
@@ -192,7 +194,11 @@ impl Work {
         if let Poll::Ready(answer) = asking.as_mut().poll(cx) {
             self.asking = None;
             match answer {
-                Ok((topic, refusal)) => self.topics.note(topic, refusal),
+                Ok((topic, refusal)) => {
+                    // It does answer.
+                    self.trouble = None;
+                    self.topics.note(topic, refusal);
+                }
                 Err(trouble) => self.trouble = Some(trouble),
             }
         }
@@ -201,17 +207,32 @@ impl Work {
     fn poll_flight(&mut self, cx: &mut Context<'_>) -> bool {
         let (batches, id) = (&mut self.batches, &self.id);
         let ended = self.flight.poll(cx, |returned, call, index| {
-            let Some(message) = batches.message(call, index) else { return false };
+            let message = batches.message(call, index)?;
             let ours = returned.properties.message_id().as_ref().map_or("", ShortString::as_str);
-            *message.topic == *returned.delivery.exchange.as_str()
-                && ours == convert::id_of(message, &own_id(id, call, index))
+            let is_its = ours == convert::id_of(message, &own_id(id, call, index));
+            Some(*message.topic == *returned.delivery.exchange.as_str() && is_its)
         });
         let any = !ended.is_empty();
-        ended.into_iter().for_each(|ended| self.end(ended));
+        let refused = self.refused(&ended);
+        ended.into_iter().for_each(|ended| self.end(ended, refused));
         any
     }
 
-    fn end(&mut self, (call, index, end): Ended) {
+    /// Which message the broker did not take when it ended the channel over an exchange. It names the exchange alone: what had
+    /// been published to it before may have arrived, without a confirm by then. Of the last one that is sure.
+    fn refused(&mut self, ended: &[Ended]) -> Option<(u64, usize)> {
+        let exchange = ended.iter().find_map(|(.., end)| match end {
+            End::Failed(failure) => error::exchange_named(failure),
+            _ => None,
+        })?;
+        let all: Vec<_> = ended.iter().map(|(call, index, _)| (*call, *index)).chain(self.flight.places()).collect();
+        let goes_there = |(call, index): &(u64, usize)| {
+            self.batches.message(*call, *index).is_some_and(|message| *message.topic == *exchange)
+        };
+        all.into_iter().rev().find(goes_there)
+    }
+
+    fn end(&mut self, (call, index, end): Ended, refused: Option<(u64, usize)>) {
         let Some(topic) = self.batches.message(call, index).map(|message| message.topic.clone()) else { return };
         let (outcome, error) = match end {
             End::Confirmed => return self.batches.confirm(call),
@@ -224,7 +245,8 @@ impl Work {
                 if error::exchange_named(&failure) == Some(&*topic) {
                     let told = told.context(format_args!("topic {}", names::shown(&topic)));
                     self.topics.refuse(topic, error::again(&told));
-                    (Outcome::Refused, told)
+                    let is_sure = refused == Some((call, index));
+                    (if is_sure { Outcome::Refused } else { Outcome::Unknown }, told)
                 } else {
                     (Outcome::Unknown, told.context("not confirmed when the connection was lost"))
                 }
@@ -253,7 +275,13 @@ impl Work {
                 }
                 None => {
                     let asking = topics::ask(self.link.clone(), self.config.clone(), message.topic.clone());
-                    self.asking = Some(Box::pin(asking));
+                    let again = self.trouble.is_some();
+                    self.asking = Some(Box::pin(async move {
+                        if again {
+                            sleep(FIRST_REST).await;
+                        }
+                        asking.await
+                    }));
                     self.poll_asking(cx);
                     continue;
                 }
@@ -271,40 +299,22 @@ impl Work {
         true
     }
 
-    fn poll_timer(&mut self, cx: &mut Context<'_>) {
+    /// `true` where the time of a call was over.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut any = false;
         while let Some(deadline) = self.batches.deadline() {
             if self.timer.deadline() != deadline {
                 self.timer.as_mut().reset(deadline);
             }
             if self.timer.as_mut().poll(cx).is_pending() {
-                return;
+                return any;
             }
+            any = true;
             let (flight, status) = (&self.flight, self.status.borrow().clone());
             let why = || late(&self.config, &status, self.trouble.as_ref());
             self.batches.expire(Some(Instant::now()), |call, index| flight.holds(call, index), why);
         }
-    }
-}
-
-fn late(config: &AmqpConfig, status: &Status, trouble: Option<&Error>) -> Error {
-    let timeout = config.publish_timeout;
-    match (status, trouble) {
-        (Status::Blocked { reason }, _) => {
-            let text = format!(
-                "not published within {timeout:?}: the broker at {} lets nothing in: {reason}",
-                config.address()
-            );
-            Error::new(ErrorKind::Unavailable, text).help("give it memory or disk; what is read from it makes room")
-        }
-        (_, Some(trouble)) => error::again(trouble).context(format_args!("not published within {timeout:?}")),
-        (Status::Down { reason, .. }, None) => {
-            Error::new(ErrorKind::Unavailable, format!("not published within {timeout:?}: {reason}"))
-        }
-        _ => {
-            let text = format!("the broker at {} did not confirm within {timeout:?}", config.address());
-            Error::new(ErrorKind::TimedOut, text)
-                .help("it hangs, or the way to it is cut; `publish_timeout` says how long")
-        }
+        any
     }
 }
 
@@ -328,64 +338,4 @@ async fn publish(
 
 fn own_id(prefix: &str, call: u64, index: usize) -> String {
     format!("{prefix}{call}-{index}")
-}
-
-/// What one message is to AMQP, checked before the wire.
-fn prepare(
-    config: &AmqpConfig,
-    message: &Message,
-    own_id: &str,
-    largest_header: usize,
-) -> Result<(ShortString, ShortString, BasicProperties)> {
-    check(config, message, largest_header)?;
-    let exchange = ShortString::try_new(&*message.topic).map_err(|_| nobody_reads(&message.topic))?;
-    let properties = convert::properties(message, own_id, config.persistent)?;
-    Ok((exchange, convert::routing_key(message), properties))
-}
-
-fn check(config: &AmqpConfig, message: &Message, largest_header: usize) -> Result<()> {
-    let (can, wishes) = (capabilities(config), &message.send);
-    if !wishes.is_empty() {
-        let asked = [
-            (wishes.partition.is_some(), Capability::Partitions),
-            (wishes.deliver_at.is_some(), Capability::DeliverAt),
-            (wishes.priority.is_some(), Capability::Priority),
-        ];
-        for (_, capability) in asked.iter().filter(|(asked, _)| *asked) {
-            can.require(NAME, *capability)?;
-        }
-    }
-    let (size, limit) = (message.size(), config.max_message_bytes);
-    if size > limit {
-        let text =
-            format!("a message of {size} bytes for topic `{}` is over the limit of {limit} bytes", message.topic);
-        return Err(Error::new(ErrorKind::TooLarge, text)
-            .help("`AmqpConfig::max_message_bytes` sets it, and the broker's `max_message_size`"));
-    }
-    let headers = convert::size_of(&message.headers) + message.key.as_ref().map_or(0, Bytes::len);
-    if headers > largest_header {
-        let text = format!(
-            "headers of {headers} bytes for topic `{}` are over the limit of {largest_header} bytes",
-            message.topic
-        );
-        return Err(
-            Error::new(ErrorKind::TooLarge, text).help("they go into one frame: the broker's `frame_max` sets it")
-        );
-    }
-    Ok(())
-}
-
-fn nobody_reads(topic: &str) -> Error {
-    Error::new(ErrorKind::Missing, format!("no queue takes messages of topic {}", names::shown(topic)))
-        .help("make the groups that read it first: `ensure`, or start them once")
-}
-
-fn not_taken(topic: &str) -> Error {
-    Error::new(ErrorKind::Unavailable, format!("a queue of topic {} did not take it", names::shown(topic)))
-        .help("it is full (`x-max-length`), or has lost its majority; other queues may have taken it")
-}
-
-fn ambiguous(topic: &str) -> Error {
-    let text = format!("topic {}: of several messages with the same id not all found a queue", names::shown(topic));
-    Error::new(ErrorKind::Other, text).help("give events ids of their own")
 }

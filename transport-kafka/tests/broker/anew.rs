@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gulo_bus_core::transport::{LaneEvent, TopicSpec, TopologyMode, Transport};
+use gulo_conformance::Mode;
 use gulo_transport_kafka::KafkaTransport;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -11,7 +12,6 @@ use rdkafka::client::DefaultClientContext;
 use tokio::time::{Instant, sleep};
 
 use crate::faults::{Way, a_topic, through};
-use crate::rig::Mode;
 use crate::support::*;
 
 /// Deleted, and made anew with so many messages in it.

@@ -7,6 +7,7 @@ use gulo_bus_core::ErrorKind;
 use gulo_bus_core::message::Message;
 use gulo_bus_core::settle::Settlement;
 use gulo_bus_core::transport::{LaneEvent, Position, SubscribeSpec, Transaction, Transport as _};
+use gulo_conformance::Mode;
 use gulo_transport_kafka::KafkaTransport;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, Producer};
@@ -14,7 +15,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::faults::{Way, a_topic, through};
-use crate::rig::{Broker, Mode};
+use crate::rig::Broker;
 use crate::support::*;
 
 /// Where the group stands in partition 0, and the metadata of that; looked up without this library.

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use gulo_bus_core::transport::{Inbox, LaneEvent, Status, Transport as _};
 use gulo_bus_core::{Error, ErrorKind};
+use gulo_conformance::{Mode, Proxy};
 use gulo_transport_kafka::{KafkaConfig, KafkaTransport, SaslMechanism};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::place::{Place, place};
-use crate::rig::{Mode, Proxy};
 use crate::support::*;
 
 /// A way to the broker that can be cut, so that connections have to be made anew. One case has it at a time.
@@ -29,7 +29,7 @@ impl Way {
         let turn = TURN.lock().await;
         let deadline = Instant::now() + PATIENCE;
         while PROXY.get().is_none() {
-            match Proxy::start(address.clone(), upstream.clone()) {
+            match Proxy::start(&address, upstream.clone()) {
                 Ok(proxy) => drop(PROXY.set(proxy)),
                 // Another run on this machine has it.
                 Err(error) => assert!(Instant::now() < deadline, "{address}: {error}"),

@@ -1,7 +1,7 @@
 //! Closing, with a broker that answers.
 
 use gulo_bus_core::ErrorKind;
-use gulo_bus_core::transport::Inbox;
+use gulo_bus_core::transport::{Control, Inbox, LaneEvent};
 use tokio::time::timeout;
 
 use super::Case;
@@ -11,6 +11,7 @@ pub(super) const CASES: &[Case] = &[
     case!(a_source_closes_before_it_has_received_anything),
     case!(a_source_that_is_closed_receives_no_more),
     case!(closing_leaves_no_member_behind),
+    case!(a_source_closes_in_good_order_behind_a_release),
 ];
 
 async fn a_source_closes_before_it_has_received_anything(bench: Bench) {
@@ -40,4 +41,18 @@ async fn closing_leaves_no_member_behind(bench: Bench) {
         reader.take_and_settle(20).await;
         reader.close().await;
     }
+}
+
+async fn a_source_closes_in_good_order_behind_a_release(bench: Bench) {
+    bench.one_lane(&["g"]).await;
+    bench.publish(numbered("m", 0..5)).await;
+    let mut reader = bench.member("g").await;
+    let out = reader.take(5).await;
+    reader.settle(&out[..3]);
+    let lane = reader.lane().await;
+    reader.control(Control::Release(vec![lane]));
+    reader.until("the lane closes", 0, |reader| reader.happened(&LaneEvent::Closed(lane))).await;
+    // It may be opening again.
+    reader.close().await;
+    assert_eq!(texts(&bench.member("g").await.take(2).await), numbered("m", 3..5));
 }

@@ -4,12 +4,13 @@ use gulo_bus_core::ErrorKind;
 use gulo_bus_core::transport::{Capability, Member, SubscribeSpec, TopicSpec, Topics, Topology, TopologyMode};
 
 use super::Case;
-use crate::support::{Bench, Reader, text};
+use crate::support::{Bench, Reader, numbered, text};
 
 pub(super) const CASES: &[Case] = &[
     case!(making_what_is_there_is_fine).needs(&[Capability::CreateTopics]),
     case!(a_topic_that_is_there_is_left_as_it_is).needs(&[Capability::CreateTopics, Capability::Partitions]),
     case!(a_topic_may_keep_what_no_group_reads_yet).needs(&[Capability::CreateTopics]),
+    case!(what_is_settled_of_what_was_kept_stays_settled).needs(&[Capability::CreateTopics, Capability::SettlesSingly]),
     case!(checking_what_is_there_is_fine),
     case!(checking_names_all_that_is_missing),
     case!(checking_makes_nothing),
@@ -81,6 +82,24 @@ async fn subscribing_to_a_missing_topic_names_it(bench: Bench) {
     let told = error.to_string();
     assert!(told.contains(&*missing), "`{told}` names it");
     assert!(!told.contains(&*bench.topic()), "`{told}` does not name what is there");
+}
+
+async fn what_is_settled_of_what_was_kept_stays_settled(bench: Bench) {
+    let mut topology = bench.topology(1, &[]);
+    topology.topics.iter_mut().for_each(|topic| topic.keep = true);
+    bench.transport().await.ensure(&topology).await.expect("the topic is made");
+    bench.publish(numbered("m", 0..400)).await;
+    let mut reader = bench.member("g").await;
+    let out = reader.take(400).await;
+    reader.settle(out.iter().skip(1).step_by(2));
+    reader.close().await;
+    bench.publish(["fence"]).await;
+    let mut left = bench.member("g").await.up_to("fence").await;
+    left.pop();
+    left.sort();
+    let mut unsettled: Vec<_> = numbered("m", 0..400).into_iter().step_by(2).collect();
+    unsettled.sort();
+    assert_eq!(left, unsettled);
 }
 
 async fn make(bench: &Bench, names: &[&str]) {

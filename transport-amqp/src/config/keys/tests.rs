@@ -101,7 +101,7 @@ fn table() -> String {
 /// The guide's table is made of the one that is used. `GULO_WRITE_DOCS=1` writes it.
 #[test]
 fn the_guide_shows_this_very_table() {
-    let (path, table) = (concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/amqp-config-draft.md"), table());
+    let (path, table) = (concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/amqp.md"), table());
     let guide = std::fs::read_to_string(path).unwrap();
     let (begin, end) = ("<!-- settings -->\n", "<!-- /settings -->");
     let (before, rest) = guide.split_once(begin).expect("the beginning of the table");
