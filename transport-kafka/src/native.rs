@@ -54,6 +54,12 @@ pub(crate) fn commit<C: ConsumerContext>(consumer: &BaseConsumer<C>, offsets: &T
     }
 }
 
+/// Tells a client of brokers, as `bootstrap.servers` did. Returns how many of these it knows now.
+pub(crate) fn add_brokers<C: ClientContext>(client: &Client<C>, servers: &CStr) -> i32 {
+    // SAFETY: the client is alive while it is borrowed, and the text ends with a NUL; librdkafka copies it.
+    unsafe { native::rd_kafka_brokers_add(client.native_ptr(), servers.as_ptr()) }
+}
+
 /// Commits the open transaction of a producer that somebody polls. `Producer::commit_transaction` flushes first, which takes
 /// 100 ms whether there is anything or not; librdkafka's own call waits for what is on its way by itself.
 pub(crate) fn commit_transaction<C: ProducerContext>(

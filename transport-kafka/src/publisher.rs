@@ -54,7 +54,7 @@ impl KafkaPublisher {
         health: Arc<Health>,
     ) -> Result<Self> {
         let login = Login::ready(&config, &health, Instant::now() + config.connect_timeout).await?;
-        let desk = Arc::new(Desk::new(Observer::new(health, config.secrets())));
+        let desk = Arc::new(Desk::new(Observer::lasting(health, config.secrets(), &settings)));
         let (wire, ended) = Wire::open(settings, &config, desk.clone(), login).await?;
         let mut capabilities = CAPABILITIES;
         capabilities.max_message_bytes = Some(config.max_message_bytes);

@@ -85,9 +85,7 @@ impl Desk {
             return;
         }
         self.confirmed.store(true, Relaxed);
-        if self.observer.health.is_down() {
-            self.observer.health.good();
-        }
+        self.observer.answered();
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -207,6 +205,7 @@ impl Wire {
         while desk.is_open() {
             login.renew(self.producer.client());
             self.poll(desk);
+            desk.observer.step(self.producer.client());
             if desk.observer.health.is_down() && !desk.receipts.are_open() && next_probe <= Instant::now() {
                 next_probe = Instant::now() + PROBE;
                 self.probe(desk);
@@ -217,6 +216,7 @@ impl Wire {
         while *desk.phase.borrow() == Phase::Closing && under_way() && Instant::now() < until {
             login.renew(self.producer.client());
             self.poll(desk);
+            desk.observer.step(self.producer.client());
         }
         while self.is_held() {
             self.poll(desk);
@@ -227,7 +227,7 @@ impl Wire {
     fn probe(&self, desk: &Desk) {
         let topic = lock(&desk.topic).clone();
         if self.producer.client().fetch_metadata(topic.as_deref(), PROBE).is_ok() {
-            desk.observer.health.good();
+            desk.observer.answered();
         }
     }
 
