@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 mod describe;
+mod produce;
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_void};
@@ -28,6 +29,7 @@ use crate::token::OauthToken;
 use crate::transaction::Failure;
 
 pub(crate) use describe::{Described, Describing, rights};
+pub(crate) use produce::{HeadersToSend, Parts, Topic};
 
 /// Sends a commit of `offsets`, each the next one to read. Its answer comes as a call of
 /// [`ConsumerContext::commit_callback`] out of `poll`.
