@@ -67,7 +67,7 @@ impl Cell {
 /// Does what [`Cell::run`] asks of its process.
 pub(crate) async fn run_here(args: &[String]) -> Result<(), Failure> {
     let [arm, topic, count, work, window] = args else { return Err("cell ARM TOPIC COUNT WORK_MS WINDOW".into()) };
-    let (count, work, window) = (count.parse()?, Duration::from_millis(work.parse()?), window.parse()?);
+    let (count, work, window) = (count.parse()?, Duration::from_millis(work.parse()?), window.parse::<usize>()?);
     load::set_topic(topic);
     let sample = match arm.as_str() {
         "memory-raw" => memory::raw(count).await?,

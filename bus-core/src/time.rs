@@ -36,6 +36,31 @@ pub(crate) fn rfc3339(time: DateTime<Utc>) -> Option<[u8; TIME_BYTES]> {
     ])
 }
 
+/// The same for many events: the second of one is that of the next mostly.
+#[derive(Debug)]
+pub(crate) struct Rfc3339 {
+    second: i64,
+    text: [u8; TIME_BYTES],
+}
+
+impl Rfc3339 {
+    pub(crate) const fn new() -> Self {
+        Self { second: i64::MIN, text: [0; TIME_BYTES] }
+    }
+
+    pub(crate) fn of(&mut self, time: DateTime<Utc>) -> Option<[u8; TIME_BYTES]> {
+        let (second, micros) = (time.timestamp(), time.timestamp_subsec_micros());
+        if second != self.second || micros > 999_999 {
+            self.text = rfc3339(time)?;
+            self.second = second;
+        } else {
+            let digits = [micros / 10_000, micros / 100 % 100, micros % 100].map(two);
+            self.text[TIME_BYTES - 7..TIME_BYTES - 1].copy_from_slice(digits.as_flattened());
+        }
+        Some(self.text)
+    }
+}
+
 /// The digits of a number below 100.
 const fn two(number: u32) -> [u8; 2] {
     [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]
@@ -57,6 +82,16 @@ mod tests {
             let text = rfc3339(time).expect("a text");
             let expected = time.to_rfc3339_opts(SecondsFormat::Micros, true);
             prop_assert_eq!(std::str::from_utf8(&text).expect("ASCII"), expected);
+        }
+
+        #[test]
+        fn times_of_a_second_are_written_as_each_alone(
+            times in proptest::collection::vec((0i64..3, prop_oneof![0u32..2_000_000_000, 999_999_000..1_000_001_000u32]), 1..20)
+        ) {
+            let mut writer = Rfc3339::new();
+            for time in times.into_iter().filter_map(|(seconds, nanos)| DateTime::from_timestamp(59 + seconds, nanos)) {
+                prop_assert_eq!(writer.of(time), rfc3339(time));
+            }
         }
     }
 

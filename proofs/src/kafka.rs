@@ -21,7 +21,7 @@ use gulo_conformance::Proxy;
 use crate::Trouble;
 use crate::scenario::{Scenario, scenario};
 
-use cluster::Cluster;
+use cluster::{Cluster, FRAGILE};
 use members::{named, new_protocol};
 use room::options;
 
@@ -30,16 +30,26 @@ pub(crate) struct World {
     folder: PathBuf,
     one: Option<Cluster>,
     three: Option<Cluster>,
+    fragile: Option<Cluster>,
     proxy: Option<Arc<Proxy>>,
 }
 
 impl World {
+    fn new(folder: PathBuf) -> Self {
+        Self { folder, one: None, three: None, fragile: None, proxy: None }
+    }
+
     async fn one(&mut self) -> Result<&mut Cluster, Trouble> {
-        start(&mut self.one, &self.folder, 1).await
+        start(&mut self.one, &self.folder, 1, "").await
     }
 
     async fn three(&mut self) -> Result<&mut Cluster, Trouble> {
-        start(&mut self.three, &self.folder, 3).await
+        start(&mut self.three, &self.folder, 3, "").await
+    }
+
+    /// One broker, whose session ends at a pause.
+    async fn fragile(&mut self) -> Result<&mut Cluster, Trouble> {
+        start(&mut self.fragile, &self.folder.join("fragile"), 1, FRAGILE).await
     }
 
     /// The way to the one broker that can be cut.
@@ -52,9 +62,14 @@ impl World {
     }
 }
 
-async fn start<'a>(cluster: &'a mut Option<Cluster>, folder: &Path, count: usize) -> Result<&'a mut Cluster, Trouble> {
+async fn start<'a>(
+    cluster: &'a mut Option<Cluster>,
+    folder: &Path,
+    count: usize,
+    settings: &'static str,
+) -> Result<&'a mut Cluster, Trouble> {
     if cluster.is_none() {
-        *cluster = Some(Cluster::start(folder, count).await?);
+        *cluster = Some(Cluster::start(folder, count, settings).await?);
     }
     cluster.as_mut().ok_or_else(|| "no cluster".into())
 }
@@ -83,6 +98,9 @@ const ALL: &[Scenario<World>] = &[
     }),
     scenario("broker-frozen", false, "the only broker stands still for longer than a session", |w, n| {
         Box::pin(broker::frozen(w, n, 7.0))
+    }),
+    scenario("broker-fenced", false, "the only broker is fenced again and again: the metadata names none", |w, n| {
+        Box::pin(broker::fenced(w, n))
     }),
     scenario(
         "broker-one-of-three",
@@ -165,5 +183,5 @@ pub(crate) fn list() -> String {
 /// Whether all claims of the chosen scenarios hold; all of them where none is named.
 #[tokio::main]
 pub(crate) async fn prove(words: &[&str]) -> Result<bool, Trouble> {
-    crate::scenario::prove("kafka", ALL, words, |folder| World { folder, one: None, three: None, proxy: None }).await
+    crate::scenario::prove("kafka", ALL, words, |folder| World::new(folder)).await
 }

@@ -1,14 +1,17 @@
 //! What librdkafka tells us unasked: its log, its errors, and so how the connections are.
 
 mod asking;
+mod bootstrap;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::SystemTime;
 
 use gulo_bus_core::transport::Status;
+use rdkafka::client::Client;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::{ClientConfig, ClientContext};
 
 use crate::certificate::{self, Trust};
 use crate::config::Secrets;
@@ -16,6 +19,7 @@ use crate::diagnosis;
 use crate::error::is_connection;
 
 pub(crate) use asking::Asking;
+pub(crate) use bootstrap::Bootstrap;
 
 /// Locks, whatever a thread that held it did: the states behind our locks are whole after every statement.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -130,15 +134,34 @@ fn is_unclear(code: Code, reason: &str) -> bool {
 }
 
 /// What the contexts of all our clients have in common.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Observer {
     pub(crate) health: Arc<Health>,
     secrets: Secrets,
+    bootstrap: Bootstrap,
 }
 
 impl Observer {
     pub(crate) fn new(health: Arc<Health>, secrets: Secrets) -> Self {
-        Self { health, secrets }
+        Self { health, secrets, bootstrap: Bootstrap::default() }
+    }
+
+    /// Of a client that lives on when its brokers are lost, and whose thread calls [`step`](Self::step).
+    pub(crate) fn lasting(health: Arc<Health>, secrets: Secrets, settings: &ClientConfig) -> Self {
+        Self { bootstrap: Bootstrap::of(settings), ..Self::new(health, secrets) }
+    }
+
+    /// For the thread that serves the client, at each turn.
+    pub(crate) fn step<C: ClientContext>(&self, client: &Client<C>) {
+        self.bootstrap.step(client);
+    }
+
+    /// A broker has answered this client just now.
+    pub(crate) fn answered(&self) {
+        self.bootstrap.answered();
+        if self.health.is_down() {
+            self.health.good();
+        }
     }
 
     /// The code and the text, which rdkafka gives only here.
@@ -146,6 +169,9 @@ impl Observer {
         let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
         let reason = self.secrets.scrub(reason).into_owned();
         tracing::debug!(target: "gulo_transport_kafka::client", ?code, "{reason}");
+        if code == Code::AllBrokersDown {
+            self.bootstrap.all_down();
+        }
         if is_connection(code) && self.health.bad(code, &reason) && is_unclear(code, &reason) {
             self.look_closer(reason.clone());
         }

@@ -7,11 +7,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::BytesMut;
 use gulo_bus_core::headers::Headers;
 use gulo_bus_core::message::{Message, Wishes};
-use gulo_bus_core::{Error, ErrorKind, Result};
+use gulo_bus_core::{Error, ErrorKind};
 use rdkafka::Message as _;
-use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
+use rdkafka::error::RDKafkaErrorCode as Code;
+use rdkafka::message::BorrowedMessage;
 
-use crate::native::{HeaderList, Record};
+use crate::native::{HeaderList, HeadersToSend, Record};
 
 /// Copies messages out of librdkafka's memory, which is freed with the last message of its fetch: one that is kept while it
 /// is handled must not keep the megabyte around it. The parts of messages that come together share an allocation, which is
@@ -74,17 +75,18 @@ impl Copier {
 }
 
 /// The headers to send; none at all where there are none, as Kafka has it.
-pub(crate) fn to_native(headers: &Headers) -> Option<OwnedHeaders> {
-    if headers.is_empty() {
-        return None;
+pub(crate) fn to_native(headers: &Headers) -> Result<Option<HeadersToSend>, Code> {
+    let count = headers.len();
+    if count == 0 {
+        return Ok(None);
     }
-    let native = OwnedHeaders::new_with_capacity(headers.len());
-    let add = |native: OwnedHeaders, (key, value): (&str, Option<&[u8]>)| native.insert(Header { key, value });
-    Some(headers.iter().fold(native, add))
+    let mut native = HeadersToSend::with_room(count)?;
+    headers.iter().try_for_each(|(name, value)| native.push(name, value))?;
+    Ok(Some(native))
 }
 
 /// What Kafka's protocol cannot carry is refused, not changed.
-pub(crate) fn check(message: &Message) -> Result<()> {
+pub(crate) fn check(message: &Message) -> gulo_bus_core::Result<()> {
     let refuse = |what: &str, help: &str| {
         let text = format!("a message for topic `{}` {what}", message.topic);
         Err(Error::new(ErrorKind::Refused, text).help(help))
@@ -135,15 +137,15 @@ mod tests {
         headers.append_nullable("a", None);
         headers.append("b", "");
         headers.append("a", "2");
-        let native = to_native(&headers).unwrap();
-        let back: Vec<_> = HeaderList::of(Some(native.as_borrowed())).iter().collect();
+        let native = to_native(&headers).unwrap().unwrap();
+        let back: Vec<_> = native.list().iter().collect();
         let expected: [(&str, Option<&[u8]>); 4] =
             [("a", Some(b"1")), ("a", None), ("b", Some(b"")), ("a", Some(b"2"))];
         for (have, want) in back.iter().zip(expected) {
             assert_eq!((&*have.0, have.1), want);
         }
         assert_eq!(back.len(), 4);
-        assert!(to_native(&Headers::new()).is_none());
+        assert!(to_native(&Headers::new()).unwrap().is_none());
     }
 
     #[test]

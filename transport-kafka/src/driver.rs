@@ -146,13 +146,12 @@ impl Drop for LastWord {
 impl Driver {
     fn new(plan: Plan, mut login: Login) -> Result<Self> {
         let secrets = plan.config.secrets();
-        let observer = Observer::new(plan.health.clone(), secrets.clone());
-        let context = SourceContext::new(observer);
         let settings = match &plan.spec.member {
             Member::Group(group) => plan.config.consumer(group),
             Member::Solo => plan.config.solo(&lonely_group()),
         };
-        let made = settings.create_with_context(context);
+        let observer = Observer::lasting(plan.health.clone(), secrets.clone(), &settings);
+        let made = settings.create_with_context(SourceContext::new(observer));
         let mut consumer: GroupConsumer = made.map_err(|error| of_call("the consumer", &error, &secrets))?;
         login.renew(consumer.client());
         let shared = Arc::new(Shared::default());
@@ -260,6 +259,7 @@ impl Driver {
                 self.alarmed(Code::Authentication, &trouble);
             }
             self.serve();
+            self.consumer.context().observer.step(self.consumer.client());
             self.obey();
             self.go_on();
             self.step_alive();

@@ -1,5 +1,6 @@
 //! Publishing: checked here, handed to librdkafka in order, confirmed by its delivery reports.
 
+mod attendance;
 mod outcome;
 mod receipt;
 mod wire;
@@ -22,11 +23,13 @@ use tokio::time::{Instant, timeout_at};
 use crate::config::KafkaConfig;
 use crate::context::{Health, Observer, lock};
 use crate::names;
+use crate::native::Topic;
 use crate::token::Login;
 use crate::transport::CAPABILITIES;
 
+use attendance::Attending;
 use receipt::{Failures, Receipts, Ticket};
-use wire::{Desk, Phase};
+use wire::{Desk, Phase, Sending};
 
 pub(crate) use wire::Wire;
 
@@ -54,7 +57,7 @@ impl KafkaPublisher {
         health: Arc<Health>,
     ) -> Result<Self> {
         let login = Login::ready(&config, &health, Instant::now() + config.connect_timeout).await?;
-        let desk = Arc::new(Desk::new(Observer::new(health, config.secrets())));
+        let desk = Arc::new(Desk::new(Observer::lasting(health, config.secrets(), &settings)));
         let (wire, ended) = Wire::open(settings, &config, desk.clone(), login).await?;
         let mut capabilities = CAPABILITIES;
         capabilities.max_message_bytes = Some(config.max_message_bytes);
@@ -74,17 +77,21 @@ impl KafkaPublisher {
         if let Some(first) = batch.first().filter(|first| names::check([&first.topic].into_iter()).is_ok()) {
             lock(&self.desk.topic).get_or_insert_with(|| first.topic.clone());
         }
-        let mut named: Option<&Arc<str>> = None;
+        let (mut named, mut to): (Option<&Arc<str>>, Option<Topic<'_, Sending>>) = (None, None);
         // Behind one that found no room nothing of the batch may go out: it would overtake.
         let mut held_up = false;
+        let mut attending = Attending::new(&self.desk, wire.as_deref());
         for (index, message) in batch.iter().enumerate() {
             if index % STRIDE == STRIDE - 1 {
+                attending.pause();
                 tokio::task::consume_budget().await;
             }
+            attending.look();
             // Most of a batch goes where the message before it went.
             let known = named.is_some_and(|named| Arc::ptr_eq(named, &message.topic));
             let checked = if known { Ok(()) } else { names::check([&message.topic].into_iter()) };
             named = checked.is_ok().then_some(&message.topic);
+            to = to.filter(|_| known);
             if let Err(error) = checked.and_then(|()| outcome::check(&self.capabilities, message)) {
                 undone.push((index, Outcome::Refused, error));
                 continue;
@@ -92,7 +99,10 @@ impl KafkaPublisher {
             let ticket = Ticket { slot: sealing.slot, index: index as u32 };
             let handed = match &wire {
                 Some(_) if held_up => Err((Outcome::NotSent, self.no_room())),
-                Some(wire) => self.hand_over(wire, message, ticket, deadline).await,
+                Some(wire) => match wire.topic(&mut to, message) {
+                    Ok(to) => self.hand_over(to, message, (ticket, deadline), &mut attending).await,
+                    Err(code) => Err(self.not_taken(message, code)),
+                },
                 None => Err((Outcome::NotSent, closed())),
             };
             match handed {
@@ -108,22 +118,23 @@ impl KafkaPublisher {
     /// Hands over one message. Only a full queue makes it wait.
     async fn hand_over(
         &self,
-        wire: &Wire,
+        to: &Topic<'_, Sending>,
         message: &Message,
-        ticket: Ticket,
-        deadline: Instant,
+        (ticket, deadline): (Ticket, Instant),
+        attending: &mut Attending<'_>,
     ) -> Result<(), (Outcome, Error)> {
         loop {
-            match wire.send(message, ticket) {
+            match wire::send(to, message, ticket) {
                 Ok(()) => return Ok(()),
                 Err(Code::QueueFull) => {}
                 Err(code) => return Err(self.not_taken(message, code)),
             }
+            attending.pause();
             let room = self.desk.room.notified();
             tokio::pin!(room);
             // From here on no report is missed; one that came before this has left room already.
             room.as_mut().enable();
-            match wire.send(message, ticket) {
+            match wire::send(to, message, ticket) {
                 Ok(()) => return Ok(()),
                 Err(Code::QueueFull) => self.wait_for(room, deadline).await?,
                 Err(code) => return Err(self.not_taken(message, code)),

@@ -86,7 +86,7 @@ pub(crate) struct Heard {
 /// Errors are reported on whatever thread polls whatever queue, so none of these may take the lock of the lanes.
 #[derive(Debug)]
 pub(crate) struct SourceContext {
-    observer: Observer,
+    pub(crate) observer: Observer,
     heard: Mutex<Heard>,
     /// How many callbacks have run: a poll that returns nothing has found the queue empty only if none ran.
     served: AtomicU64,

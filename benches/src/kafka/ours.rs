@@ -11,13 +11,13 @@ use gulo::prelude::*;
 use gulo::transport::Unsent;
 
 use super::config;
-use super::producers::WINDOW;
+use super::producers::{ORDERS, WINDOW};
 use crate::load::{Order, orders};
 use crate::measure::{Clocks, Meter, Sample};
 use crate::{Failure, unique};
 
 /// Messages of one call; so many calls are under way that there are as many messages as the peer has futures.
-const BATCH: usize = 1000;
+const BATCH: usize = 500;
 
 /// What the handler does beside counting.
 #[derive(Debug, Clone)]
@@ -57,28 +57,28 @@ async fn publishing_bus(topic: &str, config: KafkaConfig) -> Result<Bus, Failure
 /// Batches of 100 bytes each.
 pub(crate) async fn send(topic: &str, count: u64) -> Result<Sample, Failure> {
     let bus = publishing_bus(topic, config()?).await?;
-    let keys: Vec<String> = orders(WINDOW as u64).map(|order| order.customer).collect();
+    let keys: Vec<String> = orders(ORDERS).map(|order| order.customer).collect();
     let (topic, payload): (Arc<str>, _) = (topic.into(), vec![b'x'; 100]);
     // Each is made anew, as by the peers.
     let message =
         |number: u64| Message::new(topic.clone(), payload.clone()).key(keys[number as usize % keys.len()].clone());
-    let sample = in_batches(count, |numbers| bus.send(numbers.map(message).collect())).await?;
+    let sample = in_batches(count, WINDOW, |numbers| bus.send(numbers.map(message).collect())).await?;
     bus.shutdown(Duration::from_secs(20)).await?;
     Ok(sample)
 }
 
-/// Batches of events: JSON with our envelope.
-pub(crate) async fn publish(count: u64, config: KafkaConfig) -> Result<Sample, Failure> {
+/// Batches of events: JSON with our envelope; `window` of them under way.
+pub(crate) async fn publish(count: u64, config: KafkaConfig, window: usize) -> Result<Sample, Failure> {
     let bus = publishing_bus(&Order::topic().unwrap_or_default(), config).await?;
-    let known: Vec<Order> = orders(WINDOW as u64).collect();
+    let known: Vec<Order> = orders(ORDERS).collect();
     let order = |number: u64| known[number as usize % known.len()].clone();
-    let sample = in_batches(count, |numbers| bus.publish_all(numbers.map(order))).await?;
+    let sample = in_batches(count, window, |numbers| bus.publish_all(numbers.map(order))).await?;
     bus.shutdown(Duration::from_secs(20)).await?;
     Ok(sample)
 }
 
 /// Publishes by number, so many calls at a time that the window is full.
-async fn in_batches<F>(count: u64, publish: impl Fn(Range<u64>) -> F) -> Result<Sample, Failure>
+async fn in_batches<F>(count: u64, window: usize, publish: impl Fn(Range<u64>) -> F) -> Result<Sample, Failure>
 where
     F: Future<Output = Result<(), Unsent>>,
 {
@@ -86,7 +86,7 @@ where
     let mut under_way = FuturesUnordered::new();
     for first in (0..count).step_by(BATCH) {
         under_way.push(publish(first..count.min(first + BATCH as u64)));
-        if under_way.len() >= WINDOW / BATCH {
+        if under_way.len() >= window / BATCH {
             under_way.next().await.transpose()?;
         }
     }

@@ -13,8 +13,15 @@ use crate::Failure;
 use crate::load::{Order, orders};
 use crate::measure::{Clocks, Sample};
 
-/// Futures of the `FutureProducer` under way at a time; Gulo has as many messages.
-pub(crate) const WINDOW: usize = 10_000;
+/// Futures of the `FutureProducer` under way at a time; Gulo has as many messages. It keeps the connection busy, and what is
+/// under way lies in the caches of a core: with [`DEEP`] a message costs a third more.
+pub(crate) const WINDOW: usize = 2_000;
+
+/// What one does who lets tasks run loose.
+pub(crate) const DEEP: usize = 10_000;
+
+/// Orders that are sent in turn.
+pub(crate) const ORDERS: u64 = 10_000;
 
 fn producer(settings: &Settings) -> Result<ClientConfig, Failure> {
     let mut config = client()?;
@@ -40,7 +47,7 @@ type Settings = [(&'static str, &'static str)];
 
 impl Content {
     pub(crate) fn new(typed: bool) -> Self {
-        Self { typed, raw: vec![b'x'; 100], orders: orders(WINDOW as u64).collect(), settings: &[] }
+        Self { typed, raw: vec![b'x'; 100], orders: orders(ORDERS).collect(), settings: &[] }
     }
 
     /// By a producer with these settings.

@@ -97,6 +97,7 @@ async fn publish(size: Size, topic: &str) -> Result<Vec<Row>, Failure> {
         ("BaseProducer", cell("base-raw")),
         ("FutureProducer", cell("future-raw")),
         ("publish_all", cell("ours-publish")),
+        ("publish_all, deep", cell("ours-publish-deep")),
         ("BaseProducer, typed", cell("base-typed")),
         ("FutureProducer, typed", cell("future-typed")),
         ("publish_all, defaults", cell("ours-publish-defaults")),
@@ -113,6 +114,7 @@ async fn publish(size: Size, topic: &str) -> Result<Vec<Row>, Failure> {
         Row::cpu("batches of events, JSON, 7 headers | BaseProducer, the same", typed, base_typed)
             .required(Required::RatioAtMost(1.0)),
         Row::cpu("batches of events, JSON, 7 headers | FutureProducer, the same", typed, future_typed),
+        Row::cpu("the same, 10,000 under way | BaseProducer", of("publish_all, deep"), base_typed),
         Row::rate("batches of 100 bytes | BaseProducer", send, base),
         Row::rate("batches of 100 bytes | FutureProducer", send, future),
         Row::rate("batches of events, JSON, 7 headers | BaseProducer, the same", typed, base_typed),

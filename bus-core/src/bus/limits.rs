@@ -1,5 +1,8 @@
 //! Limits on what is published, checked before it costs anything.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use chrono::Datelike;
 
@@ -83,8 +86,10 @@ impl Limits {
         sizes.into_iter().try_for_each(|size| within(size, name))
     }
 
-    pub(crate) fn check_meta(&self, meta: &EventMeta) -> Result<()> {
-        if meta.event_type.is_empty() || has_control(&meta.event_type) {
+    /// `checked` is what the events before were found to have.
+    pub(crate) fn check_meta(&self, meta: &EventMeta, checked: &mut Checked) -> Result<()> {
+        let known = checked.is_of(meta);
+        if !known && (meta.event_type.is_empty() || has_control(&meta.event_type)) {
             let problem = format!("events cannot be of type `{}`", shown(&meta.event_type));
             return Err(Error::new(ErrorKind::Refused, problem).help(TYPE_RULE));
         }
@@ -99,14 +104,35 @@ impl Limits {
         if has_control(&meta.id) {
             return refused("event id", "has control characters", "give it plain text, or leave it out");
         }
-        if meta.source.is_empty() || has_control(&meta.source) {
+        if !known && (meta.source.is_empty() || has_control(&meta.source)) {
             return refused("source", "is empty or has control characters", "it is a URI reference, as `user-service`");
         }
         if !(0..=9999).contains(&meta.time.year()) {
             return refused("time", "cannot be written as RFC 3339", "give it one of the years 0 to 9999");
         }
         within(("event id", meta.id.len(), self.id_bytes, " bytes"), || &meta.event_type)?;
-        within(("event type", meta.event_type.len(), self.id_bytes, " bytes"), || &meta.event_type)
+        within(("event type", meta.event_type.len(), self.id_bytes, " bytes"), || &meta.event_type)?;
+        if !known {
+            checked.learn(meta);
+        }
+        Ok(())
+    }
+}
+
+/// Type and source of an event that were found right: of a batch most have the very same.
+#[derive(Debug, Default)]
+pub(crate) struct Checked(Option<(&'static str, Arc<str>)>);
+
+impl Checked {
+    fn is_of(&self, meta: &EventMeta) -> bool {
+        let (Some((event_type, source)), Cow::Borrowed(its)) = (&self.0, &meta.event_type) else { return false };
+        std::ptr::eq(*event_type, *its) && Arc::ptr_eq(source, &meta.source)
+    }
+
+    fn learn(&mut self, meta: &EventMeta) {
+        if let Cow::Borrowed(event_type) = meta.event_type {
+            self.0 = Some((event_type, Arc::clone(&meta.source)));
+        }
     }
 }
 

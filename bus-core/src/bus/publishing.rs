@@ -172,7 +172,7 @@ impl Publishing {
         let Destination { topic, format } = to;
         let payload = format.codec.encode(&outgoing.event, &mut sheet.buffer)?;
         let (content_type, more) = (format.codec.content_type(), outgoing.headers());
-        let Sheet { buffer, form, .. } = sheet;
+        let Sheet { buffer, form, .. } = &mut *sheet;
         let (payload, headers) = format.envelope.seal(&meta, content_type, payload, more, buffer, form)?;
         check_headers(format.envelope, more, &headers)?;
         let key = outgoing.key_or(|| self.destinations.key(&meta, outgoing.event.key()));
@@ -180,7 +180,8 @@ impl Publishing {
         sheet.end(payload.len() + headers.size() + key.as_ref().map_or(0, Bytes::len));
         let send = outgoing.wishes();
         let message = Message { topic: Arc::clone(topic), key, payload: Some(payload), headers, timestamp: None, send };
-        let refused = self.limits.check(&message).and_then(|()| self.limits.check_meta(&meta)).err();
+        let refused =
+            self.limits.check(&message).and_then(|()| self.limits.check_meta(&meta, &mut sheet.checked)).err();
         Ok((message, refused))
     }
 }

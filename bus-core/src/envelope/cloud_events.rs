@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Aggregate, EventMeta};
 use crate::headers::{Headers, Packing};
 use crate::message::{Message, Origin};
-use crate::time::{rfc3339, utc};
+use crate::time::utc;
 
 use form::Filled;
 pub(crate) use form::Form;
@@ -52,7 +52,7 @@ pub(super) fn write(
     form: &mut Form,
 ) -> Headers {
     let (time, odd_time);
-    let time: &[u8] = match rfc3339(meta.time) {
+    let time: &[u8] = match form.time.of(meta.time) {
         Some(text) => {
             time = text;
             &time

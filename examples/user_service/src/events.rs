@@ -7,9 +7,10 @@ use uuid::Uuid;
 /// The topic of users.
 pub const TOPIC: &str = "users";
 
-/// Says how the topic is made where it is not there yet: all services say the same, for any of them may start first.
+/// The topic is made where it is not there yet, by whichever service starts first. How is left to the broker: of partitions, say,
+/// Kafka makes as many as it does by default, and RabbitMQ has none.
 pub fn topics(bus: BusBuilder) -> BusBuilder {
-    bus.topic(TOPIC, |topic| topic.partitions(3))
+    bus.topic(TOPIC, |topic| topic)
 }
 
 /// A user has registered.

@@ -2,14 +2,14 @@
 //! through it.
 
 pub mod analytics;
+#[cfg(feature = "broker")]
+pub mod broker;
 pub mod commands;
 pub mod crm;
 pub mod domain;
 pub mod email;
 pub mod events;
 pub mod http;
-#[cfg(feature = "kafka")]
-pub mod kafka;
 pub mod users;
 
 use std::error::Error;

@@ -113,12 +113,12 @@ fn requests_of_the_readme_are_answered_and_handled_as_it_says() {
 fn every_program_is_shown_with_what_it_needs() {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let manifest = std::fs::read_to_string(manifest).expect("the manifest");
-    let shown = [blocks("In one process"), blocks("On Kafka")].concat().concat();
+    let shown = [blocks("In one process"), blocks("As services")].concat().concat();
     let programs: Vec<_> = manifest.split("[[bin]]\nname = \"").skip(1).collect();
     assert_eq!(programs.len(), 6);
     for program in programs {
         let (name, rest) = program.split_once('"').expect("a name");
-        let needs = rest.split("\n[").next().is_some_and(|rest| rest.contains("required-features = [\"kafka\"]"));
+        let needs = rest.split("\n[").next().is_some_and(|rest| rest.contains("required-features = ["));
         let features = if needs { "--features kafka " } else { "" };
         let command = format!("cargo run -p user-service {features}--bin {name}");
         let is_it = |line: &String| {

@@ -1,6 +1,7 @@
 //! The whole application, as a person would run it: its programs as processes, asked over HTTP. In one process over memory,
 //! and as five on a real Kafka.
 
+mod brokers;
 mod program;
 
 use std::io::Write;
@@ -13,7 +14,7 @@ use program::{PATIENCE, Program, ask, listens_at};
 use serde_json::json;
 
 /// All that a person does in the README, with what they see.
-fn walk(address: &str, email: &Program, crm: &Program, analytics: &Program) {
+pub(crate) fn walk(address: &str, email: &Program, crm: &Program, analytics: &Program) {
     let post = |name: &str, to: &str, conversation: &str| {
         ask(address, "POST", "/users", conversation, Some(json!({ "name": name, "email": to })))
     };
@@ -110,81 +111,6 @@ fn a_second_signal_waits_for_no_client() {
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
-#[cfg(feature = "kafka")]
-fn on_kafka(servers: &str) {
-    let of = |name: &str, value: String| (name.to_owned(), value);
-    let environment = format!("walk-{}", uuid::Uuid::new_v4().simple());
-    let shared = [
-        of("KAFKA_BOOTSTRAP_SERVERS", servers.to_owned()),
-        of("ENVIRONMENT", environment.clone()),
-        of("RUST_LOG", "warn".to_owned()),
-    ];
-    let start = |name: &'static str, path: &'static str| {
-        let shared: Vec<_> = shared.iter().map(|(name, value)| (&**name, value.clone())).collect();
-        Program::start(name, path, &shared)
-    };
-    let mut users = start("users", env!("CARGO_BIN_EXE_users"));
-    let address = listens_at(&users);
-    let mut email = start("email", env!("CARGO_BIN_EXE_email"));
-    let mut crm = start("crm", env!("CARGO_BIN_EXE_crm"));
-    let mut analytics = start("analytics", env!("CARGO_BIN_EXE_analytics"));
-    for consumer in [&email, &crm, &analytics] {
-        consumer.until(&["ready"]);
-    }
-    walk(&address, &email, &crm, &analytics);
-    for program in [&mut users, &mut email, &mut crm, &mut analytics] {
-        program.stop();
-    }
-    let letters = start("letters", env!("CARGO_BIN_EXE_letters"));
-    letters.until(&["dead letter: walk-", ".users.email.dlq[", "permanent, 1 attempt"]);
-    letters.until(&["the mail server knows no such host"]);
-
-    the_dead_letter(servers, &environment);
-
-    // What was finished does not come again.
-    let mut email = start("email", env!("CARGO_BIN_EXE_email"));
-    email.until(&["ready"]);
-    let again = ask_again(&start, &email);
-    email.stop();
-    assert_eq!(email.count("email: welcome"), 1, "{again}: {:#?}", email.lines());
-}
-
-/// As it stands in its topic, for who looks at it without this program.
-#[cfg(feature = "kafka")]
-fn the_dead_letter(servers: &str, environment: &str) {
-    use gulo::dead_letters::{DeadLetters, Reason};
-    use gulo::kafka::{KafkaConfig, KafkaTransport};
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let kafka = std::sync::Arc::new(KafkaTransport::new(KafkaConfig::new(servers)));
-    let letters = runtime.block_on(async {
-        let mut letters =
-            DeadLetters::new(kafka).open(format!("{environment}.users.email.dlq")).await.expect("a topic");
-        letters.read_all(10).await.expect("letters")
-    });
-    let [letter] = &letters[..] else { panic!("{letters:#?}") };
-    assert_eq!((&letter.reason, letter.attempts), (&Reason::Permanent, Some(1)));
-    assert_eq!(letter.origin.topic.as_deref(), Some(&*format!("{environment}.users")));
-    assert_eq!(letter.origin.group.as_deref(), Some(&*format!("{environment}.email")));
-    for (name, value) in [("ce_type", "user.registered"), ("ce_source", "user-service"), ("ce_correlationid", "walk-8")]
-    {
-        assert_eq!(letter.headers.get_str(name), Some(value));
-    }
-    let eve = letter.json::<user_service::events::UserRegistered>().expect("a user");
-    assert_eq!((&*eve.email, letter.key_text().as_deref()), ("eve@poison", Some(&*eve.user_id.to_string())));
-}
-
-/// One more user, so that there is something to wait for.
-#[cfg(feature = "kafka")]
-fn ask_again(start: &impl Fn(&'static str, &'static str) -> Program, email: &Program) -> String {
-    let mut users = start("users", env!("CARGO_BIN_EXE_users"));
-    let address = listens_at(&users);
-    let dan = ask(&address, "POST", "/users", "walk-10", Some(json!({ "name": "Dan", "email": "dan@example.org" })));
-    assert_eq!(dan.status, 201);
-    let line = email.until(&["email: welcome, Dan"]);
-    users.stop();
-    line
-}
-
 /// The commands of the README name what there is.
 fn the_readme_is_true() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/");
@@ -222,30 +148,7 @@ fn main() -> ExitCode {
         ),
         trial("a_second_signal_waits_for_no_client", a_second_signal_waits_for_no_client),
     ];
-    trials.push(kafka());
+    trials.push(brokers::on_a_broker("kafka", "KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092", brokers::KAFKA));
+    trials.push(brokers::on_a_broker("amqp", "AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/%2f", brokers::AMQP));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
-}
-
-#[cfg(feature = "kafka")]
-fn kafka() -> Trial {
-    let servers = std::env::var("KAFKA_BOOTSTRAP_SERVERS").unwrap_or_else(|_| "127.0.0.1:9092".into());
-    let first = servers.split(',').next().unwrap_or_default().to_owned();
-    let required = std::env::var("GULO_REQUIRE").is_ok_and(|list| list.split(',').any(|name| name.trim() == "kafka"));
-    let absent = TcpStream::connect(&first).is_err();
-    let kind = if absent { format!("no Kafka answers at {first}") } else { format!("kafka at {first}") };
-    let why = kind.clone();
-    let run = move || {
-        if absent {
-            return Err(format!("GULO_REQUIRE names kafka: {why}").into());
-        }
-        on_kafka(&servers);
-        Ok(())
-    };
-    Trial::test("five_services_on_kafka", run).with_kind(kind).with_ignored_flag(absent && !required)
-}
-
-#[cfg(not(feature = "kafka"))]
-fn kafka() -> Trial {
-    let kind = "built without the feature `kafka`";
-    Trial::test("five_services_on_kafka", || Ok(())).with_kind(kind).with_ignored_flag(true)
 }

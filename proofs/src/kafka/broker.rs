@@ -20,6 +20,8 @@ const AWAY: Bounds = Bounds {
     stall: 20.0,
     recovery: 20.0,
 };
+/// Of which some are: the controller may hear of the node first.
+const FENCINGS: usize = 40;
 /// Others lead on, and the group lives.
 const ONE_OF_THREE: Bounds =
     Bounds { because: "200 finished since the last commit, 16 in work, of either member", ..AWAY };
@@ -53,6 +55,25 @@ pub(super) async fn frozen(world: &mut World, name: &str, seconds: f64) -> Resul
     room.at_work(&mut first).await?;
     room.a_while(2.0).await;
     room.caught_up().await?;
+    Ok(room.finish(vec![second, first], AWAY).await?.0)
+}
+
+/// It stands still again and again for a moment that is longer than its own session, and not longer than a member's.
+pub(super) async fn fenced(world: &mut World, name: &str) -> Result<Row, Trouble> {
+    let servers = world.fragile().await?.servers();
+    let mut room = Room::open(&world.folder, &servers, name, Setup::default()).await?;
+    let (mut first, mut second) = (room.member()?, room.member()?);
+    room.traffic.begin();
+    room.at_work(&mut first).await?;
+    for _ in 0..FENCINGS {
+        world.fragile().await?.signal(0, "STOP")?;
+        room.a_while(0.6).await;
+        world.fragile().await?.signal(0, "CONT")?;
+        room.healed();
+        room.at_work(&mut first).await?;
+        room.at_work(&mut second).await?;
+        room.caught_up().await?;
+    }
     Ok(room.finish(vec![second, first], AWAY).await?.0)
 }
 

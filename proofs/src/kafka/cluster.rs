@@ -20,6 +20,12 @@ group.consumer.heartbeat.interval.ms=500
 log.cleaner.backoff.ms=500
 ";
 
+/// A node that stands still for a moment is fenced by the controller, which it is itself: the metadata names no broker then.
+pub(super) const FRAGILE: &str = "\
+broker.session.timeout.ms=300
+broker.heartbeat.interval.ms=250
+";
+
 const FOR_THREE: &str = "\
 default.replication.factor=3
 min.insync.replicas=2
@@ -98,12 +104,14 @@ struct Node {
     recipe: Recipe,
     folder: PathBuf,
     ports: Ports,
+    /// Settings that no other cluster has.
+    settings: &'static str,
     child: Option<Child>,
 }
 
 impl Cluster {
     /// Starts `count` nodes with their data in `folder`, and waits until all of them serve.
-    pub(super) async fn start(folder: &Path, count: usize) -> Result<Self, Trouble> {
+    pub(super) async fn start(folder: &Path, count: usize, settings: &'static str) -> Result<Self, Trouble> {
         let recipe = Recipe::from_env()?;
         let ports = free_ports(count)?;
         let mut nodes = Vec::new();
@@ -112,6 +120,7 @@ impl Cluster {
                 recipe: recipe.clone(),
                 folder: folder.join(format!("broker-{count}-{}", index + 1)),
                 ports: *at,
+                settings,
                 child: None,
             };
             node.prepare(index + 1, &ports)?;
@@ -207,6 +216,7 @@ impl Node {
         let mut text = fs::read_to_string(self.recipe.folder.join("server.properties"))?;
         text.push_str(FOR_ALL);
         text.push_str(if all.len() > 1 { FOR_THREE } else { "" });
+        text.push_str(self.settings);
         text.push_str(&self.listeners(id, all));
         Ok(fs::write(self.folder.join("server.properties"), text)?)
     }

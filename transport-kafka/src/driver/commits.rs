@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use gulo_bus_core::settle::Lane;
 use gulo_bus_core::transport::CommitPolicy;
+use rdkafka::consumer::Consumer;
 use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::Driver;
@@ -165,7 +166,7 @@ impl Driver {
         self.commits.succeeded();
         // The coordinator has gone through all that was sent before.
         self.shared.lock().in_doubt = false;
-        self.plan.health.good();
+        self.consumer.context().observer.answered();
         self.recovered_by_commit();
     }
 

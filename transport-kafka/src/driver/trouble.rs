@@ -1,7 +1,6 @@
 //! What does not work for now, told once, and told again when it does.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,7 +24,8 @@ pub(super) struct Troubles {
     brokers: Option<bool>,
     commit: bool,
     other: bool,
-    probe: Option<Arc<AtomicBool>>,
+    /// Whether a broker answered this very client: another one's may be reached when its own are lost.
+    probe: Option<Arc<OnceLock<bool>>>,
     next_probe: Option<Instant>,
 }
 
@@ -115,8 +115,8 @@ impl Driver {
         if received && self.troubles.other {
             self.recovered(|troubles| troubles.other = false);
         }
-        let answered = self.troubles.probe.take_if(|probe| probe.load(Relaxed)).is_some();
-        if answered && !self.plan.health.is_down() {
+        let probed = self.troubles.probe.take_if(|probe| probe.get().is_some());
+        if probed.is_some_and(|probe| probe.get() == Some(&true)) && !self.plan.health.is_down() {
             self.recovered(|troubles| troubles.brokers = None);
         }
         let wanted = self.troubles.brokers.is_some() || self.plan.health.is_down();
@@ -130,19 +130,20 @@ impl Driver {
     /// On a thread of its own, since the answer may take its time and this thread must not.
     fn probe(&mut self) {
         let Some(topic) = self.some_topic() else { return };
-        let (consumer, health, shared) = (self.consumer.clone(), self.plan.health.clone(), self.shared.clone());
-        let done = Arc::new(AtomicBool::new(false));
-        let answered = done.clone();
+        let (consumer, shared) = (self.consumer.clone(), self.shared.clone());
+        let answer = Arc::new(OnceLock::new());
+        let answered = answer.clone();
         let spawned = thread::Builder::new().name("gulo-kafka-probe".into()).spawn(move || {
-            if consumer.fetch_metadata(Some(&topic), PROBE_TIMEOUT).is_ok() {
-                health.good();
+            let well = consumer.fetch_metadata(Some(&topic), PROBE_TIMEOUT).is_ok();
+            if well {
+                consumer.context().observer.answered();
             }
             drop(consumer);
-            answered.store(true, Relaxed);
+            let _ = answered.set(well);
             shared.call_driver();
         });
         if spawned.is_ok() {
-            self.troubles.probe = Some(done);
+            self.troubles.probe = Some(answer);
         }
     }
 

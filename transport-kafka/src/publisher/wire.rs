@@ -10,16 +10,17 @@ use gulo_bus_core::{Error, ErrorKind, Result};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::{Notify, oneshot, watch};
 
+use super::attendance::Attendance;
 use super::receipt::{Receipts, Ticket};
 use crate::config::KafkaConfig;
 use crate::context::{Observer, lock};
 use crate::convert::{to_millis, to_native};
 use crate::error::of_call;
-use crate::native::Alarm;
+use crate::native::{Alarm, Parts, Topic};
 use crate::token::Login;
 
 /// How long the thread sleeps where nothing happens, and so how long it may take to see that it is over.
@@ -53,6 +54,7 @@ pub(crate) struct Desk {
     pub(super) waiting: AtomicUsize,
     /// Some topic that was published to.
     pub(super) topic: Mutex<Option<Arc<str>>>,
+    pub(super) attendance: Attendance,
     /// A callback has run: a poll that ran none has found the queue empty.
     served: AtomicBool,
     /// A message was confirmed by the poll that is under way.
@@ -69,6 +71,7 @@ impl Desk {
             phase,
             waiting: AtomicUsize::new(0),
             topic: Mutex::default(),
+            attendance: Attendance::default(),
             served: AtomicBool::new(false),
             confirmed: AtomicBool::new(false),
             observer,
@@ -79,15 +82,13 @@ impl Desk {
         self.served.store(true, Relaxed);
     }
 
-    /// The broker answers. Only one thread polls, and what a poll hears of it stands in one event, so that once is enough.
+    /// The broker answers. Only one thread polls at a time, and what a poll hears of it stands in one event, so that once is enough.
     fn note_confirmed(&self) {
         if self.confirmed.load(Relaxed) {
             return;
         }
         self.confirmed.store(true, Relaxed);
-        if self.observer.health.is_down() {
-            self.observer.health.good();
-        }
+        self.observer.answered();
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -145,10 +146,23 @@ impl ProducerContext for Sending {
     }
 }
 
+pub(super) fn send(to: &Topic<'_, Sending>, message: &Message, ticket: Ticket) -> Result<(), Code> {
+    to.send(Parts {
+        partition: message.send.partition.map(|number| number as i32),
+        payload: message.payload.as_deref(),
+        key: message.key.as_deref(),
+        timestamp: message.timestamp.and_then(to_millis),
+        headers: to_native(&message.headers)?,
+        opaque: ticket.pack(),
+    })
+}
+
 /// The producer. Its thread is the last to let go of it: dropping it waits for librdkafka.
 pub(crate) struct Wire {
     /// Wakes the thread. Before the producer, for that is the order of their drops.
     alarm: Mutex<Option<Alarm>>,
+    /// Who serves reports has it.
+    turn: Mutex<()>,
     pub(crate) producer: BaseProducer<Sending>,
 }
 
@@ -164,12 +178,13 @@ impl Wire {
         let made = tokio::task::spawn_blocking(move || settings.create_with_context(context)).await;
         let made = made.map_err(|error| Error::new(ErrorKind::Other, "no Kafka producer").source(error))?;
         let producer = made.map_err(|error| of_call("the producer", &error, &config.secrets()))?;
-        let wire = Arc::new(Self { alarm: Mutex::default(), producer });
+        let wire = Arc::new(Self { alarm: Mutex::default(), turn: Mutex::default(), producer });
         let (ended, wait) = oneshot::channel();
         let (serving, publish_timeout) = (wire.clone(), config.publish_timeout);
         let serve = move || {
-            let this = thread::current();
-            *lock(&serving.alarm) = Alarm::set(&serving.producer, move || this.unpark());
+            desk.attendance.is_served_by(thread::current());
+            let ringing = desk.clone();
+            *lock(&serving.alarm) = Alarm::set(&serving.producer, move || ringing.attendance.alarm());
             serving.serve(&desk, publish_timeout, &mut login);
             // Rings no more, before the producer goes.
             lock(&serving.alarm).take();
@@ -187,17 +202,16 @@ impl Wire {
         Ok((wire, wait))
     }
 
-    pub(super) fn send(&self, message: &Message, ticket: Ticket) -> Result<(), Code> {
-        let record = BaseRecord::<[u8], [u8], usize> {
-            topic: &message.topic,
-            partition: message.send.partition.map(|number| number as i32),
-            payload: message.payload.as_deref(),
-            key: message.key.as_deref(),
-            timestamp: message.timestamp.and_then(to_millis),
-            headers: to_native(&message.headers),
-            delivery_opaque: ticket.pack(),
-        };
-        self.producer.send(record).map_err(|(error, _)| error.rdkafka_error_code().unwrap_or(Code::Fail))
+    /// The topic of `message`, which most of a batch have in common.
+    pub(super) fn topic<'t, 'w>(
+        &'w self,
+        last: &'t mut Option<Topic<'w, Sending>>,
+        message: &Message,
+    ) -> Result<&'t Topic<'w, Sending>, Code> {
+        Ok(match last {
+            Some(topic) => topic,
+            None => last.insert(Topic::of(&self.producer, &message.topic)?),
+        })
     }
 
     /// Serves delivery reports until nobody publishes any more. What was handed over before a publisher was dropped has
@@ -207,6 +221,7 @@ impl Wire {
         while desk.is_open() {
             login.renew(self.producer.client());
             self.poll(desk);
+            desk.observer.step(self.producer.client());
             if desk.observer.health.is_down() && !desk.receipts.are_open() && next_probe <= Instant::now() {
                 next_probe = Instant::now() + PROBE;
                 self.probe(desk);
@@ -217,6 +232,7 @@ impl Wire {
         while *desk.phase.borrow() == Phase::Closing && under_way() && Instant::now() < until {
             login.renew(self.producer.client());
             self.poll(desk);
+            desk.observer.step(self.producer.client());
         }
         while self.is_held() {
             self.poll(desk);
@@ -227,7 +243,7 @@ impl Wire {
     fn probe(&self, desk: &Desk) {
         let topic = lock(&desk.topic).clone();
         if self.producer.client().fetch_metadata(topic.as_deref(), PROBE).is_ok() {
-            desk.observer.health.good();
+            desk.observer.answered();
         }
     }
 
@@ -239,14 +255,23 @@ impl Wire {
     fn poll(&self, desk: &Desk) {
         // rdkafka's own poll with a time-out spins through the last millisecond of it.
         thread::park_timeout(if desk.waiting.load(Relaxed) > 0 { SHORT_NAP } else { NAP });
-        loop {
-            desk.served.store(false, Relaxed);
-            desk.confirmed.store(false, Relaxed);
-            self.producer.poll(Duration::ZERO);
-            desk.room.notify_waiters();
-            if !desk.served.load(Relaxed) {
-                return;
-            }
+        let _turn = lock(&self.turn);
+        while self.serve_one(desk) {}
+    }
+
+    /// What has been reported by now, unless somebody is about it.
+    pub(super) fn serve_some(&self, desk: &Desk) {
+        if let Ok(_turn) = self.turn.try_lock() {
+            self.serve_one(desk);
         }
+    }
+
+    /// Serves one event, all reports in it; whether there was one.
+    fn serve_one(&self, desk: &Desk) -> bool {
+        desk.served.store(false, Relaxed);
+        desk.confirmed.store(false, Relaxed);
+        self.producer.poll(Duration::ZERO);
+        desk.room.notify_waiters();
+        desk.served.load(Relaxed)
     }
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use bytes::{Bytes, BytesMut};
 
+use crate::bus::limits::Checked;
 use crate::envelope::Form;
 
 /// Room for one event: what the last ones needed, between these. Thousands are in flight at a time, so room that nobody
@@ -40,7 +41,7 @@ impl Room {
     /// Memory for `events` of one batch, or more where that is not known.
     pub(crate) fn sheet(&self, events: usize) -> Sheet<'_> {
         let form = if events > 1 { Form::of_many() } else { Form::of_one() };
-        Sheet { room: self, buffer: BytesMut::new(), form, events, guess: 0 }
+        Sheet { room: self, buffer: BytesMut::new(), form, checked: Checked::default(), events, guess: 0 }
     }
 }
 
@@ -49,6 +50,7 @@ pub(crate) struct Sheet<'r> {
     room: &'r Room,
     pub(crate) buffer: BytesMut,
     pub(crate) form: Form,
+    pub(crate) checked: Checked,
     /// Still to come.
     events: usize,
     /// For the one that is being encoded.

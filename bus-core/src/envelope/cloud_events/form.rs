@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use crate::event::EventMeta;
 use crate::headers::{Copied, Packing};
+use crate::time::Rfc3339;
 
 /// What is remembered of the first of them.
 #[derive(Debug)]
 pub(crate) struct Form {
     /// Whether others are to come, so that it is worth remembering.
     many: bool,
+    pub(super) time: Rfc3339,
     filled: Option<Filled>,
 }
 
@@ -30,11 +32,11 @@ pub(super) struct Filled {
 impl Form {
     /// For an event that stands alone.
     pub(crate) const fn of_one() -> Self {
-        Self { many: false, filled: None }
+        Self { many: false, time: Rfc3339::new(), filled: None }
     }
 
     pub(crate) const fn of_many() -> Self {
-        Self { many: true, filled: None }
+        Self { many: true, time: Rfc3339::new(), filled: None }
     }
 
     /// Only once: where events differ from each other, to remember each would cost more than it brings.

@@ -1,13 +1,13 @@
-//! Analytics on Kafka.
+//! Analytics on a broker.
 
 use gulo::Bus;
-use user_service::{Outcome, analytics, kafka, log};
+use user_service::{Outcome, analytics, broker, log};
 
 #[tokio::main]
 async fn main() -> Outcome {
     log();
     let bus = Bus::builder("analytics")
-        .subscribe(analytics::subscription(&kafka::group(analytics::GROUP)))
+        .subscribe(analytics::subscription(&broker::group(analytics::GROUP)))
         .state(analytics::Figures::default());
-    kafka::consume(bus).await
+    broker::consume(bus).await
 }

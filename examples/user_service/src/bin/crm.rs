@@ -1,13 +1,13 @@
-//! The CRM on Kafka.
+//! The CRM on a broker.
 
 use gulo::Bus;
-use user_service::{Outcome, crm, kafka, log};
+use user_service::{Outcome, broker, crm, log};
 
 #[tokio::main]
 async fn main() -> Outcome {
     log();
-    kafka::consume(
-        Bus::builder("crm").subscribe(crm::subscription(&kafka::group(crm::GROUP))).state(crm::Cards::default()),
+    broker::consume(
+        Bus::builder("crm").subscribe(crm::subscription(&broker::group(crm::GROUP))).state(crm::Cards::default()),
     )
     .await
 }

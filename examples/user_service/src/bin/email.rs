@@ -1,10 +1,10 @@
-//! The email service on Kafka.
+//! The email service on a broker.
 
 use gulo::Bus;
-use user_service::{Outcome, email, kafka, log};
+use user_service::{Outcome, broker, email, log};
 
 #[tokio::main]
 async fn main() -> Outcome {
     log();
-    kafka::consume(Bus::builder("email-service").subscribe(email::subscription(&kafka::group(email::GROUP)))).await
+    broker::consume(Bus::builder("email-service").subscribe(email::subscription(&broker::group(email::GROUP)))).await
 }

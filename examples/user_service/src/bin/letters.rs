@@ -1,15 +1,13 @@
 //! Shows the dead letters of the email service: what it could not handle, and why.
 
-use std::sync::Arc;
-
 use gulo::dead_letters::DeadLetters;
-use user_service::{Outcome, kafka, log};
+use user_service::{Outcome, broker, log};
 
 #[tokio::main]
 async fn main() -> Outcome {
     log();
-    let topic = format!("{}.email.dlq", kafka::naming().name("users"));
-    let mut letters = DeadLetters::new(Arc::new(kafka::transport()?)).open(topic).await?;
+    let topic = format!("{}.email.dlq", broker::naming().name("users"));
+    let mut letters = DeadLetters::new(broker::transport()?).open(topic).await?;
     while let Some(letter) = letters.next().await? {
         println!("dead letter: {letter}");
     }

@@ -1,15 +1,15 @@
-//! The user service on Kafka: commands over HTTP, events to whom they concern.
+//! The user service on a broker: commands over HTTP, events to whom they concern.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use user_service::{Outcome, http, kafka, log, users};
+use user_service::{Outcome, broker, http, log, users};
 
 #[tokio::main]
 async fn main() -> Outcome {
     log();
-    let bus = users::bus().transport(kafka::transport()?).topic_naming(kafka::naming()).start().await?;
+    let bus = users::bus().shared_transport(broker::transport()?).topic_naming(broker::naming()).start().await?;
     let application = Arc::new(users::application(Arc::new(bus.publisher()))?);
 
     let address = std::env::var("HTTP_ADDRESS").unwrap_or_else(|_| "127.0.0.1:8000".into());
