@@ -30,7 +30,7 @@ const FIRST_REST: Duration = Duration::from_millis(100);
 const LONGEST_REST: Duration = Duration::from_secs(1);
 
 /// So many finished messages are worth a frame, whatever the window.
-const ENOUGH: usize = 256;
+const ENOUGH: usize = 500;
 
 /// What a queue is to its member. Its state says how it stands; its slot is for ever.
 pub(crate) struct QueueLane {
@@ -151,7 +151,7 @@ impl QueueLane {
     /// After a batch of verdicts: says what is due, now or later. A frame for each batch would be one for a few messages:
     /// the broker lacks nothing while most of the window is its to fill.
     pub(crate) fn settled(&mut self) {
-        let (commit, enough) = (self.commit, (self.window / 4).clamp(1, ENOUGH));
+        let (commit, enough) = (self.commit, (self.window / 2).clamp(1, ENOUGH));
         let State::Open(open) = &mut self.state else { return };
         let finished = open.settling.finished();
         if (finished >= enough || open.settling.span() == 0)
@@ -159,10 +159,10 @@ impl QueueLane {
         {
             open.say(due);
         }
-        let waiting = open.settling.waiting();
-        if waiting >= commit.every.max(1) {
+        let untold = open.settling.waiting() + open.settling.finished();
+        if untold >= commit.every.max(1) {
             open.flush();
-        } else if waiting + open.settling.finished() > 0 && open.due.is_none() {
+        } else if untold > 0 && open.due.is_none() {
             let now = Instant::now();
             open.due = Some(now.checked_add(commit.interval).unwrap_or(now + Duration::from_secs(86400)));
         }
