@@ -3,6 +3,8 @@
 
 mod ask;
 mod dial;
+mod kit;
+mod reads;
 
 use std::pin::pin;
 use std::sync::{Arc, OnceLock, PoisonError, Weak};
@@ -21,8 +23,13 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::config::AmqpConfig;
 use crate::error;
 
+use kit::Kit;
+
 pub(crate) use ask::Found;
 pub(crate) use dial::HungUp;
+#[cfg(test)]
+pub(crate) use reads::Noticed;
+pub(crate) use reads::{Gently, wake};
 
 /// Between attempts to connect.
 const FIRST_REST: Duration = Duration::from_millis(100);
@@ -121,12 +128,13 @@ impl Link {
         // Reads files.
         let tls = background.spawn_blocking(move || config.connector()).await;
         let tls = tls.map_err(|failure| Error::new(ErrorKind::Other, format!("TLS: {failure}")))??;
-        let runtime = TokioRuntime::tokio_with_handle(background.clone());
         let uri = self.config.uri()?;
-        let connecting = Connection::connector(uri.clone(), runtime.clone(), dial::with(tls.clone()), properties);
+        let runtime = Kit::on(background.clone());
+        let connecting = Connection::connector(uri.clone(), runtime, dial::with(tls.clone()), properties);
         let opened = match connecting.await {
             Ok(opened) => opened,
             Err(failure) if ask::is_dark(&failure) => {
+                let runtime = TokioRuntime::tokio_with_handle(background.clone());
                 let found = background.spawn(ask::why(uri, runtime, tls)).await.ok().flatten();
                 return Err(error::unreached(&failure, &self.config, found));
             }

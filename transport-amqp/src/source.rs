@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::NAME;
 use crate::config::AmqpConfig;
-use crate::connection::Link;
+use crate::connection::{Gently, Link};
 use crate::lane::{Opening, QueueLane};
 use crate::transport::capabilities;
 
@@ -37,6 +37,7 @@ pub(crate) struct AmqpSource {
     alive: Alive,
     probe: Option<BoxFuture<'static, bool>>,
     timer: Pin<Box<Sleep>>,
+    waker: Gently,
     turn: usize,
     degraded: bool,
     closed: bool,
@@ -64,6 +65,7 @@ impl AmqpSource {
             alive: Alive::new(config.heartbeat),
             probe: None,
             timer: Box::pin(sleep_until(Instant::now() + LOOK)),
+            waker: Gently::default(),
             turn: 0,
             degraded: false,
             closed: false,
@@ -84,10 +86,11 @@ impl AmqpSource {
         self.poll_probe(cx);
         let (before, mut troubles) = (inbox.deliveries.len(), Vec::new());
         self.turn = self.turn.wrapping_add(1);
+        let mut gently = Context::from_waker(self.waker.soon(cx.waker()));
         for index in 0..self.lanes.len() {
             let index = (index + self.turn) % self.lanes.len();
             let left = room - (inbox.deliveries.len() - before);
-            if let Err(trouble) = self.lanes[index].poll(cx, inbox, left) {
+            if let Err(trouble) = self.lanes[index].poll(&mut gently, inbox, left) {
                 troubles.push(trouble);
             }
         }

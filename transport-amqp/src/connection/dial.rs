@@ -6,13 +6,16 @@ use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use async_rs::{Runtime, Tokio, TokioRuntime};
+use async_rs::traits::{Reactor, RuntimeKit};
+use async_rs::{Runtime, Tokio};
 use lapin::tcp::RustlsConnector;
 use lapin::uri::AMQPUri;
 use lapin::{AsyncTcpStream, Result};
 use tracing::dispatcher::{DefaultGuard, Dispatch, set_default};
 
-pub(super) type Stream = AsyncTcpStream<<Tokio as async_rs::traits::Reactor>::TcpStream>;
+use super::kit::Kit;
+
+pub(super) type Stream<RK = Tokio> = AsyncTcpStream<<RK as Reactor>::TcpStream>;
 
 /// The broker took the connection and ended it without a word of AMQP.
 #[derive(Debug)]
@@ -30,9 +33,9 @@ impl std::error::Error for HungUp {}
 /// as often as it takes. Whoever hangs up once will do so again, so it is told at once.
 pub(super) fn with(
     tls: Option<RustlsConnector>,
-) -> impl AsyncFn(AMQPUri, Runtime<Tokio>) -> Result<Stream> + Send + Sync + 'static {
+) -> impl AsyncFn(AMQPUri, Runtime<Kit>) -> Result<Stream<Kit>> + Send + Sync + 'static {
     let dialled = AtomicBool::new(false);
-    async move |uri: AMQPUri, runtime: Runtime<Tokio>| {
+    async move |uri: AMQPUri, runtime: Runtime<Kit>| {
         silence();
         if dialled.swap(true, Ordering::Relaxed) {
             return Err(io::Error::other(HungUp).into());
@@ -41,14 +44,14 @@ pub(super) fn with(
     }
 }
 
-pub(super) async fn connect(
+pub(super) async fn connect<RK: RuntimeKit + Sync>(
     uri: &AMQPUri,
-    runtime: &TokioRuntime,
+    runtime: &Runtime<RK>,
     tls: Option<&RustlsConnector>,
-) -> io::Result<Stream> {
+) -> io::Result<Stream<RK>> {
     let authority = &uri.authority;
     let addresses = runtime.to_socket_addrs((authority.host.clone(), authority.port));
-    let stream = Stream::connect(runtime, addresses).await?;
+    let stream = AsyncTcpStream::connect(runtime, addresses).await?;
     match tls {
         Some(tls) => stream.into_rustls(tls, &authority.host).await,
         None => Ok(stream),
