@@ -49,7 +49,7 @@ mod tests {
 
     /// There and back, as lapin would carry it.
     fn round_trip(message: &Message) -> Message {
-        let properties = properties(message, "gulo-1", true).expect("it fits");
+        let properties = properties(message, || "gulo-1".into(), true).expect("it fits");
         let payload = message.payload.clone().unwrap_or_default();
         let topic: Arc<str> = message.topic.clone();
         read::parts(&topic, &properties, Bytes::from(payload.to_vec()))
@@ -133,7 +133,7 @@ mod tests {
     fn other_software_finds_what_it_looks_for() {
         let message = Message::new("t", "{}").key("k-7").header("content-type", "application/json");
         let message = message.header("ce_id", "e-1").header("ce_type", "user.registered").header("ce_source", "users");
-        let properties = properties(&message, "gulo-1", true).expect("it fits");
+        let properties = properties(&message, || "gulo-1".into(), true).expect("it fits");
         let text = |property: &Option<ShortString>| property.as_ref().map(|text| text.as_str().to_owned());
         assert_eq!(text(properties.content_type()).as_deref(), Some("application/json"));
         assert_eq!(text(properties.message_id()).as_deref(), Some("e-1"));
@@ -147,17 +147,18 @@ mod tests {
     #[test]
     fn headers_by_which_the_broker_routes_are_refused() {
         for name in ["CC", "BCC"] {
-            let error = properties(&Message::new("t", "").header(name, "users"), "gulo-1", true).expect_err("refused");
+            let error = properties(&Message::new("t", "").header(name, "users"), || "gulo-1".into(), true)
+                .expect_err("refused");
             assert!(error.to_string().contains(name), "{error}");
         }
-        assert!(properties(&Message::new("t", "").header("cc", "users"), "gulo-1", true).is_ok());
+        assert!(properties(&Message::new("t", "").header("cc", "users"), || "gulo-1".into(), true).is_ok());
     }
 
     #[test]
     fn a_life_that_the_broker_cannot_count_is_refused() {
         let living = |expires| {
             let send = gulo_bus_core::message::SendOptions { expires: Some(expires), ..Default::default() };
-            properties(&Message { send: send.into(), ..Message::new("t", "") }, "gulo-1", true)
+            properties(&Message { send: send.into(), ..Message::new("t", "") }, || "gulo-1".into(), true)
         };
         assert!(living(Duration::from_millis(u32::MAX.into())).is_ok());
         assert!(living(Duration::from_millis(u64::from(u32::MAX) + 1)).is_err());
@@ -166,7 +167,7 @@ mod tests {
     #[test]
     fn a_name_that_is_too_long_is_refused() {
         let message = Message::new("t", "").header("x".repeat(256), "1");
-        assert!(properties(&message, "gulo-1", true).is_err());
+        assert!(properties(&message, || "gulo-1".into(), true).is_err());
         let long = Message::new("t", "").key(vec![b'k'; 256]);
         assert_eq!(routing_key(&long).as_str(), "");
         assert_eq!(round_trip(&long).key, long.key);

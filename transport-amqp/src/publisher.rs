@@ -4,6 +4,7 @@
 mod batch;
 mod flight;
 mod prepare;
+mod publishing;
 mod topics;
 mod words;
 mod work;
@@ -28,13 +29,18 @@ const CALLS: usize = 256;
 /// One call of `publish`.
 #[derive(Debug)]
 struct Call {
-    messages: Vec<Message>,
+    /// What is on its way holds them too, so that no payload is copied.
+    messages: Arc<Vec<Message>>,
     deadline: Instant,
     /// Until it is given.
     answer: Option<oneshot::Sender<Result<(), Unsent>>>,
 }
 
 impl Call {
+    fn take_back(&mut self) -> Vec<Message> {
+        Arc::unwrap_or_clone(std::mem::take(&mut self.messages))
+    }
+
     /// Who dropped the call does not want to know.
     fn answer(&mut self, answer: Result<(), Unsent>) {
         if let Some(to) = self.answer.take() {
@@ -47,7 +53,7 @@ impl Drop for Call {
     /// The task ends in the middle only where its runtime does.
     fn drop(&mut self) {
         if self.answer.is_some() {
-            let messages = std::mem::take(&mut self.messages);
+            let messages = self.take_back();
             self.answer(Err(Unsent::all(messages, Outcome::Unknown, |_| closed())));
         }
     }
@@ -108,7 +114,7 @@ impl Publisher for AmqpPublisher {
             Ok(Err(_)) => return Err(Unsent::all(messages, Outcome::NotSent, |_| closed())),
             Err(_) => return Err(Unsent::all(messages, Outcome::NotSent, |_| no_room(&self.config))),
         };
-        room.send(Call { messages, deadline, answer: Some(answer) });
+        room.send(Call { messages: Arc::new(messages), deadline, answer: Some(answer) });
         // A call is answered when it is dropped, at the latest.
         answered.await.unwrap_or_else(|_| Err(Unsent { failed: Vec::new() }))
     }

@@ -26,7 +26,8 @@ pub(crate) fn message(topic: &Arc<str>, delivery: Delivery) -> (Message, u32) {
 
 pub(super) fn parts(topic: &Arc<str>, properties: &BasicProperties, payload: Bytes) -> Message {
     let mut own = Own::default();
-    let mut list: Vec<(Name<'_>, Value<'_>)> = Vec::with_capacity(16);
+    let headers = properties.headers().as_ref().map_or(0, |table| table.inner().len());
+    let mut list: Vec<(Name<'_>, Value<'_>)> = Vec::with_capacity(if headers == 0 { 0 } else { headers + 2 });
     list.extend(property(CONTENT_TYPE, properties.content_type()));
     list.extend(property(CONTENT_ENCODING, properties.content_encoding()));
     for (name, value) in properties.headers().iter().flat_map(|table| table.inner()) {
@@ -158,6 +159,9 @@ fn ordered<'a>(list: Vec<(Name<'a>, Value<'a>)>, order: &[u8]) -> Vec<(Name<'a>,
 }
 
 fn pack(list: &[(Name<'_>, Value<'_>)]) -> Headers {
+    if list.is_empty() {
+        return Headers::default();
+    }
     let size = |(name, value): &(Name<'_>, Value<'_>)| 8 + name.as_ref().len() + value.bytes().map_or(0, <[u8]>::len);
     let mut buffer = BytesMut::with_capacity(list.iter().map(size).sum());
     Headers::pack(&mut buffer, list.iter().map(|(name, value)| (name, value.bytes())))

@@ -30,10 +30,9 @@ const LONGEST_LIFE: u128 = u32::MAX as u128;
 /// of all that is on its way.
 const ROUTING: [&str; 2] = ["CC", "BCC"];
 
-/// The id of a message, which the broker gives back with what it could not route: that of the event, else `own`.
-pub(crate) fn id_of<'a>(message: &'a Message, own: &'a str) -> &'a str {
-    let event = message.headers.get_str("ce_id");
-    event.filter(|id| (1..=LONGEST).contains(&id.len())).unwrap_or(own)
+/// The id of a message, which the broker gives back with what it could not route: that of the event, where it has one.
+pub(crate) fn id_of(message: &Message) -> Option<&str> {
+    message.headers.get_str("ce_id").filter(|id| (1..=LONGEST).contains(&id.len()))
 }
 
 /// The key, where it can be a routing key: for exchanges that look at it.
@@ -47,9 +46,14 @@ pub(crate) fn largest_header(frame_max: usize) -> usize {
     frame_max.saturating_sub(PROPERTIES)
 }
 
-/// All but the payload.
-pub(crate) fn properties(message: &Message, own_id: &str, persistent: bool) -> Result<BasicProperties> {
-    let mut properties = BasicProperties::default().with_message_id(short(id_of(message, own_id))?);
+/// All but the payload. `own_id` for a message that has none.
+pub(crate) fn properties(
+    message: &Message,
+    own_id: impl FnOnce() -> String,
+    persistent: bool,
+) -> Result<BasicProperties> {
+    let id = id_of(message).map_or_else(own_id, str::to_owned);
+    let mut properties = BasicProperties::default().with_message_id(short(id)?);
     if persistent {
         properties = properties.with_delivery_mode(PERSISTENT);
     }
@@ -91,9 +95,9 @@ pub(crate) fn properties(message: &Message, own_id: &str, persistent: bool) -> R
             let error = Error::new(ErrorKind::Refused, format!("a message that expires after {expires:?}"));
             return Err(error.help("RabbitMQ counts to 49 days: give it less, or none"));
         }
-        properties = properties.with_expiration(short(&millis.to_string())?);
+        properties = properties.with_expiration(short(millis.to_string())?);
     }
-    Ok(properties.with_headers(table))
+    Ok(if table.inner().is_empty() { properties } else { properties.with_headers(table) })
 }
 
 /// The size of the table, as the frame will have it.
@@ -112,7 +116,7 @@ fn put(table: &mut FieldTable, name: &str, value: Option<&[u8]>) -> Result<Short
         return Err(error.help("call yours otherwise"));
     }
     let place = match name.strip_prefix(OURS) {
-        Some(attribute) => short(&format!("{THEIRS}{attribute}"))?,
+        Some(attribute) => short(format!("{THEIRS}{attribute}"))?,
         None => short(name)?,
     };
     if table.contains_key(place.as_str()) {
@@ -166,10 +170,12 @@ fn as_short(value: &[u8]) -> Option<ShortString> {
     std::str::from_utf8(value).ok().and_then(|text| ShortString::try_new(text).ok())
 }
 
-fn short(text: &str) -> Result<ShortString> {
-    ShortString::try_new(text).map_err(|_| {
+fn short(text: impl Into<String>) -> Result<ShortString> {
+    let text = text.into();
+    if text.len() > LONGEST {
         let start: String = text.chars().filter(|c| !c.is_control()).take(60).collect();
-        Error::new(ErrorKind::TooLarge, format!("`{start}..` has {} bytes", text.len()))
-            .help(format!("names and ids of AMQP have {LONGEST} at most"))
-    })
+        return Err(Error::new(ErrorKind::TooLarge, format!("`{start}..` has {} bytes", text.len()))
+            .help(format!("names and ids of AMQP have {LONGEST} at most")));
+    }
+    Ok(text.into())
 }

@@ -1,6 +1,7 @@
 //! The messages of one call, until all of them have an outcome.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use gulo_bus_core::Error;
 use gulo_bus_core::message::Message;
@@ -65,7 +66,7 @@ impl Batch {
         }
         failed.sort_unstable_by_key(|(index, ..)| *index);
         let mut failed = failed.into_iter().peekable();
-        let messages = std::mem::take(&mut call.messages);
+        let messages = call.take_back();
         let back = messages.into_iter().enumerate().filter_map(|(index, message)| {
             let (_, outcome, error) = failed.next_if(|(next, ..)| *next == index)?;
             Some(Failed { index, message, outcome, error })
@@ -97,8 +98,8 @@ impl Batches {
         self.get(number).map(|batch| &batch.call.messages[index])
     }
 
-    /// The next message to send, with where it belongs.
-    pub(super) fn next(&mut self) -> Option<(u64, usize, &Message)> {
+    /// The next message to send: where it belongs, its place there, and all of them.
+    pub(super) fn next(&mut self) -> Option<(u64, usize, &Arc<Vec<Message>>)> {
         self.sending = self.sending.max(self.first);
         loop {
             let index = (self.sending - self.first) as usize;
@@ -106,7 +107,7 @@ impl Batches {
             if unsent {
                 let number = self.sending;
                 let batch = self.list[index].as_ref()?;
-                return Some((number, batch.next, &batch.call.messages[batch.next]));
+                return Some((number, batch.next, &batch.call.messages));
             }
             self.sending += 1;
         }

@@ -9,26 +9,32 @@
 //! A confirm that is completed leaves its place in the [`mail`]: so all completed ones are looked at, and only they.
 
 mod mail;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use futures_util::FutureExt;
-use lapin::PublisherConfirm;
 use lapin::message::BasicReturnMessage;
+use lapin::{Confirmation, PublisherConfirm};
 
+use crate::connection::Gently;
 use crate::convert::OWN_ID;
 
+use super::publishing::{Prepared, Publishing, room};
 use mail::Mail;
 
-type Publishing = Pin<Box<dyn Future<Output = lapin::Result<PublisherConfirm>> + Send>>;
+/// What lapin promises of a publish that is written.
+pub(super) trait Confirm: Future<Output = lapin::Result<Confirmation>> + Unpin {}
 
-enum Stage {
+impl<C: Future<Output = lapin::Result<Confirmation>> + Unpin> Confirm for C {}
+
+enum Stage<C> {
     /// Handed over; to be written.
-    Writing(Publishing),
+    Writing(Publishing<C>),
     /// Written.
-    Confirming(PublisherConfirm),
+    Confirming(C),
     Over(End),
 }
 
@@ -46,23 +52,26 @@ pub(super) enum End {
 }
 
 /// A message on its way: which call it belongs to, and its place there.
-struct Flying {
+struct Flying<C> {
     call: u64,
     index: usize,
-    stage: Stage,
+    stage: Stage<C>,
     /// What came back says of it.
     returned: Option<End>,
 }
 
-impl Flying {
+impl<C: Confirm> Flying<C> {
     /// `true` once it is written, or will never be.
-    fn write(&mut self, cx: &mut Context<'_>) -> bool {
+    fn write(&mut self, cx: &mut Context<'_>, rooms: &mut Vec<Publishing<C>>) -> bool {
         let Stage::Writing(publishing) = &mut self.stage else { return true };
-        self.stage = match publishing.as_mut().poll(cx) {
+        let written = match publishing.poll(cx) {
             Poll::Ready(Ok(confirm)) => Stage::Confirming(confirm),
             Poll::Ready(Err(failure)) => Stage::Over(End::Failed(failure)),
             Poll::Pending => return false,
         };
+        if let Stage::Writing(room) = std::mem::replace(&mut self.stage, written) {
+            rooms.push(room);
+        }
         true
     }
 
@@ -98,21 +107,32 @@ impl Flying {
 pub(super) type Ended = (u64, usize, End);
 
 /// All that is on its way, in the order published.
-pub(super) struct Flight {
-    list: VecDeque<Flying>,
+pub(super) struct Flight<C = PublisherConfirm> {
+    list: VecDeque<Flying<C>>,
     /// Number of the first of them, counted from the first one ever.
     first: u64,
     /// Number of the first one that is not known to be written. They are written in order.
     unwritten: u64,
     mail: Mail,
+    writing: Gently,
+    /// Not in use.
+    rooms: Vec<Publishing<C>>,
     /// What came back and is not filed.
     returns: Vec<BasicReturnMessage>,
 }
 
-impl Flight {
+impl<C: Confirm> Flight<C> {
     /// For at most `window` at a time.
     pub(super) fn new(window: usize) -> Self {
-        Self { list: VecDeque::new(), first: 0, unwritten: 0, mail: Mail::new(window), returns: Vec::new() }
+        Self {
+            list: VecDeque::new(),
+            first: 0,
+            unwritten: 0,
+            mail: Mail::new(window),
+            writing: Gently::default(),
+            rooms: Vec::new(),
+            returns: Vec::new(),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -130,10 +150,10 @@ impl Flight {
 
     /// Takes a publish in, and polls it once: with that its frame is handed over, in the order of these calls. Nobody is
     /// woken when it is written: who is first in line says so.
-    pub(super) fn push(&mut self, call: u64, index: usize, publishing: Publishing) {
+    fn take_in(&mut self, call: u64, index: usize, publishing: Publishing<C>) {
         let mut flying = Flying { call, index, stage: Stage::Writing(publishing), returned: None };
         // What it says is heard by the next poll.
-        let _ = flying.write(&mut Context::from_waker(Waker::noop()));
+        let _ = flying.write(&mut Context::from_waker(Waker::noop()), &mut self.rooms);
         self.list.push_back(flying);
     }
 
@@ -165,15 +185,15 @@ impl Flight {
         self.list.drain(..over).map(|flying| (flying.call, flying.index, flying.end())).collect()
     }
 
-    /// Whether there are new ones that are written. The first that is not wakes who asks where nothing is before it.
+    /// Whether there are new ones that are written. The first that is not wakes who asks where nothing is before it: with what
+    /// comes next, as its confirm does not come earlier.
     fn poll_writing(&mut self, cx: &mut Context<'_>, over: usize) -> bool {
         let mut any = false;
         loop {
             let index = (self.unwritten - self.first) as usize;
             let Some(flying) = self.list.get_mut(index) else { return any };
-            let written =
-                if index == over { flying.write(cx) } else { flying.write(&mut Context::from_waker(Waker::noop())) };
-            if !written {
+            let waker = if index == over { self.writing.later(cx.waker()) } else { Waker::noop() };
+            if !flying.write(&mut Context::from_waker(waker), &mut self.rooms) {
                 return any;
             }
             flying.look(&mut Context::from_waker(self.mail.waker(self.unwritten)), &mut self.returns);
@@ -210,6 +230,16 @@ impl Flight {
             let end = if came >= found.len() && !forgotten { End::Returned } else { End::Ambiguous };
             found.iter_mut().for_each(|flying| flying.returned = Some(end.clone()));
         }
+    }
+}
+
+impl Flight {
+    /// Publishes.
+    pub(super) fn push(&mut self, call: u64, prepared: Prepared) {
+        let index = prepared.index;
+        let mut publishing = self.rooms.pop().unwrap_or_else(room);
+        publishing.begin(prepared);
+        self.take_in(call, index, publishing);
     }
 }
 

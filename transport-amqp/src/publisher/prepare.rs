@@ -16,7 +16,7 @@ use crate::{NAME, convert};
 pub(super) fn prepare(
     config: &AmqpConfig,
     message: &Message,
-    own_id: &str,
+    own_id: impl FnOnce() -> String,
     largest_header: usize,
 ) -> Result<(ShortString, ShortString, BasicProperties)> {
     check(config, message, largest_header)?;

@@ -24,13 +24,19 @@ pub(super) type Answer = (Arc<str>, Option<Error>);
 #[derive(Debug, Default)]
 pub(super) struct KnownTopics {
     there: HashSet<Arc<str>>,
+    /// One of those: messages of a topic come behind each other.
+    latest: Option<Arc<str>>,
     refused: HashMap<Arc<str>, (Instant, Error)>,
 }
 
 impl KnownTopics {
     /// `None` where nothing is known of it.
-    pub(super) fn get(&self, topic: &Arc<str>) -> Option<Result<()>> {
+    pub(super) fn get(&mut self, topic: &Arc<str>) -> Option<Result<()>> {
+        if self.latest.as_ref().is_some_and(|latest| Arc::ptr_eq(latest, topic)) {
+            return Some(Ok(()));
+        }
         if self.there.contains(topic) {
+            self.latest = Some(topic.clone());
             return Some(Ok(()));
         }
         let (until, error) = self.refused.get(topic)?;
@@ -49,6 +55,7 @@ impl KnownTopics {
 
     pub(super) fn refuse(&mut self, topic: Arc<str>, error: Error) {
         self.there.remove(&topic);
+        self.latest = None;
         let now = Instant::now();
         self.refused.retain(|_, (until, _)| now < *until);
         self.refused.insert(topic, (Instant::now() + BELIEVED, error));

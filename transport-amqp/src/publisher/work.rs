@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use gulo_bus_core::transport::{Outcome, Status};
 use gulo_bus_core::{Error, Result};
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::options::ConfirmSelectOptions;
 use lapin::types::ShortString;
-use lapin::{BasicProperties, Channel, Connection, PublisherConfirm};
+use lapin::{Channel, Connection};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use uuid::Uuid;
@@ -20,6 +19,7 @@ use uuid::Uuid;
 use super::batch::Batches;
 use super::flight::{End, Ended, Flight};
 use super::prepare::prepare;
+use super::publishing::Prepared;
 use super::topics::{self, KnownTopics};
 use super::words::{ambiguous, late, nobody_reads, not_taken};
 use super::{Call, Phase, closed};
@@ -39,6 +39,9 @@ const AT_ONCE: usize = 1024;
 /// Most that is sent in a round, and rounds before others on this thread have their turn.
 const ROUND: usize = 256;
 const ROUNDS: usize = 8;
+
+/// Digits.
+const LONGEST_NUMBER: usize = 20;
 
 /// Whether a topic is there.
 type Asking = BoxFuture<'static, Result<topics::Answer>>;
@@ -136,14 +139,14 @@ impl Work {
         if phase == Phase::Done {
             return Poll::Ready(true);
         }
-        self.take_in(cx);
+        let others = self.take_in(cx);
         self.poll_passage(cx);
         self.poll_asking(cx);
         let mut more = self.send(cx);
         // Behind it: who is first in line must be polled to be heard of.
-        more |= self.poll_flight(cx);
-        // What is over makes room for calls that wait, and nobody is woken for those.
-        more |= self.poll_timer(cx);
+        let over = self.poll_flight(cx) | self.poll_timer(cx);
+        // What is over makes room for what waits, and nobody is woken for that.
+        more |= over && (others || self.batches.next().is_some());
         let idle = self.batches.is_empty();
         if phase == Phase::Closing && idle && self.calls.is_empty() {
             return Poll::Ready(true);
@@ -151,11 +154,13 @@ impl Work {
         if more { Poll::Ready(false) } else { Poll::Pending }
     }
 
-    fn take_in(&mut self, cx: &mut Context<'_>) {
+    /// `true` where there may be others for which there is no room.
+    fn take_in(&mut self, cx: &mut Context<'_>) -> bool {
         while self.batches.len() < AT_ONCE {
-            let Poll::Ready(Some(call)) = self.calls.poll_recv(cx) else { return };
+            let Poll::Ready(Some(call)) = self.calls.poll_recv(cx) else { return false };
             self.batches.take_in(call);
         }
+        true
     }
 
     /// Sees to a channel, whether somebody publishes or not: the status tells of it.
@@ -209,7 +214,10 @@ impl Work {
         let ended = self.flight.poll(cx, |returned, call, index| {
             let message = batches.message(call, index)?;
             let ours = returned.properties.message_id().as_ref().map_or("", ShortString::as_str);
-            let is_its = ours == convert::id_of(message, &own_id(id, call, index));
+            let is_its = match convert::id_of(message) {
+                Some(its) => ours == its,
+                None => ours == own_id(id, call, index),
+            };
             Some(*message.topic == *returned.delivery.exchange.as_str() && is_its)
         });
         let any = !ended.is_empty();
@@ -233,9 +241,12 @@ impl Work {
     }
 
     fn end(&mut self, (call, index, end): Ended, refused: Option<(u64, usize)>) {
+        if let End::Confirmed = end {
+            return self.batches.confirm(call);
+        }
         let Some(topic) = self.batches.message(call, index).map(|message| message.topic.clone()) else { return };
         let (outcome, error) = match end {
-            End::Confirmed => return self.batches.confirm(call),
+            End::Confirmed => return,
             End::Returned => (Outcome::Refused, nobody_reads(&topic)),
             End::Nacked => (Outcome::Unknown, not_taken(&topic)),
             End::Ambiguous => (Outcome::Unknown, ambiguous(&topic)),
@@ -257,16 +268,17 @@ impl Work {
 
     /// Sends what there is room for; `true` where there is more.
     fn send(&mut self, cx: &mut Context<'_>) -> bool {
+        // What is written to a blocked connection lies in lapin's memory, without bound.
+        if matches!(*self.status.borrow(), Status::Blocked { .. }) {
+            return false;
+        }
         for _ in 0..ROUND {
             if self.flight.len() >= self.config.publish_window || self.asking.is_some() {
                 return false;
             }
             let Passage::Open(way) = &self.passage else { return false };
-            // What is written to a blocked connection lies in lapin's memory, without bound.
-            if matches!(*self.status.borrow(), Status::Blocked { .. }) {
-                return false;
-            }
-            let Some((call, index, message)) = self.batches.next() else { return false };
+            let Some((call, index, messages)) = self.batches.next() else { return false };
+            let message = &messages[index];
             match self.topics.get(&message.topic) {
                 Some(Ok(())) => {}
                 Some(Err(refused)) => {
@@ -286,11 +298,10 @@ impl Work {
                     continue;
                 }
             }
-            match prepare(&self.config, message, &own_id(&self.id, call, index), way.largest_header) {
+            match prepare(&self.config, message, || own_id(&self.id, call, index), way.largest_header) {
                 Ok((exchange, key, properties)) => {
-                    let payload = message.payload.clone().unwrap_or_default();
-                    let publishing = publish(way.channel.clone(), exchange, key, payload, properties);
-                    self.flight.push(call, index, Box::pin(publishing));
+                    let (channel, messages) = (way.channel.clone(), messages.clone());
+                    self.flight.push(call, Prepared { channel, exchange, key, properties, messages, index });
                     self.batches.sent();
                 }
                 Err(refused) => self.batches.fail_next(call, index, Outcome::Refused, refused),
@@ -303,16 +314,21 @@ impl Work {
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
         let mut any = false;
         while let Some(deadline) = self.batches.deadline() {
-            if self.timer.deadline() != deadline {
+            // One that is set for a call which has been answered since will do: each call would set it anew.
+            if self.timer.is_elapsed() || self.timer.deadline() > deadline {
                 self.timer.as_mut().reset(deadline);
             }
             if self.timer.as_mut().poll(cx).is_pending() {
                 return any;
             }
+            let now = Instant::now();
+            if now < deadline {
+                continue;
+            }
             any = true;
             let (flight, status) = (&self.flight, self.status.borrow().clone());
             let why = || late(&self.config, &status, self.trouble.as_ref());
-            self.batches.expire(Some(Instant::now()), |call, index| flight.holds(call, index), why);
+            self.batches.expire(Some(now), |call, index| flight.holds(call, index), why);
         }
         any
     }
@@ -325,17 +341,12 @@ async fn open(link: Arc<Link>) -> Result<Way> {
     Ok(Way { channel: Arc::new(channel), largest_header, _connection: connection })
 }
 
-async fn publish(
-    channel: Arc<Channel>,
-    exchange: ShortString,
-    key: ShortString,
-    payload: Bytes,
-    properties: BasicProperties,
-) -> lapin::Result<PublisherConfirm> {
-    let options = BasicPublishOptions { mandatory: true, immediate: false };
-    channel.basic_publish(exchange, key, options, &payload, properties).await
-}
-
 fn own_id(prefix: &str, call: u64, index: usize) -> String {
-    format!("{prefix}{call}-{index}")
+    let mut numbers = itoa::Buffer::new();
+    let mut id = String::with_capacity(prefix.len() + 2 * LONGEST_NUMBER + 1);
+    id.push_str(prefix);
+    id.push_str(numbers.format(call));
+    id.push('-');
+    id.push_str(numbers.format(index));
+    id
 }

@@ -4,6 +4,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
+use crate::connection;
+
 pub(super) struct Mail {
     window: u64,
     /// Of each place.
@@ -40,7 +42,7 @@ impl Wake for Place {
         let task = if inner.first == self.place { inner.task.take() } else { None };
         drop(inner);
         if let Some(task) = task {
-            task.wake();
+            connection::wake(task);
         }
     }
 }
@@ -107,9 +109,9 @@ mod tests {
         let (mut mail, woken) = (Mail::new(3), Mail::new(1));
         let task: Waker = Arc::new(Place { place: 7, shared: woken.shared.clone() }).into();
         assert!(mail.take(4, &task).is_empty());
-        mail.waker(5).clone().wake();
+        mail.waker(5).wake_by_ref();
         assert!(woken.shared.lock().came.is_empty(), "4 is before it");
-        mail.waker(4).clone().wake();
+        mail.waker(4).wake_by_ref();
         assert_eq!(woken.shared.lock().came, [7]);
         assert_eq!(mail.take(4, &task), [2, 1]);
     }

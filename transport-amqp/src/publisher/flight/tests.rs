@@ -1,0 +1,249 @@
+//! Against lapin as it is: on a thread of its own it writes in order, completes confirms in any order, and attaches what came
+//! back to whichever it completes next.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use futures_util::io::{AsyncRead, AsyncWrite};
+use lapin::message::{BasicReturnMessage, Delivery};
+use lapin::{BasicProperties, Confirmation};
+
+use super::{End, Flight, Prepared};
+use crate::connection::Noticed;
+use crate::publisher::publishing::Place;
+
+/// Each of so many is returned.
+const UNROUTABLE: u64 = 5;
+
+struct Shared<T>(Mutex<(Option<T>, Option<Waker>)>);
+
+impl<T> Shared<T> {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new((None, None))))
+    }
+
+    fn set(&self, value: T) {
+        let waker = {
+            let mut inner = self.0.lock().expect("not poisoned");
+            inner.0 = Some(value);
+            inner.1.take()
+        };
+        waker.into_iter().for_each(Waker::wake);
+    }
+}
+
+struct Promise<T>(Arc<Shared<T>>);
+
+impl<T> Future for Promise<T> {
+    type Output = lapin::Result<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut inner = self.0.0.lock().expect("not poisoned");
+        match inner.0.take() {
+            Some(value) => Poll::Ready(Ok(value)),
+            None => {
+                inner.1 = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Place<Promise<Confirmation>> for Promise<Promise<Confirmation>> {
+    fn begin(&mut self, _: Prepared) {}
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<lapin::Result<Promise<Confirmation>>> {
+        Pin::new(self).poll(cx)
+    }
+}
+
+/// What lapin knows of a publish.
+struct Sent {
+    number: u64,
+    written: Arc<Shared<Promise<Confirmation>>>,
+    confirm: Arc<Shared<Confirmation>>,
+}
+
+/// Whether there is something to read.
+struct Wire(bool);
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+        if std::mem::take(&mut self.0) { Poll::Ready(Ok(1)) } else { Poll::Pending }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(buffer.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[derive(Default)]
+struct Asked(AtomicBool);
+
+impl Wake for Asked {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % limit as u64) as usize
+    }
+}
+
+struct Lapin {
+    inbox: Receiver<Sent>,
+    dice: Dice,
+    unwritten: VecDeque<Sent>,
+    open: Vec<Sent>,
+    returned: VecDeque<BasicReturnMessage>,
+}
+
+impl Lapin {
+    fn run(mut self) {
+        let (asked, mut stream) = (Arc::new(Asked::default()), Noticed(Wire(false)));
+        let waker = Waker::from(asked.clone());
+        let cx = &mut Context::from_waker(&waker);
+        loop {
+            // It reads where something came or it was asked to, and no more often.
+            let read = asked.0.swap(false, Ordering::SeqCst);
+            if !read && self.unwritten.is_empty() && self.open.is_empty() {
+                let Ok(sent) = self.inbox.recv() else { return };
+                self.unwritten.push_back(sent);
+            }
+            self.unwritten.extend(self.inbox.try_iter());
+            self.write(&mut stream, cx);
+            let comes = !self.open.is_empty() && self.dice.below(3) > 0;
+            stream.0.0 = comes;
+            if comes || read {
+                while Pin::new(&mut stream).poll_read(cx, &mut [0]).is_ready() {}
+            }
+            if comes {
+                self.tell();
+            }
+        }
+    }
+
+    fn write(&mut self, stream: &mut Noticed<Wire>, cx: &mut Context<'_>) {
+        let many = self.dice.below(self.unwritten.len() + 1);
+        for sent in self.unwritten.drain(..many) {
+            let _ = Pin::new(&mut *stream).poll_write(cx, &[0]);
+            sent.written.set(Promise(sent.confirm.clone()));
+            self.open.push(sent);
+        }
+    }
+
+    fn tell(&mut self) {
+        for _ in 0..=self.dice.below(self.open.len()) {
+            let at = self.dice.below(self.open.len());
+            let sent = self.open.swap_remove(at);
+            if sent.number.is_multiple_of(UNROUTABLE) {
+                self.returned.push_back(returned(sent.number));
+            }
+            // Sometimes another one is confirmed between the return and the confirm of its message.
+            if self.dice.below(2) == 0 && !self.open.is_empty() {
+                let at = self.dice.below(self.open.len());
+                let other = self.open.swap_remove(at);
+                if other.number.is_multiple_of(UNROUTABLE) {
+                    self.returned.push_back(returned(other.number));
+                }
+                other.confirm.set(Confirmation::Ack(self.returned.pop_front()));
+            }
+            sent.confirm.set(Confirmation::Ack(self.returned.pop_front()));
+            if self.open.is_empty() {
+                return;
+            }
+        }
+    }
+}
+
+fn returned(number: u64) -> BasicReturnMessage {
+    let mut delivery = Delivery::mock(0, "topic".into(), "".into(), false, Vec::new());
+    delivery.properties = BasicProperties::default().with_message_id(number.to_string().into());
+    BasicReturnMessage { delivery, reply_code: 312, reply_text: "NO_ROUTE".into() }
+}
+
+struct Unpark(Thread, AtomicBool);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.1.store(true, Ordering::SeqCst);
+        self.0.unpark();
+    }
+}
+
+/// Waits until it is woken; fails where it is not.
+fn wait(unpark: &Unpark) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while !unpark.1.swap(false, Ordering::SeqCst) {
+        assert!(Instant::now() < until, "nobody woke who waits");
+        thread::park_timeout(Duration::from_secs(1));
+    }
+}
+
+fn fly(window: usize, count: u64, seed: u64) {
+    let (to_lapin, inbox) = channel();
+    let lapin =
+        Lapin { inbox, dice: Dice(seed), unwritten: VecDeque::new(), open: Vec::new(), returned: VecDeque::new() };
+    let lapin = thread::spawn(|| lapin.run());
+    let unpark = Arc::new(Unpark(thread::current(), AtomicBool::new(false)));
+    let waker = Waker::from(unpark.clone());
+    let cx = &mut Context::from_waker(&waker);
+    let mut flight: Flight<Promise<Confirmation>> = Flight::new(window);
+    let (mut sent, mut over) = (0, 0);
+    while over < count {
+        let before = (sent, over);
+        while flight.len() < window && sent < count {
+            let (written, confirm) = (Shared::new(), Shared::new());
+            flight.take_in(sent, 0, Box::new(Promise(written.clone())));
+            to_lapin.send(Sent { number: sent, written, confirm }).expect("it runs");
+            sent += 1;
+        }
+        let is = |returned: &BasicReturnMessage, call: u64, _: usize| {
+            Some(returned.properties.message_id().as_ref().is_some_and(|id| *id.as_str() == call.to_string()))
+        };
+        for (call, _, end) in flight.poll(cx, is) {
+            assert_eq!(call, over, "in the order published");
+            let is_returned = call.is_multiple_of(UNROUTABLE);
+            assert!(matches!((&end, is_returned), (End::Returned, true) | (End::Confirmed, false)), "{call}: {end:?}");
+            over += 1;
+        }
+        if before == (sent, over) {
+            wait(&unpark);
+        }
+    }
+    drop(to_lapin);
+    lapin.join().expect("it ends");
+}
+
+#[test]
+fn nobody_waits_for_ever_and_what_came_back_is_told_of_its_own_message() {
+    for (window, count) in [(1, 2_000), (2, 4_000), (7, 8_000), (100, 20_000)] {
+        for seed in 1..=3_u64 {
+            fly(window, count, seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        }
+    }
+}
