@@ -1,11 +1,12 @@
 //! RabbitMQ: its queues, and the arms that fill and drain them. All publish to one fanout exchange with one quorum queue:
-//! persistent, mandatory, confirmed, each message with an id of its own.
+//! persistent, mandatory, confirmed, each message with an id of its own and the time.
 
 mod ours;
 mod with_amqprs;
 mod with_lapin;
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use gulo::amqp::{AmqpConfig, AmqpTransport};
 use gulo::transport::{GroupSpec, Topics, Topology, TopologyMode, Transport};
@@ -30,6 +31,11 @@ fn queue_of(topic: &str) -> String {
     format!("{topic}.{GROUP}")
 }
 
+/// For `timestamp`.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
 /// What begins the ids of one run, as long as ours.
 fn id_prefix() -> String {
     format!("peer-{}-", Uuid::now_v7().simple())
@@ -44,7 +50,8 @@ fn ack_every(window: usize) -> u64 {
 pub(crate) async fn cell(arm: &str, topic: &str, count: u64, window: usize) -> Result<Sample, Failure> {
     create(topic).await?;
     if arm.ends_with("-consume") {
-        with_lapin::publish_well(topic, count, 1000).await?;
+        // For all: peers read what Gulo has sent.
+        ours::publish(topic, count, 1000).await?;
     }
     // A cell that hangs ends with its process; the queue stays then.
     // On a worker of the runtime, where handlers publish; the main thread is none.

@@ -45,11 +45,12 @@ async fn run(args: &[String]) -> Result<(), Failure> {
     if let Some(("cell" | "cell-1", args)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return cell::run_here(args).await;
     }
-    let quick = args.iter().any(|arg| arg == "--quick");
+    let (quick, check) = (args.iter().any(|arg| arg == "--quick"), args.iter().any(|arg| arg == "--check"));
     let size = if quick { Size::QUICK } else { Size::FULL };
     let folder = Path::new("target/bench");
-    for what in args.iter().filter(|arg| *arg != "--quick") {
-        match what.as_str() {
+    let mut missed = 0;
+    for what in args.iter().filter(|arg| !arg.starts_with("--")) {
+        missed += match what.as_str() {
             "memory" => plan::memory(size, folder).await?,
             #[cfg(feature = "kafka")]
             "kafka" => plan::kafka(size, folder).await?,
@@ -60,7 +61,10 @@ async fn run(args: &[String]) -> Result<(), Failure> {
                     format!("there is no workload {other}: memory, kafka, amqp, as far as they are built").into()
                 );
             }
-        }
+        };
+    }
+    if check && missed > 0 {
+        return Err(format!("{missed} requirements are missed").into());
     }
     Ok(())
 }

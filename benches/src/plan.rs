@@ -69,7 +69,7 @@ fn of<'a>(results: &'a Results, name: &str) -> &'a [Sample] {
     results.get(name).map(Vec::as_slice).unwrap_or_default()
 }
 
-pub(crate) async fn memory(size: Size, folder: &Path) -> Result<(), Failure> {
+pub(crate) async fn memory(size: Size, folder: &Path) -> Result<usize, Failure> {
     let cell = |arm| Cell::new(arm, "bench", size.memory);
     let one = |arm| cell(arm).on_one_thread();
     let cells = [

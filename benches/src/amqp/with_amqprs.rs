@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use lapin::uri::AMQPUri;
 use tokio::sync::Notify;
 
-use super::{PAYLOAD, PERSISTENT, ack_every, id_prefix, queue_of, url};
+use super::{PAYLOAD, PERSISTENT, ack_every, id_prefix, now, queue_of, url};
 use crate::Failure;
 use crate::measure::{Clocks, Meter, Sample};
 
@@ -106,7 +106,8 @@ pub(super) async fn publish(topic: &str, count: u64, window: usize) -> Result<Sa
     for number in 0..count {
         confirmed.room(number, window as u64).await?;
         let id = format!("{prefix}{number}");
-        let properties = BasicProperties::default().with_delivery_mode(PERSISTENT).with_message_id(&id).finish();
+        let mut properties = BasicProperties::default();
+        let properties = properties.with_delivery_mode(PERSISTENT).with_message_id(&id).with_timestamp(now()).finish();
         let arguments = BasicPublishArguments::new(topic, "").mandatory(true).finish();
         channel.basic_publish(properties, PAYLOAD.to_vec(), arguments).await?;
     }

@@ -1,6 +1,7 @@
 //! Raw lapin, as its documentation has it, and as it is fastest.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -9,10 +10,14 @@ use lapin::options::{
 };
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer, PublisherConfirm};
+use tokio::time::timeout;
 
-use super::{PAYLOAD, PERSISTENT, ack_every, id_prefix, queue_of, url};
+use super::{PAYLOAD, PERSISTENT, ack_every, id_prefix, now, queue_of, url};
 use crate::Failure;
 use crate::measure::{Clocks, Meter, Sample};
+
+/// As Gulo has it.
+const CONFIRMED_WITHIN: Duration = Duration::from_secs(30);
 
 struct Publishing {
     channel: Channel,
@@ -32,7 +37,8 @@ impl Publishing {
     /// Handed over; the confirm comes later.
     async fn send(&self, number: u64) -> Result<PublisherConfirm, Failure> {
         let id = format!("{}{number}", self.id_prefix);
-        let properties = BasicProperties::default().with_delivery_mode(PERSISTENT).with_message_id(id.into());
+        let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
+        let properties = properties.with_message_id(id.into()).with_timestamp(now());
         let options = BasicPublishOptions { mandatory: true, immediate: false };
         let payload = PAYLOAD.to_vec();
         Ok(self.channel.basic_publish(self.exchange.clone(), "".into(), options, &payload, properties).await?)
@@ -40,6 +46,11 @@ impl Publishing {
 
     async fn send_and_confirm(&self, number: u64) -> Result<(), Failure> {
         confirmed(self.send(number).await?.await?)
+    }
+
+    /// With an end to it: a broker that hangs confirms nothing and closes nothing.
+    async fn send_and_confirm_in_time(&self, number: u64) -> Result<(), Failure> {
+        timeout(CONFIRMED_WITHIN, self.send_and_confirm(number)).await?
     }
 
     async fn close(self) -> Result<(), Failure> {
@@ -84,13 +95,13 @@ pub(super) async fn publish_in_order(topic: &str, count: u64, window: usize) -> 
     Ok(sample)
 }
 
-/// A window of futures, polled by one task.
+/// A window of futures, polled by one task; each has the time that ours has.
 pub(super) async fn publish_well(topic: &str, count: u64, window: usize) -> Result<Sample, Failure> {
     let publishing = Publishing::open(topic).await?;
     let clocks = Clocks::start();
     let mut under_way = FuturesUnordered::new();
     for number in 0..count {
-        under_way.push(publishing.send_and_confirm(number));
+        under_way.push(publishing.send_and_confirm_in_time(number));
         if under_way.len() >= window {
             under_way.next().await.transpose()?;
         }

@@ -22,7 +22,7 @@ pub(super) struct Messages {
     pub(super) publish: u64,
 }
 
-pub(crate) async fn kafka(size: Size, folder: &Path) -> Result<(), Failure> {
+pub(crate) async fn kafka(size: Size, folder: &Path) -> Result<usize, Failure> {
     let [plain, enveloped, work, sink] =
         ["plain", "enveloped", "work", "sink"].map(|name| unique(&format!("bench-{name}")));
     let topics = [plain.clone(), enveloped.clone(), work.clone(), sink.clone()];
