@@ -145,8 +145,8 @@ impl Work {
         let mut more = self.send(cx);
         // Behind it: who is first in line must be polled to be heard of.
         let over = self.poll_flight(cx) | self.poll_timer(cx);
-        // What is over makes room for what waits, and nobody is woken for that.
-        more |= over && (others || self.batches.next().is_some());
+        // What is over makes room for what waits, and may be the end of the channel: nobody is woken for either.
+        more |= over && (others || self.batches.next().is_some() || !self.is_open());
         let idle = self.batches.is_empty();
         if phase == Phase::Closing && idle && self.calls.is_empty() {
             return Poll::Ready(true);
@@ -161,6 +161,10 @@ impl Work {
             self.batches.take_in(call);
         }
         true
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(&self.passage, Passage::Open(way) if way.channel.status().connected())
     }
 
     /// Sees to a channel, whether somebody publishes or not: the status tells of it.
