@@ -1,6 +1,8 @@
 //! Making what is missing of a topology, or naming it. Whether something is there is asked for by a passive declaration,
 //! which closes its channel where the answer is no: hence a channel for each question that may be answered so.
 
+mod delays;
+
 use std::sync::Arc;
 
 use gulo_bus_core::transport::{Capability, GroupSpec, TopicSpec, Topics, Topology, TopologyMode};
@@ -318,16 +320,15 @@ impl Declaring {
         self.done(declared).map(drop).map_err(|error| error.context(format_args!("queue {}", names::shown(name))))
     }
 
+    /// By what to a fanout says nothing, and to a topic exchange everything.
     async fn bind(&mut self, queue: &str, exchange: &str) -> Result<()> {
+        self.bind_by(queue, exchange, "#").await
+    }
+
+    async fn bind_by(&mut self, queue: &str, exchange: &str, key: &str) -> Result<()> {
         let channel = self.channel().await?;
-        let binding = channel.queue_bind(
-            short(queue)?,
-            short(exchange)?,
-            // To a fanout it says nothing, to a topic exchange everything.
-            "#".into(),
-            QueueBindOptions::default(),
-            FieldTable::default(),
-        );
+        let (options, none) = (QueueBindOptions::default(), FieldTable::default());
+        let binding = channel.queue_bind(short(queue)?, short(exchange)?, short(key)?, options, none);
         let bound = self.in_time(binding).await?;
         let context = |error: Error| {
             error.context(format_args!("binding queue {} to topic {}", names::shown(queue), names::shown(exchange)))
