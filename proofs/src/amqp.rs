@@ -4,6 +4,7 @@
 //! insists, and members that are processes. One of them reads the queue at a time, the others wait for their turn.
 
 mod broker;
+mod delays;
 mod group;
 mod limits;
 mod returns;
@@ -99,6 +100,9 @@ const ALL: &[Scenario<World>] = &[
     scenario("group-restarts", false, "ten restarts in a row", |w, n| Box::pin(group::restarts(w, n))),
     scenario("returns", true, "routable and unroutable messages, mixed, thousands on their way at once", |w, n| {
         Box::pin(returns::mixed(w, n))
+    }),
+    scenario("delays-killed", true, "the broker is killed in which messages wait for their time", |w, n| {
+        Box::pin(delays::killed(w, n))
     }),
 ];
 
