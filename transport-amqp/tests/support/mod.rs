@@ -1,6 +1,6 @@
 //! What tests against a real broker share: where it is.
 
-#[allow(dead_code)]
+#[allow(dead_code, clippy::unwrap_used)]
 pub(crate) mod rooms;
 
 use std::collections::HashMap;
