@@ -14,6 +14,7 @@ use lapin::{Channel, ExchangeKind};
 use crate::NAME;
 use crate::config::{AmqpConfig, ExchangeType, QueueArgument, QueueType};
 use crate::connection::Link;
+use crate::delay;
 use crate::error;
 use crate::names::{self, listed, queue_of, unread_exchange_of, unread_queue_of};
 use crate::transport::capabilities;
@@ -43,13 +44,10 @@ pub(crate) async fn ensure(link: &Arc<Link>, config: &Arc<AmqpConfig>, topology:
     topology.topics.iter().try_for_each(|topic| check_topic(config, topic))?;
     topology.groups.iter().try_for_each(|group| check_group(config, group))?;
     let mut declaring = Declaring::new(link, config);
-    let missing = declaring.missing(topology).await?;
-    if missing.is_empty() && topology.mode == TopologyMode::Check {
-        return Ok(());
-    }
     if topology.mode == TopologyMode::Create && config.declares {
         return declaring.create(topology).await;
     }
+    let missing = declaring.missing(topology).await?;
     let missing: Vec<String> = missing.into_iter().map(|missing| missing.text).collect();
     if missing.is_empty() { Ok(()) } else { Err(lacks(&missing, config.declares)) }
 }
@@ -70,8 +68,16 @@ pub(crate) fn no_such_topics(missing: &[Arc<str>]) -> Error {
         .help("create what is missing with `ensure`")
 }
 
+/// Topics that are published to with a delay.
+fn delayed(topology: &Topology) -> impl Iterator<Item = &Arc<str>> {
+    topology.topics.iter().filter(|topic| topic.delayed).map(|topic| &topic.name)
+}
+
 fn check_topic(config: &AmqpConfig, topic: &TopicSpec) -> Result<()> {
     names::check_topics([&topic.name])?;
+    if topic.delayed {
+        delay::check_topic(&topic.name)?;
+    }
     match topic.partitions {
         Some(0) => {
             let problem = format!("topic `{}` cannot have 0 partitions", topic.name);
@@ -137,6 +143,9 @@ impl Declaring {
                 }
             }
         }
+        for (index, topic) in delayed(topology).enumerate() {
+            self.missing_delays(topic, index > 0).await?.into_iter().for_each(&mut note);
+        }
         Ok(missing)
     }
 
@@ -149,6 +158,9 @@ impl Declaring {
                 self.make_topic(topic, false).await?;
                 self.make_queue(topic, group).await?;
             }
+        }
+        for (index, topic) in delayed(topology).enumerate() {
+            self.make_delays(topic, index > 0).await?;
         }
         Ok(())
     }

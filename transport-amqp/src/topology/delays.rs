@@ -13,10 +13,15 @@ impl Declaring {
     /// What messages of `topic`, which is there, need to be delayed; `levels` are known to be there or not. It is made where
     /// that is allowed, and else looked for.
     pub(crate) async fn delays(&mut self, topic: &str, levels: bool) -> Result<()> {
-        let context = |error: Error| error.context("what delays messages");
-        if !self.config.declares {
-            return self.find_delays(topic, levels).await.map_err(context);
+        if self.config.declares {
+            return self.make_delays(topic, levels).await;
         }
+        let missing = self.missing_delays(topic, levels).await?;
+        if missing.is_empty() { Ok(()) } else { Err(lacks(&missing, false)) }
+    }
+
+    pub(super) async fn make_delays(&mut self, topic: &str, levels: bool) -> Result<()> {
+        let context = |error: Error| error.context("what delays messages");
         if !levels {
             self.make_levels().await.map_err(context)?;
         }
@@ -53,7 +58,8 @@ impl Declaring {
         self.bind_by(&outbox, DELIVERY, &delay::delivery_pattern(topic)).await
     }
 
-    async fn find_delays(&mut self, topic: &str, levels: bool) -> Result<()> {
+    /// What of it is not there.
+    pub(super) async fn missing_delays(&mut self, topic: &str, levels: bool) -> Result<Vec<String>> {
         let (mut exchanges, mut queues) = (Vec::new(), vec![delay::outbox_of(topic)]);
         if !levels {
             exchanges.extend((0..LEVELS).map(delay::level).chain([DELIVERY.into(), UNDELIVERED.into()]));
@@ -70,7 +76,7 @@ impl Declaring {
                 missing.push(format!("queue {}", names::shown(&queue)));
             }
         }
-        if missing.is_empty() { Ok(()) } else { Err(lacks(&missing, false)) }
+        Ok(missing)
     }
 
     /// What comes to one exchange by a key goes on to the other.
