@@ -20,6 +20,8 @@
 //! **Order per key ends there**: later messages of its key are handled while it waits, and perhaps while it is handled again.
 //! Where that must not be, leave it out, and let the key wait in memory.
 //!
+//! Where it is taken out of a program again, what waits by then stays in the retry topics: let them run empty before.
+//!
 //! It needs a transport with [`deliver_at`](crate::transport::Capability::DeliverAt), and topics by name. One that waits counts for
 //! the [`Guard`](crate::dead_letter::Guard) as a dead letter does: where everything fails, a topic is not emptied into another one.
 

@@ -47,6 +47,8 @@ impl Processor {
     pub(super) fn log_failure(&self, handler: &str, work: &Work, failure: &dyn Display, decision: Decision) {
         let next = match decision {
             Decision::RetryAfter(delay) => format!("again in {delay:?}"),
+            // Whether it may come again later is told when that is known.
+            Decision::DeadLetter if self.later.is_some() => "and not again for now".to_owned(),
             Decision::DeadLetter => "to be dead-lettered".to_owned(),
         };
         say!(WARN, self, work, { handler, }, "handler failed, {next}: {failure}");
