@@ -7,7 +7,9 @@ pub use gulo_bus_core::event_publisher::{self, AnyEvent, EventPublisher, EventPu
 pub use gulo_bus_core::handler::{self, Attempt, Event, HandlerError, Meta, Payload, State};
 pub use gulo_bus_core::retry::{self, Retry};
 pub use gulo_bus_core::{Error, ErrorKind, Result, ServiceConfig};
-pub use gulo_bus_core::{codec, dead_letter, envelope, headers, layer, message, routing, settle, transport};
+pub use gulo_bus_core::{
+    codec, dead_letter, envelope, headers, layer, message, retry_later, routing, settle, transport,
+};
 pub use gulo_bus_macros::{IntegrationEvent, handler};
 pub use gulo_dead_letters as dead_letters;
 
@@ -64,6 +66,7 @@ pub mod prelude {
     pub use gulo_bus_core::layer::Layer;
     pub use gulo_bus_core::message::{Message, Origin};
     pub use gulo_bus_core::retry::Retry;
+    pub use gulo_bus_core::retry_later::RetryLater;
     pub use gulo_bus_core::routing::{PartitionKey, TopicNaming, TopicSelector};
     pub use gulo_bus_core::transport::{CommitPolicy, Position, TopologyMode};
     pub use gulo_bus_macros::IntegrationEvent;

@@ -316,7 +316,7 @@ async fn health_reads_as_json() {
     });
     let subscription = json!({
         "group": "billing", "up": true, "degraded": null, "blocked_seconds": null, "in_flight": 1,
-        "handled": 1, "retried": 0, "dead_lettered": 0, "skipped": 0, "lanes": [lane],
+        "handled": 1, "retried": 0, "dead_lettered": 0, "skipped": 0, "postponed": 0, "lanes": [lane],
     });
     let transport = json!({ "state": "up", "since": null, "reason": null });
     assert_eq!(json, json!({ "up": true, "transport": transport, "subscriptions": [subscription] }));

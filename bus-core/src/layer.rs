@@ -123,6 +123,15 @@ pub enum Fate<'a> {
         /// The dead letter; its topic is empty where it went to none.
         letter: &'a Message,
     },
+    /// Its copy in the group's [retry topic](crate::retry_later) is confirmed: it comes again later.
+    Postponed {
+        /// What the last failure said.
+        error: &'a Error,
+        /// How often it was handled.
+        attempts: u32,
+        /// What waits there, and until when.
+        copy: &'a Message,
+    },
 }
 
 /// Gives what a handler itself logs the message that it is about: a span `handle` at `info`, with its group, topic,

@@ -37,6 +37,7 @@ pub mod layer;
 pub mod message;
 mod panic;
 pub mod retry;
+pub mod retry_later;
 pub mod routing;
 pub mod settle;
 mod time;

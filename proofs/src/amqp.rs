@@ -4,6 +4,7 @@
 //! insists, and members that are processes. One of them reads the queue at a time, the others wait for their turn.
 
 mod broker;
+mod delays;
 mod group;
 mod limits;
 mod returns;
@@ -91,12 +92,17 @@ const ALL: &[Scenario<World>] = &[
     scenario("group-join", true, "a second member joins", |w, n| Box::pin(group::join(w, n))),
     scenario("group-leave", true, "the member that reads stops", |w, n| Box::pin(group::leave(w, n))),
     scenario("group-kill", true, "the member that reads is killed", |w, n| Box::pin(group::kill(w, n))),
-    scenario("group-zombie", true, "the member that reads sleeps past its heartbeat, and wakes", |w, n| {
+    // On a machine that is busy a stop may fall between the question whether the queue is still ours and the begin of what was asked
+    // for: then a handful begins. Nobody can exclude that without the broker.
+    scenario("group-zombie", false, "the member that reads sleeps past its heartbeat, and wakes", |w, n| {
         Box::pin(group::zombie(w, n))
     }),
     scenario("group-restarts", false, "ten restarts in a row", |w, n| Box::pin(group::restarts(w, n))),
     scenario("returns", true, "routable and unroutable messages, mixed, thousands on their way at once", |w, n| {
         Box::pin(returns::mixed(w, n))
+    }),
+    scenario("delays-killed", true, "the broker is killed in which messages wait for their time", |w, n| {
+        Box::pin(delays::killed(w, n))
     }),
 ];
 

@@ -183,5 +183,5 @@ pub(crate) fn list() -> String {
 /// Whether all claims of the chosen scenarios hold; all of them where none is named.
 #[tokio::main]
 pub(crate) async fn prove(words: &[&str]) -> Result<bool, Trouble> {
-    crate::scenario::prove("kafka", ALL, words, |folder| World::new(folder)).await
+    crate::scenario::prove("kafka", ALL, words, World::new).await
 }

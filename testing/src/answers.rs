@@ -109,7 +109,7 @@ pub struct Skipped {
 
 impl TestBus {
     /// The events of type `E` that were published and confirmed, in order; those that handlers published too. Not the
-    /// copies of dead letters. What says that it is an `E` and cannot be read as one is left out: it stands in
+    /// copies of dead letters, nor of what is to come again later. What says that it is an `E` and cannot be read as one is left out: it stands in
     /// [`messages`](Self::messages). What does not say its type is taken for an `E` in the topic of `E`.
     pub fn published<E: IntegrationEvent>(&self) -> Vec<Published<E>> {
         let topic = self.bus().topic_of::<E>().unwrap_or_default();

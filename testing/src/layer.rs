@@ -37,6 +37,7 @@ impl Layer for RecordingLayer {
                     Letter { reason: *reason, error: error.to_string(), attempts: *attempts, copy: (*letter).clone() };
                 What::DeadLettered { group, message, origin, letter }
             }
+            Fate::Postponed { error, .. } => What::Postponed { group, message, origin, error: error.to_string() },
             _ => What::Skipped { group, message, origin },
         });
     }

@@ -10,6 +10,7 @@ use gulo_bus_core::bus::Publish;
 use gulo_bus_core::dead_letter::{self, Reason};
 use gulo_bus_core::layer::Invocation;
 use gulo_bus_core::message::{Message, Origin};
+use gulo_bus_core::retry_later;
 use gulo_bus_core::transport::{Outcome, Topology};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -66,6 +67,13 @@ pub(crate) enum What {
         origin: Origin,
         letter: Letter,
     },
+    /// It comes again later.
+    Postponed {
+        group: Arc<str>,
+        message: Message,
+        origin: Origin,
+        error: String,
+    },
     /// The bus was stopped and is started again.
     Restarted {
         crashed: bool,
@@ -101,6 +109,7 @@ struct State {
     sources: usize,
     groups: BTreeSet<Arc<str>>,
     letter_topics: BTreeSet<Arc<str>>,
+    retry_topics: BTreeSet<Arc<str>>,
     /// What reads types out of envelopes, once the bus runs.
     reader: Option<Publish>,
 }
@@ -135,6 +144,8 @@ impl Record {
         state.groups.extend(topology.groups.iter().map(|group| Arc::clone(&group.group)));
         let letters = topology.topics.iter().filter(|topic| topic.keep).map(|topic| Arc::clone(&topic.name));
         state.letter_topics.extend(letters);
+        let later = topology.topics.iter().filter(|topic| topic.delayed).map(|topic| Arc::clone(&topic.name));
+        state.retry_topics.extend(later);
     }
 
     /// The bus is started again, and declares everything anew.
@@ -143,6 +154,7 @@ impl Record {
         let mut state = self.lock();
         state.groups.clear();
         state.letter_topics.clear();
+        state.retry_topics.clear();
     }
 
     pub(crate) fn read_by(&self, reader: Publish) {
@@ -158,9 +170,11 @@ impl Record {
         self.lock().groups.iter().cloned().collect()
     }
 
-    /// Whether it is a dead letter of this bus.
-    pub(crate) fn is_letter(&self, message: &Message) -> bool {
-        message.headers.get(dead_letter::REASON).is_some() && self.lock().letter_topics.contains(&message.topic)
+    /// Whether it is a dead letter of this bus, or waits for a later attempt.
+    pub(crate) fn is_copy(&self, message: &Message) -> bool {
+        let (says, state) = (|name| message.headers.get(name).is_some(), self.lock());
+        (says(dead_letter::REASON) && state.letter_topics.contains(&message.topic))
+            || (says(retry_later::GROUP) && state.retry_topics.contains(&message.topic))
     }
 
     /// An attempt begins; returns its number.

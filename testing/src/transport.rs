@@ -67,9 +67,9 @@ struct RecordedPublisher {
 }
 
 impl RecordedPublisher {
-    /// Dead letters are written down where the group says that it is done with them.
+    /// Dead letters, and what is to come again later, are written down where the group says that it is done with them.
     fn confirmed(&self, message: Message) {
-        if !self.record.is_letter(&message) {
+        if !self.record.is_copy(&message) {
             self.record.push(What::Published { message });
         }
     }

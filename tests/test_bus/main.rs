@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod answers;
+mod later;
 mod lives;
 mod routes;
 mod settling;

@@ -3,10 +3,12 @@
 //! - The metadata of CloudEvents travels as `cloudEvents_*` ([binding]; `ce_*` with us), what AMQP has a property for also
 //!   as that, so that other software finds it.
 //! - The key is the header `gulo-key`, and the routing key where it can be one.
+//! - What the broker writes on a message that waited is taken off again.
 //! - A table of AMQP's has no order for its readers: where the names do not stand sorted, `gulo-order` has the order.
 //!
 //! [binding]: https://github.com/cloudevents/spec/blob/main/cloudevents/bindings/amqp-protocol-binding.md
 
+mod deaths;
 mod read;
 mod write;
 
@@ -27,6 +29,9 @@ const CONTENT_ENCODING: &str = "content-encoding";
 const KEY: &str = "gulo-key";
 const ORDER: &str = "gulo-order";
 const TOMBSTONE: &str = "gulo-tombstone";
+
+/// Before the name of a header that the broker would take for its own on a message that waits.
+const KEPT: &str = "gulo-kept-";
 
 /// RabbitMQ's own name for it: the property has whole seconds.
 const MILLIS: &str = "timestamp_in_ms";
@@ -127,6 +132,51 @@ mod tests {
         let came = read::parts(&"t".into(), &bare, Bytes::new());
         let get = |name| came.headers.get_str(name);
         assert_eq!((get("amqp-type"), get("amqp-message-id")), (Some("old.kind"), Some("m-1")));
+    }
+
+    /// What RabbitMQ writes on a message that has gone through these queues, the last one first.
+    fn died(mut table: FieldTable, queues: &[&str]) -> FieldTable {
+        let text = |text: &str| AMQPValue::LongString(text.into());
+        let death = |queue: &&str| {
+            let mut death = FieldTable::default();
+            death.insert("queue".into(), text(queue));
+            death.insert("count".into(), AMQPValue::LongLongInt(1));
+            AMQPValue::FieldTable(death)
+        };
+        table.insert("x-death".into(), AMQPValue::FieldArray(queues.iter().map(death).collect::<Vec<_>>().into()));
+        for (which, queue) in [("first", queues.last()), ("last", queues.first())] {
+            for (what, value) in [("queue", *queue.expect("one")), ("exchange", "x"), ("reason", "expired")] {
+                table.insert(format!("x-{which}-death-{what}").as_str().into(), text(value));
+            }
+        }
+        table
+    }
+
+    #[test]
+    fn of_waiting_nothing_is_left_on_a_message() {
+        let send = gulo_bus_core::message::SendOptions { deliver_at: Some(UNIX_EPOCH), ..Default::default() };
+        let message =
+            Message::new("t", "p").header("z", "1").header("x-death", "mine").header("a", "2").header("x-last", "3");
+        let message = Message { send: send.into(), ..message };
+        let sent = properties(&message, || "gulo-1".into(), true).expect("it fits");
+        let table = sent.headers().clone().expect("a table");
+        assert!(!table.contains_key("x-death"), "the broker has a list there");
+        let waited = died(table, &["gulo.delay-delivery.t", "gulo.delay-level-02"]);
+        let came = read::parts(&"t".into(), &sent.with_headers(waited), Bytes::from_static(b"p"));
+        assert_eq!(came.headers, message.headers);
+    }
+
+    #[test]
+    fn what_died_elsewhere_says_so() {
+        let came = |queues: &[&str]| {
+            let properties = lapin::BasicProperties::default().with_headers(died(FieldTable::default(), queues));
+            read::parts(&"t".into(), &properties, Bytes::new()).headers
+        };
+        let all = came(&["orders"]);
+        assert_eq!((all.len(), all.get_str("x-first-death-queue")), (7, Some("orders")));
+        let mixed = came(&["orders", "gulo.delay-level-02"]);
+        assert_eq!(mixed.get_str("x-death"), Some(r#"[{"count":1,"queue":"orders"}]"#));
+        assert_eq!((mixed.len(), mixed.get_str("x-last-death-queue")), (4, Some("orders")));
     }
 
     #[test]

@@ -26,6 +26,7 @@
 //!   requeued to be tried again: attempts are counted by the bus.
 //! - Publishing and consuming have connections of their own, so that a broker which lets nothing in still gets its
 //!   acknowledgements.
+//! - A message for later waits in queues, without a plugin, and is as safe there as in any other.
 //! - A connection or channel that is lost is replaced under a new epoch: verdicts on what came before reach nothing.
 //!
 //! [The guide to RabbitMQ] has the topology, settings, security, semantics, tuning and troubleshooting.
@@ -35,6 +36,7 @@
 mod config;
 mod connection;
 mod convert;
+mod delay;
 mod error;
 mod lane;
 mod names;

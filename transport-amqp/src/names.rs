@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use gulo_bus_core::{Error, ErrorKind, Result};
 
+use crate::delay;
+
 /// Names are short strings of AMQP: their length is one byte.
 pub(crate) const LONGEST: usize = 255;
 
@@ -29,7 +31,10 @@ pub(crate) fn check_topics<'a>(names: impl IntoIterator<Item = &'a Arc<str>>) ->
     if bad.is_empty() {
         return Ok(());
     }
-    let help = format!("a name is 1 to {LONGEST} bytes without control characters, and `amq.` before it is RabbitMQ's");
+    let help = format!(
+        "a name is 1 to {LONGEST} bytes without control characters; `amq.` before it is RabbitMQ's, `{}` Gulo's",
+        delay::OWN
+    );
     Err(Error::new(ErrorKind::Config, format!("RabbitMQ has no topics called {}", bad.join(", "))).help(help))
 }
 
@@ -43,7 +48,8 @@ pub(crate) fn check_group<'a>(group: &str, topics: impl IntoIterator<Item = &'a 
 }
 
 fn is_legal(name: &str) -> bool {
-    (1..=LONGEST).contains(&name.len()) && !name.chars().any(char::is_control) && !name.starts_with("amq.")
+    let is_taken = ["amq.", delay::OWN].iter().any(|taken| name.starts_with(taken));
+    (1..=LONGEST).contains(&name.len()) && !name.chars().any(char::is_control) && !is_taken
 }
 
 /// So much of it that one knows it: the end says whose dead letters it was to take.
@@ -80,7 +86,7 @@ mod tests {
 
     #[test]
     fn other_names_are_refused_with_the_rule() {
-        for name in ["", "amq.topic", "a\0b", &"x".repeat(256)] {
+        for name in ["", "amq.topic", "gulo.delay-delivery", "a\0b", &"x".repeat(256)] {
             let text = refused(name).expect("refused");
             assert!(text.contains("(a name is 1 to 255 bytes without control characters"), "{text}");
         }

@@ -1,6 +1,8 @@
 //! Making what is missing of a topology, or naming it. Whether something is there is asked for by a passive declaration,
 //! which closes its channel where the answer is no: hence a channel for each question that may be answered so.
 
+mod delays;
+
 use std::sync::Arc;
 
 use gulo_bus_core::transport::{Capability, GroupSpec, TopicSpec, Topics, Topology, TopologyMode};
@@ -12,6 +14,7 @@ use lapin::{Channel, ExchangeKind};
 use crate::NAME;
 use crate::config::{AmqpConfig, ExchangeType, QueueArgument, QueueType};
 use crate::connection::Link;
+use crate::delay;
 use crate::error;
 use crate::names::{self, listed, queue_of, unread_exchange_of, unread_queue_of};
 use crate::transport::capabilities;
@@ -41,13 +44,10 @@ pub(crate) async fn ensure(link: &Arc<Link>, config: &Arc<AmqpConfig>, topology:
     topology.topics.iter().try_for_each(|topic| check_topic(config, topic))?;
     topology.groups.iter().try_for_each(|group| check_group(config, group))?;
     let mut declaring = Declaring::new(link, config);
-    let missing = declaring.missing(topology).await?;
-    if missing.is_empty() && topology.mode == TopologyMode::Check {
-        return Ok(());
-    }
     if topology.mode == TopologyMode::Create && config.declares {
         return declaring.create(topology).await;
     }
+    let missing = declaring.missing(topology).await?;
     let missing: Vec<String> = missing.into_iter().map(|missing| missing.text).collect();
     if missing.is_empty() { Ok(()) } else { Err(lacks(&missing, config.declares)) }
 }
@@ -68,8 +68,16 @@ pub(crate) fn no_such_topics(missing: &[Arc<str>]) -> Error {
         .help("create what is missing with `ensure`")
 }
 
+/// Topics that are published to with a delay.
+fn delayed(topology: &Topology) -> impl Iterator<Item = &Arc<str>> {
+    topology.topics.iter().filter(|topic| topic.delayed).map(|topic| &topic.name)
+}
+
 fn check_topic(config: &AmqpConfig, topic: &TopicSpec) -> Result<()> {
     names::check_topics([&topic.name])?;
+    if topic.delayed {
+        delay::check_topic(&topic.name)?;
+    }
     match topic.partitions {
         Some(0) => {
             let problem = format!("topic `{}` cannot have 0 partitions", topic.name);
@@ -135,6 +143,9 @@ impl Declaring {
                 }
             }
         }
+        for (index, topic) in delayed(topology).enumerate() {
+            self.missing_delays(topic, index > 0).await?.into_iter().for_each(&mut note);
+        }
         Ok(missing)
     }
 
@@ -147,6 +158,9 @@ impl Declaring {
                 self.make_topic(topic, false).await?;
                 self.make_queue(topic, group).await?;
             }
+        }
+        for (index, topic) in delayed(topology).enumerate() {
+            self.make_delays(topic, index > 0).await?;
         }
         Ok(())
     }
@@ -318,16 +332,15 @@ impl Declaring {
         self.done(declared).map(drop).map_err(|error| error.context(format_args!("queue {}", names::shown(name))))
     }
 
+    /// By what to a fanout says nothing, and to a topic exchange everything.
     async fn bind(&mut self, queue: &str, exchange: &str) -> Result<()> {
+        self.bind_by(queue, exchange, "#").await
+    }
+
+    async fn bind_by(&mut self, queue: &str, exchange: &str, key: &str) -> Result<()> {
         let channel = self.channel().await?;
-        let binding = channel.queue_bind(
-            short(queue)?,
-            short(exchange)?,
-            // To a fanout it says nothing, to a topic exchange everything.
-            "#".into(),
-            QueueBindOptions::default(),
-            FieldTable::default(),
-        );
+        let (options, none) = (QueueBindOptions::default(), FieldTable::default());
+        let binding = channel.queue_bind(short(queue)?, short(exchange)?, short(key)?, options, none);
         let bound = self.in_time(binding).await?;
         let context = |error: Error| {
             error.context(format_args!("binding queue {} to topic {}", names::shown(queue), names::shown(exchange)))

@@ -94,6 +94,7 @@ pub(crate) fn capabilities(config: &AmqpConfig) -> Capabilities {
     // Without an exchange that takes it, what is rejected is deleted.
     can.reject = config.dead_letter_exchange.is_some();
     can.settles_singly = true;
+    can.deliver_at = true;
     can.expires = true;
     can.create_topics = config.declares;
     can.max_message_bytes = Some(config.max_message_bytes);

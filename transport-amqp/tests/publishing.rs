@@ -13,45 +13,19 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use gulo_bus_core::message::{Message, SendOptions};
-use gulo_bus_core::transport::{
-    GroupSpec, Outcome, Status, SubscribeSpec, TopicSpec, Topics, Topology, TopologyMode, Transport,
-};
+use gulo_bus_core::transport::{Outcome, Status, SubscribeSpec, Transport};
 use gulo_conformance::{Mode, Proxy};
 use gulo_transport_amqp::{AmqpConfig, AmqpTransport};
 use lapin::options::{BasicConsumeOptions, ExchangeDeleteOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
-use lapin::{Channel, Connection, ConnectionProperties};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use support::Broker;
-
-/// `None` where there is no broker, and need be none.
-fn broker() -> Option<Broker> {
-    let broker = Broker::find();
-    let Some(why) = broker.unavailable() else { return Some(broker) };
-    let required = std::env::var("GULO_REQUIRE").unwrap_or_default();
-    assert!(!required.split(',').any(|name| name.trim() == "amqp"), "GULO_REQUIRE names amqp: {why}");
-    eprintln!("not run: {why}");
-    None
-}
+use support::rooms::{broker, by_hand, made};
 
 fn new_topic() -> Arc<str> {
     format!("publishing-{}", Uuid::now_v7().simple()).into()
-}
-
-/// The topic, read by group `g`.
-async fn made(transport: &AmqpTransport, topic: &Arc<str>) {
-    let groups = vec![GroupSpec { group: "g".into(), topics: Topics::Named(vec![topic.clone()]) }];
-    let topology = Topology { mode: TopologyMode::Create, topics: vec![TopicSpec::new(topic.clone())], groups };
-    transport.ensure(&topology).await.unwrap();
-}
-
-/// RabbitMQ without Gulo; the connection stays as long as the channel does.
-async fn by_hand(broker: &Broker) -> (Connection, Channel) {
-    let connection = Connection::connect(&broker.url(), ConnectionProperties::default()).await.unwrap();
-    let channel = connection.create_channel().await.unwrap();
-    (connection, channel)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ use gulo::prelude::*;
 use gulo::transport::Unsent;
 
 use super::config;
-use super::producers::{ORDERS, WINDOW};
+use super::producers::{DEEP, ORDERS};
 use crate::load::{Order, orders};
 use crate::measure::{Clocks, Meter, Sample};
 use crate::{Failure, unique};
@@ -62,7 +62,7 @@ pub(crate) async fn send(topic: &str, count: u64) -> Result<Sample, Failure> {
     // Each is made anew, as by the peers.
     let message =
         |number: u64| Message::new(topic.clone(), payload.clone()).key(keys[number as usize % keys.len()].clone());
-    let sample = in_batches(count, WINDOW, |numbers| bus.send(numbers.map(message).collect())).await?;
+    let sample = in_batches(count, DEEP, |numbers| bus.send(numbers.map(message).collect())).await?;
     bus.shutdown(Duration::from_secs(20)).await?;
     Ok(sample)
 }

@@ -2,6 +2,7 @@
 
 mod check;
 mod groups;
+mod later;
 mod letters;
 mod topic;
 
@@ -15,7 +16,7 @@ use crate::bus::destinations::Destinations;
 use crate::bus::format::Formats;
 use crate::bus::health::{Board, Monitor, Watchdog, stamped};
 use crate::bus::limits::Limits;
-use crate::bus::process::{Processor, Routes};
+use crate::bus::process::{Later, Processor, Routes};
 use crate::bus::publishing::{Publish, Publishing, Room};
 use crate::bus::report::Gauge;
 use crate::bus::runner::{Runner, Stop};
@@ -28,6 +29,7 @@ use crate::routing::{PartitionKey, TopicNaming};
 use crate::transport::{Capability, GroupSpec, Source, TopicSpec, Topology, TopologyMode, Transport};
 
 use groups::Group;
+use letters::Letters;
 pub use topic::TopicSettings;
 
 /// Describes a bus; [`start`](Self::start) connects it.
@@ -194,6 +196,7 @@ impl BusBuilder {
             subscriptions.map(|subscription| Group::resolve(subscription, &self.naming)).collect::<Result<Vec<_>>>()?;
         check::handlers(&groups)?;
         letters::check(&groups)?;
+        later::check(&groups)?;
         check::capabilities(&*transport, &self.required, &groups)?;
         check::formats(&self.topics)?;
         let topics = topic::on_broker(&self.topics, &self.naming)?;
@@ -243,7 +246,9 @@ impl BusBuilder {
         // Each kept: nobody reads them until somebody looks.
         let letters = groups.iter().flat_map(|group| &group.letters).map(|letters| Arc::clone(&letters.to));
         let letters = letters.map(|name| TopicSpec { keep: true, ..spec(name) });
-        let topics = names.into_iter().map(spec).chain(letters).collect();
+        let later = groups.iter().flat_map(Group::retry_topics).cloned();
+        let later = later.map(|name| TopicSpec { delayed: true, ..spec(name) });
+        let topics = names.into_iter().map(spec).chain(letters).chain(later).collect();
         let of_group =
             |group: &Group| GroupSpec { group: Arc::clone(&group.subscription.group), topics: group.topics() };
         Topology { mode: self.topology, topics, groups: groups.iter().map(of_group).collect() }
@@ -266,7 +271,9 @@ impl Launch<'_> {
         let spec = group.spec();
         // Those of topics that a pattern finds are not known before.
         let makes_letter_topics = self.makes_topics && !group.patterns().is_empty();
-        let Group { subscription, routed, .. } = group;
+        let Group { subscription, routed, later, .. } = group;
+        let each = later.into_iter().map(|Letters { of, to }| (of, to));
+        let later = subscription.later.clone().map(|policy| Later::new(policy, each));
         let gauge = Arc::new(Gauge::new(Board::new(subscription.stall_after)));
         let pace = (subscription.concurrency, subscription.capacity());
         let processor = Arc::new(Processor {
@@ -274,6 +281,7 @@ impl Launch<'_> {
             routes: Routes::new(routed, self.formats),
             layers: self.layers.iter().cloned().chain(subscription.layers).collect(),
             retry: subscription.retry,
+            later,
             dead_letter: subscription.dead_letter,
             unhandled: subscription.unhandled,
             states: Arc::clone(self.states),

@@ -124,11 +124,11 @@ pub struct InFlight {
 pub enum Stage {
     /// It has not begun: its key is held by another one, or all places are taken.
     Queued,
-    /// Its handler runs, or its dead letter is on its way.
+    /// Its handler runs, or its dead letter or its copy for later is on its way.
     InWork,
     /// It waits for its next attempt.
     Waiting,
-    /// Its dead letter was not taken; it waits to offer it again.
+    /// Its dead letter, or its copy for later, was not taken; it waits to offer that again.
     Parked,
 }
 
@@ -140,7 +140,7 @@ pub struct ParkedKey {
     pub key: Option<String>,
     /// Where it stood.
     pub origin: Origin,
-    /// [`Waiting`](Stage::Waiting) for its next attempt, or [`Parked`](Stage::Parked) until its dead letter is taken.
+    /// [`Waiting`](Stage::Waiting) for its next attempt, or [`Parked`](Stage::Parked) until its copy is taken.
     pub stage: Stage,
     /// How often it was handled, 0 where it never got to a handler.
     pub attempts: u32,

@@ -1,10 +1,12 @@
-//! One message, from the group's table of handlers to its end: handled, skipped, or a confirmed dead letter.
+//! One message, from the group's table of handlers to its end: handled, skipped, or a confirmed copy of it, as a dead letter or
+//! for a later time.
 //!
-//! It goes in turns: an attempt, or an attempt to get its dead letter confirmed. Between two turns it waits, and the
+//! It goes in turns: an attempt, or an attempt to get its copy confirmed. Between two turns it waits, and the
 //! runner gives its place to others.
 
 mod attempt;
 mod burial;
+mod later;
 mod logs;
 mod not_handled;
 mod parked;
@@ -30,12 +32,14 @@ use crate::handler::{HandlerError, HandlerResult, Received, StateMap, Undecodabl
 use crate::layer::{Fate, Layer};
 use crate::message::Origin;
 use crate::retry::{Decision, Retry};
+use crate::retry_later::Past;
 use crate::settle::Token;
 use crate::transport::{Delivery, Publisher, Transport};
 
 pub(crate) use attempt::Attempt;
 use attempt::{Ended, This};
 use burial::Burial;
+pub(crate) use later::Later;
 pub(crate) use routes::{Recipients, Routes};
 use routes::{Route, no_topic};
 use several::Parts;
@@ -46,6 +50,7 @@ pub(crate) struct Processor {
     pub(crate) routes: Routes,
     pub(crate) layers: Vec<Arc<dyn Layer>>,
     pub(crate) retry: Retry,
+    pub(crate) later: Option<Later>,
     pub(crate) dead_letter: DeadLetter,
     pub(crate) unhandled: Unhandled,
     pub(crate) states: Arc<StateMap>,
@@ -75,6 +80,8 @@ struct Failing {
     reason: String,
     /// How far each of its handlers is, where there are several and no attempt is under way.
     parts: Option<Parts>,
+    /// What it brought with it from the group's retry topic.
+    past: Option<Past>,
     burial: Option<Burial>,
 }
 
@@ -99,10 +106,15 @@ impl Work {
                 since: Instant::now(),
                 reason: String::new(),
                 parts: None,
+                past: None,
                 burial: None,
             })
         };
         self.failing.get_or_insert_with(now)
+    }
+
+    fn past(&self) -> Option<&Past> {
+        self.failing.as_ref().and_then(|failing| failing.past.as_ref())
     }
 }
 
@@ -113,9 +125,9 @@ pub(crate) enum Turn {
     End { dead: bool },
     /// Its next attempt comes after this long.
     Retry(Duration),
-    /// It cannot be handled: [`bury`](Processor::bury) it.
+    /// It cannot be handled, or not now: [`bury`](Processor::bury) it.
     Condemned,
-    /// Its dead letter was not taken: bury it again after this long.
+    /// Its copy was not taken: bury it again after this long.
     Parked(Duration),
 }
 
@@ -123,6 +135,9 @@ impl Processor {
     /// Begins to handle the message, and polls its handler once, on the spot: most are done then, and cost no wake-up.
     /// What is not is an [`Attempt`] under way; dropped, nothing is settled and the message comes again.
     pub(crate) fn begin(&self, work: &mut Work, cx: &mut Context<'_>) -> Result<Turn, Attempt> {
+        if let Some(later) = &self.later {
+            later.arrives(work);
+        }
         let begun = catch_unwind(AssertUnwindSafe(|| self.call(work)));
         let mut attempt = match begun {
             Ok(Err(attempt)) => attempt,
@@ -187,7 +202,7 @@ impl Processor {
     ) -> Result<Attempt, Undecodable> {
         let event_type = recipients.first().and_then(|handler| handler.event_type());
         work.received.is_taken_for(event_type.unwrap_or_default());
-        let parts = work.failing.as_mut().and_then(|failing| failing.parts.take());
+        let parts = work.failing.as_mut().and_then(|failing| failing.parts_of(recipients));
         let this = This { processor: self, received: &work.received, attempt: work.attempts + 1 };
         Attempt::begin(this, recipients, format, parts)
     }
@@ -218,14 +233,20 @@ impl Processor {
             }
             Decision::DeadLetter => {
                 let reason = if failure.is_permanent() { Reason::Permanent } else { Reason::AttemptsExhausted };
-                self.condemn(work, reason, Error::new(ErrorKind::Other, failure.to_string()))
+                self.give_up(work, reason, Error::new(ErrorKind::Other, failure.to_string()), Vec::new())
             }
         }
     }
 
     /// What the policy says of a failure.
     fn judge(&self, work: &mut Work, failure: &HandlerError) -> Decision {
-        let (attempts, elapsed) = (work.attempts, work.failing().since.elapsed());
+        let attempts = work.attempts - work.past().map_or(0, |past| past.attempts);
+        let failing = work.failing();
+        if attempts == 1 {
+            // It may have been there since it came.
+            failing.since = Instant::now();
+        }
+        let elapsed = failing.since.elapsed();
         self.retry.decide(&failure.failure(attempts, elapsed))
     }
 

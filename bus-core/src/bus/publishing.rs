@@ -19,6 +19,7 @@ use crate::handler::handled;
 use crate::headers::Headers;
 use crate::message::Message;
 use crate::panic::caught;
+use crate::retry_later;
 use crate::transport::{Failed, Outcome, Publisher, Unsent};
 
 pub(crate) use room::{Room, Sheet};
@@ -198,7 +199,8 @@ fn check_headers(envelope: Envelope, own: &Headers, all: &Headers) -> BusResult<
             Error::new(ErrorKind::Refused, problem).help("a name is text without control characters, and not empty")
         );
     }
-    let taken = |name: &str| name.starts_with(dead_letter::PREFIX) || envelope.reserves(name) || written(name);
+    let is_ours = |name: &str| [dead_letter::PREFIX, retry_later::PREFIX].iter().any(|ours| name.starts_with(ours));
+    let taken = |name: &str| is_ours(name) || envelope.reserves(name) || written(name);
     let Some((name, _)) = own.iter().find(|(name, _)| taken(name)) else { return Ok(()) };
     let problem = format!("header `{}` is written by the bus itself", shown(name));
     Err(Error::new(ErrorKind::Refused, problem).help("give yours another name, or use the methods of `Outgoing`"))

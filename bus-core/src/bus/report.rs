@@ -32,6 +32,8 @@ pub struct Counts {
     pub dead_lettered: u64,
     /// Messages passed over: tombstones, types without a handler, letters sent back for another group.
     pub skipped: u64,
+    /// Messages whose copy stands confirmed in a [retry topic](crate::retry_later), each time one does.
+    pub postponed: u64,
 }
 
 /// What was finished at shutdown, and what was left. As text, one line a group.
@@ -68,12 +70,13 @@ pub struct SubscriptionReport {
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, SubscriptionReport { group, counts, left }) in self.subscriptions.iter().enumerate() {
-            let Counts { handled, retried, dead_lettered, skipped } = counts;
+            let Counts { handled, retried, dead_lettered, skipped, postponed } = counts;
             let line_break = if index == 0 { "" } else { "\n" };
+            let later = if *postponed == 0 { String::new() } else { format!("{postponed} postponed, ") };
             write!(
                 f,
                 "{line_break}group {group}: {handled} handled, {retried} retries, {dead_lettered} dead-lettered, \
-                 {skipped} skipped, {left} left for redelivery"
+                 {skipped} skipped, {later}{left} left for redelivery"
             )?;
         }
         Ok(())
@@ -119,6 +122,7 @@ pub(crate) struct Gauge {
     retried: AtomicU64,
     dead_lettered: AtomicU64,
     skipped: AtomicU64,
+    postponed: AtomicU64,
     inside: AtomicU64,
     /// The broker's trouble and the parked message's are two things: one may heal while the other lasts.
     source: Mutex<Option<String>>,
@@ -140,6 +144,7 @@ impl Gauge {
             retried: AtomicU64::new(0),
             dead_lettered: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
+            postponed: AtomicU64::new(0),
             inside: AtomicU64::new(0),
             source: Mutex::default(),
             parked: Mutex::default(),
@@ -164,6 +169,10 @@ impl Gauge {
         one_more(&self.skipped);
     }
 
+    pub(crate) fn postponed(&self) {
+        one_more(&self.postponed);
+    }
+
     /// Received and not ended.
     pub(crate) fn set_inside(&self, messages: usize) {
         self.inside.store(messages as u64, Relaxed);
@@ -177,7 +186,7 @@ impl Gauge {
         *self.source.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
-    /// Its dead letter was not taken.
+    /// Its copy was not taken.
     pub(crate) fn park(&self, token: Token, mut parked: Parked) {
         let mut all = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(before) = all.get(&token) {
@@ -210,6 +219,7 @@ impl Gauge {
             retried: self.retried.load(Relaxed),
             dead_lettered: self.dead_lettered.load(Relaxed),
             skipped: self.skipped.load(Relaxed),
+            postponed: self.postponed.load(Relaxed),
         }
     }
 
@@ -226,8 +236,8 @@ impl Gauge {
     pub(crate) fn troubles(&self) -> Vec<String> {
         let source = self.source.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = parked.values().next().map(|Parked { origin, reason, .. }| {
-            let first = format!("{origin} is parked, its dead letter is not taken: {reason}");
+        let first = parked.values().next().map(|Parked { origin, copy, reason, .. }| {
+            let first = format!("{origin} is parked, its {copy} is not taken: {reason}");
             if parked.len() == 1 { first } else { format!("{first}; and {} more parked", parked.len() - 1) }
         });
         let guard = self.guards.lock().unwrap_or_else(PoisonError::into_inner).values().next().cloned();

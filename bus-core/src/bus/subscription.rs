@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::handler::{self, ErasedHandler, Handler, RawHandler};
 use crate::layer::{Layer, TimeOut};
 use crate::retry::Retry;
+use crate::retry_later::RetryLater;
 use crate::routing::TopicSelector;
 use crate::transport::{CommitPolicy, Position};
 
@@ -51,6 +52,7 @@ pub struct Subscription {
     /// Where in the program it was made.
     pub(crate) place: Place,
     pub(crate) retry: Retry,
+    pub(crate) later: Option<RetryLater>,
     pub(crate) dead_letter: DeadLetter,
     pub(crate) unhandled: Unhandled,
     pub(crate) start: Position,
@@ -92,6 +94,7 @@ impl Subscription {
             handlers: Vec::new(),
             place: Location::caller(),
             retry: Retry::default(),
+            later: None,
             dead_letter: DeadLetter::default(),
             unhandled: Unhandled::default(),
             start: Position::Earliest,
@@ -249,6 +252,14 @@ impl Subscription {
     /// When a failed message is handled again. [`Retry::default`] unless said.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
+        self
+    }
+
+    /// After which delays a message is handled again that has failed as often as [`retry`](Self::retry) allows: it waits in the
+    /// group's own topic, and its key goes on without it. Not at all unless said. [`retry_later`](crate::retry_later) says all of
+    /// it; the transport must offer `deliver_at`.
+    pub fn retry_later(mut self, later: impl Into<RetryLater>) -> Self {
+        self.later = Some(later.into());
         self
     }
 

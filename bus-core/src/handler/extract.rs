@@ -36,7 +36,7 @@ pub struct Meta(pub Arc<EventMeta>);
 pub struct Payload(pub Option<Bytes>);
 
 /// Which attempt this is, from 1. Counted in this process: a message that is delivered again after a restart begins
-/// at 1. [The module](crate::handler) has an example.
+/// at 1. Those of a message that is [retried later](crate::retry_later) are counted on. [The module](crate::handler) has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Attempt(pub u32);
 

@@ -45,6 +45,9 @@ pub struct TopicSpec {
     /// Whether it keeps messages that no group reads yet, as a dead-letter topic must. A log keeps them anyway; a
     /// broker of queues, on which a message without a queue is refused, makes one for it.
     pub keep: bool,
+    /// Whether messages are published to it with a [delivery time](crate::message::SendOptions::deliver_at): what that takes is then
+    /// made, or looked for, with the topic, and not with the first of them.
+    pub delayed: bool,
     /// Settings of the topic in the broker's own words ([`retention.ms`], ..).
     ///
     /// [`retention.ms`]: https://kafka.apache.org/documentation/#topicconfigs
@@ -54,7 +57,14 @@ pub struct TopicSpec {
 impl TopicSpec {
     /// A topic with the broker's defaults.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
-        Self { name: name.into(), partitions: None, replication: None, keep: false, settings: Vec::new() }
+        Self {
+            name: name.into(),
+            partitions: None,
+            replication: None,
+            keep: false,
+            delayed: false,
+            settings: Vec::new(),
+        }
     }
 }
 

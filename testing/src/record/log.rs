@@ -81,6 +81,9 @@ impl Log {
                 let (reason, error) = (letter.reason.name(), line(&letter.error));
                 format!("{} dead-lettered, {reason}: {error}", self.received(group, message, origin))
             }
+            What::Postponed { group, message, origin, error } => {
+                format!("{} comes again later: {}", self.received(group, message, origin), line(error))
+            }
             What::Restarted { crashed: true } => "-- the bus crashed and is started again --".into(),
             What::Restarted { crashed: false } => "-- the bus was shut down and is started again --".into(),
         }

@@ -8,6 +8,7 @@ macro_rules! case {
 
 mod broken;
 mod close;
+mod delays;
 mod delivery;
 mod groups;
 mod lanes;
@@ -86,6 +87,7 @@ pub(crate) fn all() -> impl Iterator<Item = Case> {
         groups::CASES,
         solo::CASES,
         options::CASES,
+        delays::CASES,
         refusals::CASES,
         close::CASES,
         broken::CASES,

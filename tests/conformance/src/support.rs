@@ -102,6 +102,12 @@ impl Bench {
         Topology { mode: TopologyMode::Create, topics: vec![topic], groups: groups.iter().map(reads).collect() }
     }
 
+    /// Another topic of the case's, read by `group`.
+    pub(crate) fn topology_of(&self, topic: &Arc<str>, group: &str) -> Topology {
+        let groups = vec![GroupSpec { group: self.group(group), topics: Topics::Named(vec![Arc::clone(topic)]) }];
+        Topology { mode: TopologyMode::Create, topics: vec![TopicSpec::new(Arc::clone(topic))], groups }
+    }
+
     /// The case's topic, as a member of `group`.
     pub(crate) fn spec(&self, group: &str) -> SubscribeSpec {
         SubscribeSpec::group(self.group(group), [self.topic()])

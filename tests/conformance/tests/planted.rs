@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gulo_bus_core::transport::Transport;
 use gulo_conformance::{Break, Cut, Harness, Link};
-use gulo_transport_memory::{Faults, MemoryConfig, MemoryTransport};
+use gulo_transport_memory::{Faults, MemoryConfig, MemoryTransport, Shape};
 
 use broken::{Broken, Fault};
 
@@ -68,7 +68,9 @@ impl Link for Switch {
 
 fn outcome(fault: Fault, case: &str) -> Result<(), String> {
     let config = MemoryConfig::new().max_message_bytes(4096).publish_timeout(Duration::from_millis(200));
-    let broker = MemoryTransport::with(config);
+    // Only queues deliver at another time.
+    let shape = if case.contains("for_later") { Shape::Queue } else { Shape::Log };
+    let broker = MemoryTransport::with(config.shape(shape));
     gulo_conformance::run_one(Arc::new(Planted { broker, fault }), case)
 }
 
@@ -92,6 +94,7 @@ planted! {
     one_refused_message_takes_its_batch_with_it: FailsWholeBatch =>
         "an_oversized_message_is_refused_and_the_rest_is_confirmed";
     a_wish_ignored: IgnoresWishes => "a_priority_is_refused_by_name";
+    a_time_ignored: IgnoresWishes => "a_message_for_later_does_not_come_early";
     a_tombstone_made_empty: FillsTombstones => "a_tombstone_stays_apart_from_an_empty_payload";
     a_null_header_made_empty: FillsNullHeaders => "a_null_header_stays_apart_from_an_empty_one";
     order_turned_around: SwapsMessages => "messages_of_a_key_keep_their_order";

@@ -11,7 +11,9 @@ use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, ShortString};
 
-use super::{CONTENT_ENCODING, CONTENT_TYPE, KEY, MILLIS, ORDER, OURS, OWN_ID, THEIRS, THEIRS_TOO, TOMBSTONE};
+use super::{
+    CONTENT_ENCODING, CONTENT_TYPE, KEPT, KEY, MILLIS, ORDER, OURS, OWN_ID, THEIRS, THEIRS_TOO, TOMBSTONE, deaths,
+};
 
 /// Where RabbitMQ counts how often a quorum queue has handed a message out before.
 const DELIVERIES: &str = "x-delivery-count";
@@ -30,9 +32,16 @@ pub(super) fn parts(topic: &Arc<str>, properties: &BasicProperties, payload: Byt
     let mut list: Vec<(Name<'_>, Value<'_>)> = Vec::with_capacity(if headers == 0 { 0 } else { headers + 2 });
     list.extend(property(CONTENT_TYPE, properties.content_type()));
     list.extend(property(CONTENT_ENCODING, properties.content_encoding()));
-    for (name, value) in properties.headers().iter().flat_map(|table| table.inner()) {
-        if !own.takes(name.as_str(), value) {
-            list.push((Name::of(name.as_str()), Value::of(value)));
+    if let Some(table) = properties.headers() {
+        for (name, value) in table.inner() {
+            if own.takes(name.as_str(), value) {
+                continue;
+            }
+            match deaths::without_ours(name.as_str(), value, table) {
+                None => list.push((Name::of(name.as_str()), Value::of(value))),
+                Some(None) => {}
+                Some(Some(rest)) => list.push((Name::Same(name.as_str()), Value::Text(json(&rest)))),
+            }
         }
     }
     if let Some(order) = own.order {
@@ -82,6 +91,7 @@ enum Name<'a> {
 
 impl<'a> Name<'a> {
     fn of(name: &'a str) -> Self {
+        let name = name.strip_prefix(KEPT).unwrap_or(name);
         let attribute = name.strip_prefix(THEIRS).or_else(|| name.strip_prefix(THEIRS_TOO));
         attribute.map_or(Self::Same(name), |attribute| Self::Attribute(format!("{OURS}{attribute}")))
     }
@@ -109,11 +119,7 @@ impl<'a> Value<'a> {
             AMQPValue::LongString(bytes) => Self::Bytes(bytes.as_bytes()),
             AMQPValue::ShortString(text) => Self::Bytes(text.as_str().as_bytes()),
             AMQPValue::ByteArray(bytes) => Self::Bytes(bytes.as_slice()),
-            other => {
-                let mut text = String::new();
-                write_json(&mut text, other);
-                Self::Text(text)
-            }
+            other => Self::Text(json(other)),
         }
     }
 
@@ -184,6 +190,12 @@ fn number(value: &AMQPValue) -> Option<i64> {
 /// Whoever wrote it, it must not make a time that cannot be.
 fn at(millis: u64) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_millis(millis))
+}
+
+fn json(value: &AMQPValue) -> String {
+    let mut text = String::new();
+    write_json(&mut text, value);
+    text
 }
 
 /// Numbers and truth values as they are written, lists and tables as JSON.

@@ -9,7 +9,7 @@ use gulo_bus_core::{Error, ErrorKind, Result};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 
-use super::{CONTENT_ENCODING, CONTENT_TYPE, KEY, MILLIS, ORDER, OURS, THEIRS, TOMBSTONE};
+use super::{CONTENT_ENCODING, CONTENT_TYPE, KEPT, KEY, MILLIS, ORDER, OURS, THEIRS, TOMBSTONE, deaths};
 use crate::NAME;
 use crate::names::LONGEST;
 
@@ -58,6 +58,7 @@ pub(crate) fn properties(
         properties = properties.with_delivery_mode(PERSISTENT);
     }
     let mut table = FieldTable::default();
+    let waits = message.send.deliver_at.is_some();
     let mut places: Vec<Place> = Vec::with_capacity(message.headers.len());
     for (name, value) in message.headers.iter() {
         let place = match (name, value.and_then(as_short)) {
@@ -69,7 +70,7 @@ pub(crate) fn properties(
                 properties = properties.with_content_encoding(value);
                 Place::ContentEncoding
             }
-            _ => Place::Table(put(&mut table, name, value)?),
+            _ => Place::Table(put(&mut table, name, value, waits)?),
         };
         places.push(place);
     }
@@ -105,18 +106,19 @@ pub(crate) fn size_of(headers: &Headers) -> usize {
     headers.size() + headers.len() * (ENTRY + THEIRS.len())
 }
 
-/// A header's name in the table.
-fn put(table: &mut FieldTable, name: &str, value: Option<&[u8]>) -> Result<ShortString> {
+/// A header's name in the table, of a message that `waits` or not.
+fn put(table: &mut FieldTable, name: &str, value: Option<&[u8]>, waits: bool) -> Result<ShortString> {
     if ROUTING.contains(&name) {
         let error = Error::new(ErrorKind::Refused, format!("header `{name}` routes messages in RabbitMQ"));
         return Err(error.help("call yours otherwise"));
     }
-    if [KEY, ORDER, TOMBSTONE, MILLIS].contains(&name) {
+    if [KEY, ORDER, TOMBSTONE, MILLIS].contains(&name) || name.starts_with(KEPT) {
         let error = Error::new(ErrorKind::Refused, format!("header `{name}` is transport `{NAME}`'s own"));
         return Err(error.help("call yours otherwise"));
     }
     let place = match name.strip_prefix(OURS) {
         Some(attribute) => short(format!("{THEIRS}{attribute}"))?,
+        None if waits && deaths::is_the_brokers(name) => short(format!("{KEPT}{name}"))?,
         None => short(name)?,
     };
     if table.contains_key(place.as_str()) {

@@ -35,6 +35,13 @@ pub(super) fn nobody_reads(topic: &str) -> Error {
         .help("make the groups that read it first: `ensure`, or start them once")
 }
 
+/// It was to wait, and there is nothing to wait in.
+pub(super) fn no_way(topic: &str) -> Error {
+    let text = format!("a queue is gone in which messages for topic {} wait", names::shown(topic));
+    Error::new(ErrorKind::Missing, text)
+        .help("publish again: what is missing is looked for, and made where that is allowed")
+}
+
 pub(super) fn not_taken(topic: &str) -> Error {
     Error::new(ErrorKind::Unavailable, format!("a queue of topic {} did not take it", names::shown(topic)))
         .help("it is full (`x-max-length`), or has lost its majority; other queues may have taken it")

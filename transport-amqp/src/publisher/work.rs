@@ -20,12 +20,13 @@ use super::batch::Batches;
 use super::flight::{End, Ended, Flight};
 use super::prepare::prepare;
 use super::publishing::Prepared;
-use super::topics::{self, KnownTopics};
-use super::words::{ambiguous, late, nobody_reads, not_taken};
+use super::topics::{Answer, Course, KnownTopics};
+use super::words::{ambiguous, late, no_way, nobody_reads, not_taken};
 use super::{Call, Phase, closed};
 use crate::config::AmqpConfig;
 use crate::connection::Link;
 use crate::convert;
+use crate::delay;
 use crate::error;
 use crate::names;
 
@@ -44,7 +45,7 @@ const ROUNDS: usize = 8;
 const LONGEST_NUMBER: usize = 20;
 
 /// Whether a topic is there.
-type Asking = BoxFuture<'static, Result<topics::Answer>>;
+type Asking = BoxFuture<'static, Result<Answer>>;
 
 /// A channel with confirms.
 struct Way {
@@ -203,10 +204,10 @@ impl Work {
         if let Poll::Ready(answer) = asking.as_mut().poll(cx) {
             self.asking = None;
             match answer {
-                Ok((topic, refusal)) => {
+                Ok(answer) => {
                     // It does answer.
                     self.trouble = None;
-                    self.topics.note(topic, refusal);
+                    self.topics.note(answer);
                 }
                 Err(trouble) => self.trouble = Some(trouble),
             }
@@ -222,7 +223,7 @@ impl Work {
                 Some(its) => ours == its,
                 None => ours == own_id(id, call, index),
             };
-            Some(*message.topic == *returned.delivery.exchange.as_str() && is_its)
+            Some(delay::went_by(message, returned.delivery.exchange.as_str()) && is_its)
         });
         let any = !ended.is_empty();
         let refused = self.refused(&ended);
@@ -239,7 +240,9 @@ impl Work {
         })?;
         let all: Vec<_> = ended.iter().map(|(call, index, _)| (*call, *index)).chain(self.flight.places()).collect();
         let goes_there = |(call, index): &(u64, usize)| {
-            self.batches.message(*call, *index).is_some_and(|message| *message.topic == *exchange)
+            let message = self.batches.message(*call, *index);
+            // What is for later has gone elsewhere.
+            message.is_some_and(|message| *message.topic == *exchange && message.send.deliver_at.is_none())
         };
         all.into_iter().rev().find(goes_there)
     }
@@ -248,9 +251,14 @@ impl Work {
         if let End::Confirmed = end {
             return self.batches.confirm(call);
         }
-        let Some(topic) = self.batches.message(call, index).map(|message| message.topic.clone()) else { return };
+        let Some(message) = self.batches.message(call, index) else { return };
+        let (topic, course) = (message.topic.clone(), Course::of(message));
         let (outcome, error) = match end {
             End::Confirmed => return,
+            End::Returned if course == Course::Delayed => {
+                self.topics.doubt_delays();
+                (Outcome::Refused, no_way(&topic))
+            }
             End::Returned => (Outcome::Refused, nobody_reads(&topic)),
             End::Nacked => (Outcome::Unknown, not_taken(&topic)),
             End::Ambiguous => (Outcome::Unknown, ambiguous(&topic)),
@@ -283,14 +291,15 @@ impl Work {
             let Passage::Open(way) = &self.passage else { return false };
             let Some((call, index, messages)) = self.batches.next() else { return false };
             let message = &messages[index];
-            match self.topics.get(&message.topic) {
+            let course = Course::of(message);
+            match self.topics.get(&message.topic, course) {
                 Some(Ok(())) => {}
                 Some(Err(refused)) => {
                     self.batches.fail_next(call, index, Outcome::Refused, refused);
                     continue;
                 }
                 None => {
-                    let asking = topics::ask(self.link.clone(), self.config.clone(), message.topic.clone());
+                    let asking = self.topics.ask(&self.link, &self.config, &message.topic, course);
                     let again = self.trouble.is_some();
                     self.asking = Some(Box::pin(async move {
                         if again {

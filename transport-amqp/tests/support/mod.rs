@@ -1,5 +1,8 @@
 //! What tests against a real broker share: where it is.
 
+#[allow(dead_code, clippy::unwrap_used)]
+pub(crate) mod rooms;
+
 use std::collections::HashMap;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;

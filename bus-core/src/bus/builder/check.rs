@@ -178,6 +178,10 @@ pub(super) fn capabilities(transport: &dyn Transport, required: &[Capability], g
             let refused = capabilities.require(name, Capability::History);
             refused.map_err(|error| error.context(format_args!("start of group {called}")))?;
         }
+        if group.subscription.later.is_some() {
+            let refused = capabilities.require(name, Capability::DeliverAt);
+            refused.map_err(|error| error.context(format_args!("`retry_later` of group {called}")))?;
+        }
         if let Some(pattern) = group.patterns().first() {
             let refused = capabilities.require(name, Capability::Patterns);
             refused.map_err(|error| error.context(format_args!("pattern `{pattern}` of group {called}")))?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::later;
 use super::letters::{self, Letters};
 use crate::bus::registered::{Registered, Routed};
 use crate::bus::subscription::Subscription;
@@ -18,6 +19,8 @@ pub(super) struct Group {
     pub(super) names: Vec<Arc<str>>,
     /// The topic of the dead letters of each of them, where letters go to topics.
     pub(super) letters: Vec<Letters>,
+    /// The topic in which messages of each of them wait for a later attempt, where they do.
+    pub(super) later: Vec<Letters>,
 }
 
 impl Group {
@@ -33,11 +36,21 @@ impl Group {
         names.sort();
         names.dedup();
         let letters = letters::named(&subscription, &names)?;
-        Ok(Self { subscription, routed, names, letters })
+        let later = later::named(&subscription, &names)?;
+        Ok(Self { subscription, routed, names, letters, later })
     }
 
+    /// All that it reads.
     pub(super) fn topics(&self) -> Topics {
-        all_of(self.names.clone(), &self.patterns())
+        let mut names = self.names.clone();
+        names.extend(self.retry_topics().cloned());
+        all_of(names, &self.patterns())
+    }
+
+    /// Each once.
+    pub(super) fn retry_topics(&self) -> impl Iterator<Item = &Arc<str>> {
+        let all = self.later.iter().map(|later| &later.to).enumerate();
+        all.filter(|(index, to)| self.later[..*index].iter().all(|earlier| earlier.to != **to)).map(|(_, to)| to)
     }
 
     pub(super) fn patterns(&self) -> Vec<&str> {

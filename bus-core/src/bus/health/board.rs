@@ -65,6 +65,8 @@ pub(crate) struct Parked {
     pub(crate) attempts: u32,
     pub(crate) since: Instant,
     pub(crate) goes_on: Instant,
+    /// What of it is not taken, where it waits for that.
+    pub(crate) copy: &'static str,
     pub(crate) reason: String,
 }
 
@@ -158,7 +160,7 @@ impl Oldest {
 
 impl Parked {
     fn health(self, now: Instant) -> ParkedKey {
-        let Self { key, origin, stage, attempts, since, goes_on, reason } = self;
+        let Self { key, origin, stage, attempts, since, goes_on, reason, .. } = self;
         let since = now.saturating_duration_since(since);
         let goes_on_in = goes_on.saturating_duration_since(now);
         ParkedKey { key, origin, stage, attempts, since, goes_on_in, reason }

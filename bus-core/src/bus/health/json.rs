@@ -34,6 +34,7 @@ struct Group<'a> {
     retried: u64,
     dead_lettered: u64,
     skipped: u64,
+    postponed: u64,
     in_flight: usize,
     blocked_seconds: Option<f64>,
     lanes: &'a [LaneHealth],
@@ -79,7 +80,7 @@ impl Serialize for Health {
 
 impl Serialize for SubscriptionHealth {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Counts { handled, retried, dead_lettered, skipped } = self.counts;
+        let Counts { handled, retried, dead_lettered, skipped, postponed } = self.counts;
         Group {
             group: &self.group,
             up: self.is_up(),
@@ -88,6 +89,7 @@ impl Serialize for SubscriptionHealth {
             retried,
             dead_lettered,
             skipped,
+            postponed,
             in_flight: self.in_flight,
             blocked_seconds: self.blocked.map(seconds),
             lanes: &self.lanes,

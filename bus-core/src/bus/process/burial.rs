@@ -1,4 +1,5 @@
-//! Dead letters: written, published, and offered again until they are taken.
+//! Copies of what is not handled here any more, dead letters and those for later: written, published, and offered again until they
+//! are taken.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,17 +16,42 @@ use crate::layer::Fate;
 use crate::message::Message;
 use crate::transport::{Failed, Outcome, TopicSpec, Topology, TopologyMode, Unsent};
 
-/// Waits between attempts to get a dead letter confirmed.
-const DEAD_LETTER_BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+/// Waits between attempts to get a copy confirmed.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
-/// Its dead letter, and how long to wait before it is tried again.
+/// A copy of it, and how long to wait before that is offered again.
 #[derive(Debug)]
 pub(super) struct Burial {
-    reason: Reason,
-    cut: Message,
+    rest: Rest,
     copy: Message,
+    /// What the last failure said.
     error: Error,
     wait: Duration,
+}
+
+/// What the copy is.
+#[derive(Debug)]
+enum Rest {
+    /// Its dead letter, and that without the headers that are not needed.
+    Letter { reason: Reason, cut: Message },
+    /// It waits for its next attempt.
+    Later,
+}
+
+impl Rest {
+    /// In words.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Letter { .. } => "dead letter",
+            Self::Later => "copy for later",
+        }
+    }
+}
+
+impl Burial {
+    pub(super) const fn for_later(copy: Message, error: Error) -> Self {
+        Self { rest: Rest::Later, copy, error, wait: BACK_OFF.0 }
+    }
 }
 
 impl Processor {
@@ -44,7 +70,7 @@ impl Processor {
             last_failed: Utc::now(),
         };
         let (copy, cut) = (epitaph.copy(message), epitaph.cut_copy(message));
-        work.failing().burial = Some(Burial { reason, cut, copy, error, wait: DEAD_LETTER_BACK_OFF.0 });
+        work.failing().burial = Some(Burial { rest: Rest::Letter { reason, cut }, copy, error, wait: BACK_OFF.0 });
         Turn::Condemned
     }
 
@@ -63,15 +89,19 @@ impl Processor {
         }
     }
 
-    /// Publishes the dead letter once. It is at its end only when that is confirmed; else it parks, unsettled, and
-    /// health says so, until it is.
+    /// Publishes the copy once. It is at its end only when that is confirmed; else it parks, unsettled, and health says so, until
+    /// it is.
     ///
-    /// Cancel safety: dropped midway, the letter may stand there and the message comes again.
+    /// Cancel safety: dropped midway, the copy may stand there and the message comes again.
     pub(crate) async fn bury(&self, work: &mut Work) -> Turn {
         let Some(burial) = work.failing.as_ref().and_then(|failing| failing.burial.as_ref()) else {
             return Turn::Retry(Duration::ZERO);
         };
-        match self.take_letter(&burial.copy).await {
+        let taken = match burial.rest {
+            Rest::Letter { .. } => self.take_letter(&burial.copy).await,
+            Rest::Later => self.publish_copy(&burial.copy).await,
+        };
+        match taken {
             Ok(()) => self.buried(work),
             Err(refusal) => self.park(work, refusal),
         }
@@ -79,39 +109,59 @@ impl Processor {
 
     fn buried(&self, work: &Work) -> Turn {
         self.gauge.unpark(work.token());
-        self.gauge.dead_lettered();
-        if let Some(burial) = work.failing.as_ref().and_then(|failing| failing.burial.as_ref()) {
-            let Burial { reason, error, copy: letter, .. } = burial;
-            let fate = Fate::DeadLettered { reason: *reason, error, attempts: work.attempts, letter };
-            self.tell_layers(&work.received.delivery, fate);
-            match &self.dead_letter.to {
-                To::Discard => self.log_discarded(work, *reason, error),
-                _ => self.log_dead_lettered(work, &letter.topic, *reason, error),
+        if let Some(Burial { rest, copy, error, .. }) =
+            work.failing.as_ref().and_then(|failing| failing.burial.as_ref())
+        {
+            match rest {
+                Rest::Letter { reason, .. } => self.dead_lettered(work, *reason, copy, error),
+                Rest::Later => self.postponed(work, copy, error),
             }
         }
         Turn::End { dead: true }
     }
 
+    fn dead_lettered(&self, work: &Work, reason: Reason, letter: &Message, error: &Error) {
+        self.gauge.dead_lettered();
+        let fate = Fate::DeadLettered { reason, error, attempts: work.attempts, letter };
+        self.tell_layers(&work.received.delivery, fate);
+        match &self.dead_letter.to {
+            To::Discard => self.log_discarded(work, reason, error),
+            _ => self.log_dead_lettered(work, &letter.topic, reason, error),
+        }
+    }
+
     fn park(&self, work: &mut Work, trouble: Refusal) -> Turn {
-        self.log_parked(work, &trouble.text);
         let Some(burial) = work.failing.as_mut().and_then(|failing| failing.burial.as_mut()) else {
             return Turn::Retry(Duration::ZERO);
         };
-        if trouble.too_large {
-            burial.copy = burial.cut.clone();
+        let (what, wait) = (burial.rest.name(), burial.wait);
+        burial.wait = (wait * 2).min(BACK_OFF.1);
+        match &burial.rest {
+            Rest::Letter { cut, .. } if trouble.too_large => burial.copy = cut.clone(),
+            // It never will be taken; a dead letter can do with fewer headers.
+            Rest::Later if trouble.too_large => return self.bury_after_all(work),
+            _ => {}
         }
-        let wait = burial.wait;
-        burial.wait = (wait * 2).min(DEAD_LETTER_BACK_OFF.1);
-        self.gauge.park(work.token(), work.parked(Instant::now() + wait, Some(trouble.text)));
+        self.log_parked(work, what, &trouble.text);
+        self.gauge.park(work.token(), work.parked(Instant::now() + wait, Some((what, trouble.text))));
         Turn::Parked(wait)
+    }
+
+    fn bury_after_all(&self, work: &mut Work) -> Turn {
+        if let Some(Burial { error, .. }) = work.failing().burial.take() {
+            self.condemn(work, Reason::AttemptsExhausted, error);
+        }
+        Turn::Parked(Duration::ZERO)
+    }
+
+    async fn publish_copy(&self, copy: &Message) -> Result<(), Refusal> {
+        self.publisher.publish(vec![copy.clone()]).await.map_err(|unsent| Refusal::of(&unsent))
     }
 
     async fn take_letter(&self, letter: &Message) -> Result<(), Refusal> {
         match &self.dead_letter.to {
             To::Topic(_) => match self.publisher.publish(vec![letter.clone()]).await {
-                Err(unsent) if self.can_make_topic_for(&unsent).await => {
-                    self.publisher.publish(vec![letter.clone()]).await.map_err(|unsent| Refusal::of(&unsent))
-                }
+                Err(unsent) if self.can_make_topic_for(&unsent).await => self.publish_copy(letter).await,
                 taken => taken.map_err(|unsent| Refusal::of(&unsent)),
             },
             To::Discard => Ok(()),
@@ -139,7 +189,7 @@ impl Processor {
     }
 }
 
-/// Why a dead letter was not taken.
+/// Why a copy was not taken.
 struct Refusal {
     text: String,
     /// It may be, without the headers that are not needed.

@@ -3,11 +3,14 @@
 
 use std::fmt::Display;
 
+use chrono::SecondsFormat;
+
 use super::{Processor, Work};
 use crate::dead_letter::Reason;
 use crate::error::{Error, shown};
-use crate::message::Origin;
+use crate::message::{Message, Origin};
 use crate::retry::Decision;
+use crate::time::utc;
 
 /// A line about a message. What it is made of is looked up only where somebody listens.
 macro_rules! say {
@@ -44,6 +47,8 @@ impl Processor {
     pub(super) fn log_failure(&self, handler: &str, work: &Work, failure: &dyn Display, decision: Decision) {
         let next = match decision {
             Decision::RetryAfter(delay) => format!("again in {delay:?}"),
+            // Whether it may come again later is told when that is known.
+            Decision::DeadLetter if self.later.is_some() => "and not again for now".to_owned(),
             Decision::DeadLetter => "to be dead-lettered".to_owned(),
         };
         say!(WARN, self, work, { handler, }, "handler failed, {next}: {failure}");
@@ -57,8 +62,15 @@ impl Processor {
         say!(WARN, self, work, { reason = reason.name(), }, "discarded: {error}");
     }
 
-    pub(super) fn log_parked(&self, work: &Work, trouble: &str) {
-        say!(ERROR, self, work, {}, "{} is parked, its dead letter is not taken: {trouble}", work.origin());
+    pub(super) fn log_postponed(&self, work: &Work, copy: &Message, error: &Error) {
+        let at = copy.send.deliver_at.and_then(utc);
+        let at =
+            at.map_or_else(|| "later".to_owned(), |at| format!("at {}", at.to_rfc3339_opts(SecondsFormat::Secs, true)));
+        say!(WARN, self, work, { later = shown(&copy.topic), }, "handled again {at}: {error}");
+    }
+
+    pub(super) fn log_parked(&self, work: &Work, copy: &str, trouble: &str) {
+        say!(ERROR, self, work, {}, "{} is parked, its {copy} is not taken: {trouble}", work.origin());
     }
 
     /// Something panicked that is not the handler itself.

@@ -9,6 +9,7 @@ use crate::dead_letter;
 use crate::envelope::{self, Envelope};
 use crate::error::{Error, ErrorKind, shown};
 use crate::handler::{ErasedHandler, Received};
+use crate::retry_later;
 use crate::routing::Pattern;
 
 /// The handlers of one type of event: all of them get it.
@@ -155,6 +156,9 @@ impl Handlers {
         // Before all else: the letter of a tombstone is one too.
         if self.by_pattern && message.headers.get(dead_letter::REASON).is_some() {
             return Route::Skip("it is a dead letter");
+        }
+        if self.by_pattern && message.headers.get(retry_later::GROUP).is_some() {
+            return Route::Skip("it waits for another group");
         }
         if message.payload.is_none() {
             return self.raw.as_ref().map_or(Route::Skip("a tombstone"), Route::To);

@@ -5,7 +5,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use super::{Processor, Recipients, Turn, Work};
+use super::{Failing, Processor, Recipients, Turn, Work};
 use crate::dead_letter::Reason;
 use crate::error::{Error, ErrorKind, shown};
 use crate::handler::{HandlerError, HandlerResult};
@@ -27,6 +27,22 @@ enum Part {
 impl Parts {
     pub(super) fn of(handlers: usize) -> Self {
         Self((0..handlers).map(|_| Part::Open(None)).collect())
+    }
+
+    /// Only those of these names are to be called again. All of them, where a name is not known: they are called otherwise since.
+    fn only(names: &[String], handlers: &Recipients) -> Self {
+        let is_called = |name: &String| handlers.iter().any(|handler| handler.name() == name);
+        if names.is_empty() || !names.iter().all(is_called) {
+            return Self::of(handlers.len());
+        }
+        let part = |name: &str| if names.iter().any(|open| open == name) { Part::Open(None) } else { Part::Done };
+        Self(handlers.iter().map(|handler| part(handler.name())).collect())
+    }
+
+    /// The names of those that failed, where all of them may succeed another time.
+    fn to_call_again(&self, handlers: &Recipients) -> Vec<String> {
+        let dead = self.0.iter().zip(handlers.iter()).filter(|(part, _)| matches!(part, Part::Dead(..)));
+        dead.map(|(_, handler)| handler.name().to_owned()).collect()
     }
 
     /// The first from `index` on that is to be called.
@@ -100,7 +116,21 @@ impl Processor {
             self.log_handled(&Names(handlers), work);
             return Turn::End { dead: false };
         };
-        self.condemn(work, reason, Error::new(ErrorKind::Other, text))
+        // One that failed for good must get into a dead letter, which may as well be now.
+        let for_good = parts.0.iter().any(|part| matches!(part, Part::Dead(Reason::Permanent, _)));
+        let error = Error::new(ErrorKind::Other, text);
+        match for_good {
+            true => self.condemn(work, reason, error),
+            false => self.give_up(work, reason, error, parts.to_call_again(handlers)),
+        }
+    }
+}
+
+impl Failing {
+    /// How far each of `handlers` is, here or where it was before.
+    pub(super) fn parts_of(&mut self, handlers: &Recipients) -> Option<Parts> {
+        let past = self.past.as_ref().filter(|past| !past.handlers.is_empty());
+        self.parts.take().or_else(|| past.map(|past| Parts::only(&past.handlers, handlers)))
     }
 }
 

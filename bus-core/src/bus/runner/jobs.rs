@@ -56,7 +56,7 @@ pub(super) type Ended = (Slot, Box<Work>, Turn);
 struct InWork {
     abort: AbortHandle,
     about: About,
-    /// It waits to publish its dead letter again, and may be left like any that waits.
+    /// It waits to publish its copy again, and may be left like any that waits.
     parked: Arc<AtomicBool>,
 }
 
@@ -105,7 +105,7 @@ impl Jobs {
         self.push(slot, about, Arc::default(), UnderWay::Attempt { processor, slot, work: Some(work), attempt });
     }
 
-    /// Publishes its dead letter, after `delay`.
+    /// Publishes its dead letter, or its copy for later, after `delay`.
     pub(super) fn bury(&mut self, slot: Slot, mut work: Box<Work>, delay: Duration) {
         let (processor, about) = (Arc::clone(&self.processor), About::new(&work));
         let parked = Arc::new(AtomicBool::new(!delay.is_zero()));

@@ -1,18 +1,17 @@
 //! What only some brokers offer: verdicts, and wishes of the sender.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use gulo_bus_core::message::{Message, SendOptions};
 use gulo_bus_core::settle::{Settlement, Verdict};
 use gulo_bus_core::transport::Capability;
 
 use super::Case;
-use crate::support::{Bench, Reader, numbered, text, texts};
+use crate::support::{Bench, Reader, numbered, texts};
 
 pub(super) const CASES: &[Case] = &[
     case!(what_is_requeued_is_delivered_again).needs(&[Capability::Requeue]),
     case!(what_is_rejected_is_not_delivered_again).needs(&[Capability::Reject]),
-    case!(a_message_for_later_does_not_come_early).needs(&[Capability::DeliverAt]),
     case!(a_message_that_has_expired_does_not_come).needs(&[Capability::Expires]),
     case!(a_message_of_higher_priority_goes_first).needs(&[Capability::Priority]),
 ];
@@ -43,18 +42,6 @@ async fn what_is_rejected_is_not_delivered_again(bench: Bench) {
 
 fn wishing(bench: &Bench, text: &str, send: SendOptions) -> Message {
     Message { send: send.into(), ..bench.message(text) }
-}
-
-async fn a_message_for_later_does_not_come_early(bench: Bench) {
-    bench.one_lane(&["g"]).await;
-    // Whole milliseconds are what a broker may round to.
-    let at = SystemTime::now() + Duration::from_millis(800);
-    let later = SendOptions { deliver_at: Some(at), ..SendOptions::default() };
-    bench.send(vec![wishing(&bench, "later", later), bench.message("now")]).await;
-    let mut reader = bench.member("g").await;
-    assert_eq!(text(&reader.one().await), "now");
-    assert_eq!(text(&reader.one().await), "later");
-    assert!(SystemTime::now() + Duration::from_millis(1) >= at, "its time has come");
 }
 
 async fn a_message_that_has_expired_does_not_come(bench: Bench) {
