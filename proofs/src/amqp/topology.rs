@@ -48,7 +48,8 @@ pub(super) async fn queue_deleted(world: &mut World, name: &str) -> Result<Row, 
     row.fact("gone with the queue", gone);
     row.fact("refused until it was there again", evidence.sent.refused.len());
     let names = said.iter().filter(|said| said.contains("was deleted")).count();
-    row.claim("members that name it in their health", names.to_string(), "2", names == 2);
+    // Health is looked at now and then, and one may be well again between two looks.
+    row.claim("members that name it in their health", names.to_string(), "1 or 2", names > 0);
     Ok(row)
 }
 
