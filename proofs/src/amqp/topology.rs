@@ -25,7 +25,7 @@ pub(super) async fn exchange_deleted(world: &mut World, name: &str) -> Result<Ro
     room.make_topology().await?;
     room.healed();
     room.caught_up().await?;
-    let bounds = Bounds { duplicates: 0, because: "", stall: 7.0, recovery: 5.0 };
+    let bounds = Bounds { duplicates: 0, because: "", stall: 7.0, recovery: 10.0 };
     let (mut row, evidence) = room.finish(vec![only], bounds).await?;
     let (refused, said) = (evidence.sent.refused.len(), &evidence.sent.said);
     let named = said.keys().filter(|said| said.starts_with("Refused")).all(|said| said.contains("`exchange-deleted-"));
