@@ -151,6 +151,35 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_was_found_right_of_one_event_says_nothing_of_another_one() {
+        let (limits, mut checked) = (Limits::default(), Checked::default());
+        let mut check = |meta: &EventMeta| limits.check_meta(meta, &mut checked).is_ok();
+        let good = EventMeta {
+            id: "1".into(),
+            time: chrono::DateTime::UNIX_EPOCH,
+            event_type: "a.b".into(),
+            version: 1,
+            source: "users".into(),
+            aggregate: None,
+            correlation_id: None,
+            causation_id: None,
+        };
+        for bad in [
+            EventMeta { event_type: "a\nb".into(), ..good.clone() },
+            EventMeta { event_type: "a\nb".to_owned().into(), ..good.clone() },
+            EventMeta { event_type: "".into(), ..good.clone() },
+            EventMeta { source: "a\nb".into(), ..good.clone() },
+            EventMeta { source: "".into(), ..good.clone() },
+            EventMeta { id: "a\nb".into(), ..good.clone() },
+            EventMeta { id: "x".repeat(257), ..good.clone() },
+        ] {
+            assert!(!check(&bad), "{bad:?}");
+            assert!(check(&good));
+            assert!(check(&good) && !check(&bad) && !check(&bad), "{bad:?} behind one that is right");
+        }
+    }
+
+    #[test]
     fn plain_text_is_told_from_text_with_anything_else_in_it_wherever_that_stands() {
         for length in 1..20 {
             for at in 0..length {

@@ -27,7 +27,10 @@ pub fn transport() -> gulo::Result<Arc<dyn Transport>> {
             Ok(Arc::new(KafkaTransport::new(config.publish_timeout(PUBLISH_TIMEOUT))))
         }
         #[cfg(feature = "amqp")]
-        "amqp" => Ok(Arc::new(AmqpTransport::new(AmqpConfig::from_env()?.publish_timeout(PUBLISH_TIMEOUT)))),
+        "amqp" => {
+            let config = AmqpConfig::new("amqp://guest:guest@localhost:5672/%2f").with_env()?;
+            Ok(Arc::new(AmqpTransport::new(config.publish_timeout(PUBLISH_TIMEOUT))))
+        }
         _ => {
             Err(gulo::Error::new(gulo::ErrorKind::Config, format!("BROKER is `{broker}`, which this is not built for"))
                 .help("it is `kafka` or `amqp`; build it with `--features` of that name"))

@@ -8,6 +8,7 @@ use super::World;
 use super::room::{Room, Setup, WINDOW};
 use crate::judge::{effects, step};
 use crate::rows::{Bounds, Row};
+use crate::scene::PATIENCE;
 use crate::step::Step;
 use crate::traffic::Pace;
 use crate::{Trouble, now};
@@ -16,6 +17,8 @@ use crate::{Trouble, now};
 const MESSAGES: usize = 400;
 const FIRST: Duration = Duration::from_secs(2);
 const EACH: Duration = Duration::from_millis(30);
+/// What finds no way while the broker recovers, exchanges after queues, it tries again after three minutes.
+const TRIED_AGAIN: usize = 200;
 /// RabbitMQ moves so many at a time from one queue to the next: when it dies, some of them are in both.
 const MOVING: usize = 32 * 8;
 
@@ -34,8 +37,13 @@ pub(super) async fn killed(world: &mut World, name: &str) -> Result<Row, Trouble
     room.a_while(0.5).await;
     room.server.again().await?;
     room.healed();
+    for _ in 0..TRIED_AGAIN / PATIENCE.as_secs() as usize {
+        if room.all_handled().await.is_ok() {
+            break;
+        }
+    }
     let because = "a window of 400, and what was moving from queue to queue";
-    let bounds = Bounds { duplicates: WINDOW + MOVING, because, stall: 0.0, recovery: 15.0 };
+    let bounds = Bounds { duplicates: WINDOW + MOVING, because, stall: 0.0, recovery: TRIED_AGAIN as f64 };
     let (mut row, evidence) = room.finish(vec![only], bounds).await?;
     let due = |key: usize, number: usize| evidence.sent.at[key][number];
     let early = effects(&evidence.entries).map(|effect| (step(effect), effect.at));

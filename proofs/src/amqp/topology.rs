@@ -25,7 +25,7 @@ pub(super) async fn exchange_deleted(world: &mut World, name: &str) -> Result<Ro
     room.make_topology().await?;
     room.healed();
     room.caught_up().await?;
-    let bounds = Bounds { duplicates: 0, because: "", stall: 7.0, recovery: 5.0 };
+    let bounds = Bounds { duplicates: 0, because: "", stall: 7.0, recovery: 10.0 };
     let (mut row, evidence) = room.finish(vec![only], bounds).await?;
     let (refused, said) = (evidence.sent.refused.len(), &evidence.sent.said);
     let named = said.keys().filter(|said| said.starts_with("Refused")).all(|said| said.contains("`exchange-deleted-"));
@@ -48,7 +48,8 @@ pub(super) async fn queue_deleted(world: &mut World, name: &str) -> Result<Row, 
     row.fact("gone with the queue", gone);
     row.fact("refused until it was there again", evidence.sent.refused.len());
     let names = said.iter().filter(|said| said.contains("was deleted")).count();
-    row.claim("members that name it in their health", names.to_string(), "2", names == 2);
+    // Health is looked at now and then, and one may be well again between two looks.
+    row.claim("members that name it in their health", names.to_string(), "1 or 2", names > 0);
     Ok(row)
 }
 

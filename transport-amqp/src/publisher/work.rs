@@ -252,12 +252,14 @@ impl Work {
             return self.batches.confirm(call);
         }
         let Some(message) = self.batches.message(call, index) else { return };
-        let (topic, course) = (message.topic.clone(), Course::of(message));
+        let (topic, course, was_for_later) =
+            (message.topic.clone(), Course::of(message), message.send.deliver_at.is_some());
         let (outcome, error) = match end {
             End::Confirmed => return,
-            End::Returned if course == Course::Delayed => {
+            End::Returned if was_for_later => {
+                // Though its time may have come since, and it would go straight now.
                 self.topics.doubt_delays();
-                (Outcome::Refused, no_way(&topic))
+                (Outcome::Refused, if course == Course::Delayed { no_way(&topic) } else { nobody_reads(&topic) })
             }
             End::Returned => (Outcome::Refused, nobody_reads(&topic)),
             End::Nacked => (Outcome::Unknown, not_taken(&topic)),
