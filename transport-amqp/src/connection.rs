@@ -17,7 +17,7 @@ use gulo_bus_core::transport::Status;
 use gulo_bus_core::{Error, ErrorKind, Result};
 use lapin::{Channel, Connection, ConnectionProperties, Event};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::AmqpConfig;
@@ -130,8 +130,9 @@ impl Link {
         let tls = tls.map_err(|failure| Error::new(ErrorKind::Other, format!("TLS: {failure}")))??;
         let uri = self.config.uri()?;
         let runtime = Kit::on(background.clone());
-        let connecting = Connection::connector(uri.clone(), runtime, dial::with(tls.clone()), properties);
-        let opened = match connecting.await {
+        let (waits, told) = oneshot::channel();
+        let connecting = Connection::connector(uri.clone(), runtime, dial::with(tls.clone(), told), properties);
+        let opened = match dial::waiting(connecting, waits).await {
             Ok(opened) => opened,
             Err(failure) if ask::is_dark(&failure) => {
                 let runtime = TokioRuntime::tokio_with_handle(background.clone());
