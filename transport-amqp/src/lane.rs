@@ -32,6 +32,9 @@ const LONGEST_REST: Duration = Duration::from_secs(1);
 /// So many finished messages are worth a frame, whatever the window.
 const ENOUGH: usize = 500;
 
+/// After this time a frame for fewer is, where nothing is being handled any more: more may come, or may not.
+const LULL: Duration = Duration::from_millis(10);
+
 /// What a queue is to its member. Its state says how it stands; its slot is for ever.
 pub(crate) struct QueueLane {
     opening: Arc<Opening>,
@@ -148,23 +151,20 @@ impl QueueLane {
         }
     }
 
-    /// After a batch of verdicts: says what is due, now or later. A frame for each batch would be one for a few messages:
-    /// the broker lacks nothing while most of the window is its to fill.
+    /// After a batch of verdicts: says what is due, now or later. A frame for each batch would be one for a few messages. A
+    /// quarter of the window is many, and the broker has the rest to go on with while the frame is on its way.
     pub(crate) fn settled(&mut self) {
-        let (commit, enough) = (self.commit, (self.window / 2).clamp(1, ENOUGH));
+        let (commit, enough) = (self.commit, (self.window / 4).clamp(1, ENOUGH));
         let State::Open(open) = &mut self.state else { return };
-        let finished = open.settling.finished();
-        if (finished >= enough || open.settling.span() == 0)
-            && let Some(due) = open.settling.prefix()
-        {
-            open.say(due);
+        if open.settling.finished() >= enough {
+            open.say_prefix();
         }
         let untold = open.settling.waiting() + open.settling.finished();
         if untold >= commit.every.max(1) {
             open.flush();
-        } else if untold > 0 && open.due.is_none() {
-            let now = Instant::now();
-            open.due = Some(now.checked_add(commit.interval).unwrap_or(now + Duration::from_secs(86400)));
+        } else if untold > 0 {
+            let lull = open.settling.span() == 0;
+            open.due_within(if lull { LULL.min(commit.interval) } else { commit.interval });
         }
     }
 
@@ -263,10 +263,24 @@ impl Open {
         }
     }
 
+    fn due_within(&mut self, time: Duration) {
+        let now = Instant::now();
+        let due = now.checked_add(time).unwrap_or(now + Duration::from_secs(86400));
+        self.due = Some(self.due.map_or(due, |known| known.min(due)));
+    }
+
+    fn say_prefix(&mut self) {
+        if let Some(due) = self.settling.prefix() {
+            self.say(due);
+        }
+        if self.settling.waiting() == 0 {
+            self.due = None;
+        }
+    }
+
     fn flush(&mut self) {
+        self.say_prefix();
         self.due = None;
-        let due: Vec<Due> = self.settling.prefix().into_iter().collect();
-        due.into_iter().for_each(|due| self.say(due));
         let due: Vec<Due> = self.settling.singles().collect();
         due.into_iter().for_each(|due| self.say(due));
     }

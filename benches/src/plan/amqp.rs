@@ -75,7 +75,7 @@ const ARMS: &str = "\
 Each message has 100 bytes, an id of its own, the time; persistent, mandatory, confirmed. One exchange, one quorum queue.
   ours                      raw messages by Bus::send, a window of publish_window; by on_raw, one after the other
   lapin, written well       a window of publishes and their confirms in one task, each with 30 s, as ours has; one
-                            acknowledgement for half of the prefetch, 500 at most, as ours has
+                            acknowledgement for half of the prefetch, 500 at most; ours has one for a quarter
   lapin, each call awaited  as its documentation has it: one publish at a time; each delivery acknowledged
   amqprs                    a callback counts the confirms; acknowledgements as above
 CPU is that of the client's process. Ratios are those of cells in the same round, of all rounds the middle one.
