@@ -1,39 +1,30 @@
 //! One queue as a member of a group reads it: a channel of its own, opened, lost and opened again under a new epoch.
 
 mod feed;
+mod open;
 mod opening;
 
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use gulo_bus_core::message::Origin;
 use gulo_bus_core::settle::{Lane, Token, Verdict};
-use gulo_bus_core::transport::{CommitPolicy, Delivery, Inbox, LaneEvent};
+use gulo_bus_core::transport::{CommitPolicy, Inbox, LaneEvent};
 use gulo_bus_core::{Error, ErrorKind, Result};
-use lapin::Channel;
-use lapin::options::{BasicAckOptions, BasicNackOptions, BasicQosOptions, BasicRejectOptions};
-use lapin::types::ShortString;
-use tokio::time::{Instant, Sleep, sleep, timeout_at};
+use tokio::time::{Instant, Sleep, sleep};
 
-use crate::convert;
 use crate::names;
-use crate::settling::{Due, Settling};
 
 pub(crate) use feed::Feed;
+use open::{Failure, Open, unsure};
 pub(crate) use opening::{Opened, Opening};
 
 /// Between attempts to open a lane.
 const FIRST_REST: Duration = Duration::from_millis(100);
 const LONGEST_REST: Duration = Duration::from_secs(1);
-
-/// So many finished messages are worth a frame, whatever the window.
-const ENOUGH: usize = 500;
-
-/// After this time a frame for fewer is, where nothing is being handled any more: more may come, or may not.
-const LULL: Duration = Duration::from_millis(10);
 
 /// What a queue is to its member. Its state says how it stands; its slot is for ever.
 pub(crate) struct QueueLane {
@@ -55,16 +46,6 @@ enum State {
     Open(Box<Open>),
     /// Being given back; then it opens again.
     Closing(Lane, BoxFuture<'static, Result<()>>),
-}
-
-pub(crate) struct Open {
-    id: Lane,
-    channel: Channel,
-    feed: Feed,
-    settling: Settling,
-    paused: bool,
-    /// When what is done behind an unfinished message is to be told.
-    due: Option<Instant>,
 }
 
 impl QueueLane {
@@ -138,33 +119,20 @@ impl QueueLane {
         self.rest = FIRST_REST;
         let origin = Origin { topic: self.opening.topic().clone(), partition: None, offset: None };
         inbox.events.push(LaneEvent::Opened { lane: id, origin });
-        let Opened { channel, feed } = opened;
-        let (settling, paused, due) = (Settling::default(), false, None);
-        self.state = State::Open(Box::new(Open { id, channel, feed, settling, paused, due }));
+        self.state = State::Open(Box::new(Open::new(id, opened)));
     }
 
     /// A verdict on what is out. Those of an earlier epoch, or given twice, do nothing.
     pub(crate) fn settle(&mut self, token: Token, verdict: Verdict) {
-        let Some(open) = self.open_mut(token.lane) else { return };
-        if let Some(Some(due)) = open.settling.settle(token.seq, verdict) {
-            open.say(due);
+        if let Some(open) = self.open_mut(token.lane) {
+            open.settle(token.seq, verdict);
         }
     }
 
-    /// After a batch of verdicts: says what is due, now or later. A frame for each batch would be one for a few messages. A
-    /// quarter of the window is many, and the broker has the rest to go on with while the frame is on its way.
+    /// After a batch of verdicts.
     pub(crate) fn settled(&mut self) {
-        let (commit, enough) = (self.commit, (self.window / 4).clamp(1, ENOUGH));
-        let State::Open(open) = &mut self.state else { return };
-        if open.settling.finished() >= enough {
-            open.say_prefix();
-        }
-        let untold = open.settling.waiting() + open.settling.finished();
-        if untold >= commit.every.max(1) {
-            open.flush();
-        } else if untold > 0 {
-            let lull = open.settling.span() == 0;
-            open.due_within(if lull { LULL.min(commit.interval) } else { commit.interval });
+        if let State::Open(open) = &mut self.state {
+            open.settled(self.commit, self.window);
         }
     }
 
@@ -178,10 +146,8 @@ impl QueueLane {
 
     /// Says what is due by `now`.
     pub(crate) fn tick(&mut self, now: Instant) {
-        if let State::Open(open) = &mut self.state
-            && open.due.is_some_and(|due| due <= now)
-        {
-            open.flush();
+        if let State::Open(open) = &mut self.state {
+            open.tick(now);
         }
     }
 
@@ -215,122 +181,11 @@ impl QueueLane {
 
     /// Asks the broker something that it can only answer if this channel is open on its side.
     pub(crate) fn probe(&self) -> Option<BoxFuture<'static, bool>> {
-        let State::Open(open) = &self.state else { return None };
-        let (channel, prefetch) = (open.channel.clone(), opening::prefetch(self.window));
-        Some(Box::pin(async move { channel.basic_qos(prefetch, BasicQosOptions::default()).await.is_ok() }))
-    }
-}
-
-/// A channel that cannot tell any more.
-pub(crate) enum Failure {
-    Lapin(lapin::Error),
-    /// The queue was deleted, or the consumer cancelled by the broker.
-    Cancelled,
-}
-
-impl Open {
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        inbox: &mut Inbox,
-        room: usize,
-        window: usize,
-        topic: &Arc<str>,
-    ) -> Result<(), Failure> {
-        if !self.channel.status().connected() {
-            return Err(self.why());
-        }
-        let mut room = room;
-        while room > 0 && !self.paused && self.settling.span() < window {
-            let Poll::Ready(next) = self.feed.poll(cx, &self.channel)? else { return Ok(()) };
-            let (message, redelivered) = convert::message(topic, next);
-            let token = Token { lane: self.id, seq: self.settling.arrive() };
-            inbox.deliveries.push_back(Delivery { message, token, partition: None, offset: None, redelivered });
-            room -= 1;
-        }
-        Ok(())
-    }
-
-    /// The consumer knows the cause, behind what it had got before.
-    fn why(&mut self) -> Failure {
-        let mut cx = Context::from_waker(Waker::noop());
-        loop {
-            match self.feed.poll(&mut cx, &self.channel) {
-                Ok(Poll::Ready(_)) => {}
-                Ok(Poll::Pending) => return Failure::Cancelled,
-                Err(failure) => return failure,
-            }
+        match &self.state {
+            State::Open(open) => Some(open.probe(self.window)),
+            _ => None,
         }
     }
-
-    fn due_within(&mut self, time: Duration) {
-        let now = Instant::now();
-        let due = now.checked_add(time).unwrap_or(now + Duration::from_secs(86400));
-        self.due = Some(self.due.map_or(due, |known| known.min(due)));
-    }
-
-    fn say_prefix(&mut self) {
-        if let Some(due) = self.settling.prefix() {
-            self.say(due);
-        }
-        if self.settling.waiting() == 0 {
-            self.due = None;
-        }
-    }
-
-    fn flush(&mut self) {
-        self.say_prefix();
-        self.due = None;
-        let due: Vec<Due> = self.settling.singles().collect();
-        due.into_iter().for_each(|due| self.say(due));
-    }
-
-    /// Hands the frame over, which lapin does in the first poll; what follows is only the wait until it is written. On a
-    /// channel that is gone it does nothing, and the loss of the lane says so.
-    fn say(&self, due: Due) {
-        let cx = &mut Context::from_waker(Waker::noop());
-        let (channel, multiple) = (&self.channel, matches!(due, Due::AckUpTo(_)));
-        let _ = match due {
-            Due::AckUpTo(tag) | Due::Ack(tag) => pin!(channel.basic_ack(tag, BasicAckOptions { multiple })).poll(cx),
-            Due::Requeue(tag) => {
-                pin!(channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true })).poll(cx)
-            }
-            Due::Reject(tag) => pin!(channel.basic_reject(tag, BasicRejectOptions { requeue: false })).poll(cx),
-        };
-    }
-
-    /// The answer to the close comes behind all that was said: by then the broker knows it.
-    async fn close(mut self: Box<Self>, deadline: Instant) -> Result<()> {
-        self.flush();
-        let (channel, heard) = (self.channel.clone(), self.feed.queues());
-        let fresh = self.settling.is_fresh();
-        let closing = async move {
-            // Kept until the channel is closed.
-            let mut waits = Vec::new();
-            for queue in heard.into_iter().filter(|_| !fresh) {
-                waits.push(be_heard(&channel, queue).await?);
-            }
-            channel.close(200, "closed".into()).await
-        };
-        match timeout_at(deadline, closing).await {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(unsure()),
-        }
-    }
-}
-
-/// The broker's channel passes on to a quorum queue no more than 32 acknowledgements that the queue has not answered, holds
-/// back those that follow, and forgets them when it closes. What the queue itself must answer comes behind all of them: one
-/// consumer more, which waits for its turn and goes with the channel. To cancel the one there is would do too, but the next
-/// member would begin before what is unfinished here is back in its place.
-async fn be_heard(channel: &Channel, queue: ShortString) -> lapin::Result<lapin::Consumer> {
-    // Where members compete it gets something, which comes back with the rest.
-    channel.basic_qos(1, BasicQosOptions::default()).await?;
-    opening::consume(channel.clone(), queue).await
-}
-
-fn unsure() -> Error {
-    Error::new(ErrorKind::TimedOut, "the broker is away: verdicts may be lost, what they settled comes again")
 }
 
 impl Opening {

@@ -3,6 +3,7 @@
 
 mod batch;
 mod flight;
+mod passage;
 mod prepare;
 mod publishing;
 mod topics;

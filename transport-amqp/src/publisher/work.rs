@@ -4,20 +4,18 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use gulo_bus_core::Result;
 use gulo_bus_core::transport::{Outcome, Status};
-use gulo_bus_core::{Error, Result};
-use lapin::options::ConfirmSelectOptions;
 use lapin::types::ShortString;
-use lapin::{Channel, Connection};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use uuid::Uuid;
 
 use super::batch::Batches;
 use super::flight::{End, Ended, Flight};
+use super::passage::{FIRST_REST, Passage};
 use super::prepare::prepare;
 use super::publishing::Prepared;
 use super::topics::{Answer, Course, KnownTopics};
@@ -29,10 +27,6 @@ use crate::convert;
 use crate::delay;
 use crate::error;
 use crate::names;
-
-/// Between attempts to get a channel.
-const FIRST_REST: Duration = Duration::from_millis(50);
-const LONGEST_REST: Duration = Duration::from_secs(1);
 
 /// Calls that are being worked on; more wait in the queue of the publisher.
 const AT_ONCE: usize = 1024;
@@ -47,19 +41,6 @@ const LONGEST_NUMBER: usize = 20;
 /// Whether a topic is there.
 type Asking = BoxFuture<'static, Result<Answer>>;
 
-/// A channel with confirms.
-struct Way {
-    channel: Arc<Channel>,
-    largest_header: usize,
-    _connection: Arc<Connection>,
-}
-
-enum Passage {
-    Opening(BoxFuture<'static, Result<Way>>),
-    Resting(Pin<Box<Sleep>>),
-    Open(Way),
-}
-
 pub(super) struct Work {
     link: Arc<Link>,
     config: Arc<AmqpConfig>,
@@ -67,9 +48,6 @@ pub(super) struct Work {
     phase: watch::Sender<Phase>,
     status: watch::Receiver<Status>,
     passage: Passage,
-    rest: Duration,
-    /// Why there is no channel.
-    trouble: Option<Error>,
     topics: KnownTopics,
     asking: Option<Asking>,
     batches: Batches,
@@ -87,16 +65,14 @@ impl Work {
         calls: mpsc::Receiver<Call>,
         phase: watch::Sender<Phase>,
     ) -> Result<Self> {
-        let way = open(link.clone()).await?;
+        let passage = Passage::open(link.clone()).await?;
         Ok(Self {
             status: link.watch(),
             link: link.clone(),
             config: config.clone(),
             calls,
             phase,
-            passage: Passage::Open(way),
-            rest: FIRST_REST,
-            trouble: None,
+            passage,
             topics: KnownTopics::default(),
             asking: None,
             batches: Batches::default(),
@@ -141,13 +117,15 @@ impl Work {
             return Poll::Ready(true);
         }
         let others = self.take_in(cx);
-        self.poll_passage(cx);
+        if self.passage.poll(cx) {
+            self.topics = KnownTopics::default();
+        }
         self.poll_asking(cx);
         let mut more = self.send(cx);
         // Behind it: who is first in line must be polled to be heard of.
         let over = self.poll_flight(cx) | self.poll_timer(cx);
         // What is over makes room for what waits, and may be the end of the channel: nobody is woken for either.
-        more |= over && (others || self.batches.next().is_some() || !self.is_open());
+        more |= over && (others || self.batches.next().is_some() || !self.passage.is_open());
         let idle = self.batches.is_empty();
         if phase == Phase::Closing && idle && self.calls.is_empty() {
             return Poll::Ready(true);
@@ -164,41 +142,6 @@ impl Work {
         true
     }
 
-    fn is_open(&self) -> bool {
-        matches!(&self.passage, Passage::Open(way) if way.channel.status().connected())
-    }
-
-    /// Sees to a channel, whether somebody publishes or not: the status tells of it.
-    fn poll_passage(&mut self, cx: &mut Context<'_>) {
-        loop {
-            self.passage = match &mut self.passage {
-                Passage::Open(way) if way.channel.status().connected() => return,
-                // Every confirm on it has failed by now, or will at once: what failed is told by the flight.
-                Passage::Open(_) => {
-                    self.topics = KnownTopics::default();
-                    Passage::Opening(Box::pin(open(self.link.clone())))
-                }
-                Passage::Opening(opening) => match opening.as_mut().poll(cx) {
-                    Poll::Ready(Ok(way)) => {
-                        (self.rest, self.trouble) = (FIRST_REST, None);
-                        Passage::Open(way)
-                    }
-                    Poll::Ready(Err(trouble)) => {
-                        self.trouble = Some(trouble);
-                        let rest = sleep_until(Instant::now() + self.rest);
-                        self.rest = LONGEST_REST.min(self.rest * 2);
-                        Passage::Resting(Box::pin(rest))
-                    }
-                    Poll::Pending => return,
-                },
-                Passage::Resting(rest) => match rest.as_mut().poll(cx) {
-                    Poll::Ready(()) => Passage::Opening(Box::pin(open(self.link.clone()))),
-                    Poll::Pending => return,
-                },
-            };
-        }
-    }
-
     fn poll_asking(&mut self, cx: &mut Context<'_>) {
         let Some(asking) = &mut self.asking else { return };
         if let Poll::Ready(answer) = asking.as_mut().poll(cx) {
@@ -206,10 +149,10 @@ impl Work {
             match answer {
                 Ok(answer) => {
                     // It does answer.
-                    self.trouble = None;
+                    self.passage.trouble = None;
                     self.topics.note(answer);
                 }
-                Err(trouble) => self.trouble = Some(trouble),
+                Err(trouble) => self.passage.trouble = Some(trouble),
             }
         }
     }
@@ -290,7 +233,7 @@ impl Work {
             if self.flight.len() >= self.config.publish_window || self.asking.is_some() {
                 return false;
             }
-            let Passage::Open(way) = &self.passage else { return false };
+            let Some(way) = self.passage.way() else { return false };
             let Some((call, index, messages)) = self.batches.next() else { return false };
             let message = &messages[index];
             let course = Course::of(message);
@@ -302,7 +245,7 @@ impl Work {
                 }
                 None => {
                     let asking = self.topics.ask(&self.link, &self.config, &message.topic, course);
-                    let again = self.trouble.is_some();
+                    let again = self.passage.trouble.is_some();
                     self.asking = Some(Box::pin(async move {
                         if again {
                             sleep(FIRST_REST).await;
@@ -342,18 +285,11 @@ impl Work {
             }
             any = true;
             let (flight, status) = (&self.flight, self.status.borrow().clone());
-            let why = || late(&self.config, &status, self.trouble.as_ref());
+            let why = || late(&self.config, &status, self.passage.trouble.as_ref());
             self.batches.expire(Some(now), |call, index| flight.holds(call, index), why);
         }
         any
     }
-}
-
-async fn open(link: Arc<Link>) -> Result<Way> {
-    let (channel, connection) = link.channel().await?;
-    link.within(channel.confirm_select(ConfirmSelectOptions::default())).await?;
-    let largest_header = convert::largest_header(connection.configuration().frame_max() as usize);
-    Ok(Way { channel: Arc::new(channel), largest_header, _connection: connection })
 }
 
 fn own_id(prefix: &str, call: u64, index: usize) -> String {
