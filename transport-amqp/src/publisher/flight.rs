@@ -3,8 +3,8 @@
 //! lapin attaches a message that the broker returned to whichever confirm it completes next, on the channel: taken at face
 //! value, a message that arrived is reported as unroutable and the other way round. A return is therefore filed by the id of
 //! its message. And nothing is answered before every confirm published before it has been completed and all completed ones
-//! have been looked at: each completion takes one waiting return with it, and a return comes before the confirm of its own
-//! message, so by then it has been taken by one of them.
+//! have been looked at: each completion takes the oldest waiting return with it, returns come in the order published, each
+//! before the confirm of its own message; so by then it has been taken by one of them.
 //!
 //! A confirm that is completed leaves its place in the [`mail`]: so all completed ones are looked at, and only they.
 

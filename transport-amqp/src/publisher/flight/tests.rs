@@ -1,5 +1,5 @@
 //! Against lapin as it is: on a thread of its own it writes in order, completes confirms in any order, and attaches what came
-//! back to whichever it completes next.
+//! back, which RabbitMQ sends in the order published, to whichever it completes next.
 
 use std::collections::VecDeque;
 use std::io;
@@ -151,6 +151,9 @@ impl Lapin {
         let many = self.dice.below(self.unwritten.len() + 1);
         for sent in self.unwritten.drain(..many) {
             let _ = Pin::new(&mut *stream).poll_write(cx, &[0]);
+            if sent.number.is_multiple_of(UNROUTABLE) {
+                self.returned.push_back(returned(sent.number));
+            }
             sent.written.set(Promise(sent.confirm.clone()));
             self.open.push(sent);
         }
@@ -160,18 +163,6 @@ impl Lapin {
         for _ in 0..=self.dice.below(self.open.len()) {
             let at = self.dice.below(self.open.len());
             let sent = self.open.swap_remove(at);
-            if sent.number.is_multiple_of(UNROUTABLE) {
-                self.returned.push_back(returned(sent.number));
-            }
-            // Sometimes another one is confirmed between the return and the confirm of its message.
-            if self.dice.below(2) == 0 && !self.open.is_empty() {
-                let at = self.dice.below(self.open.len());
-                let other = self.open.swap_remove(at);
-                if other.number.is_multiple_of(UNROUTABLE) {
-                    self.returned.push_back(returned(other.number));
-                }
-                other.confirm.set(Confirmation::Ack(self.returned.pop_front()));
-            }
             sent.confirm.set(Confirmation::Ack(self.returned.pop_front()));
             if self.open.is_empty() {
                 return;
