@@ -39,20 +39,25 @@ impl<T> Shared<T> {
     }
 }
 
-struct Promise<T>(Arc<Shared<T>>);
+/// With what happens right behind each look at it.
+struct Promise<T>(Arc<Shared<T>>, Meanwhile);
+
+type Meanwhile = Option<Arc<Mutex<Lapin>>>;
 
 impl<T> Future for Promise<T> {
     type Output = lapin::Result<T>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut inner = self.0.0.lock().expect("not poisoned");
-        match inner.0.take() {
-            Some(value) => Poll::Ready(Ok(value)),
-            None => {
-                inner.1 = Some(cx.waker().clone());
-                Poll::Pending
-            }
+        let value = inner.0.take();
+        if value.is_none() {
+            inner.1 = Some(cx.waker().clone());
         }
+        drop(inner);
+        if let Some(lapin) = &self.1 {
+            lapin.lock().expect("not poisoned").go_on();
+        }
+        value.map_or(Poll::Pending, |value| Poll::Ready(Ok(value)))
     }
 }
 
@@ -69,6 +74,7 @@ struct Sent {
     number: u64,
     written: Arc<Shared<Promise<Confirmation>>>,
     confirm: Arc<Shared<Confirmation>>,
+    meanwhile: Meanwhile,
 }
 
 /// Whether there is something to read.
@@ -115,7 +121,6 @@ impl Dice {
 }
 
 struct Lapin {
-    inbox: Receiver<Sent>,
     dice: Dice,
     unwritten: VecDeque<Sent>,
     open: Vec<Sent>,
@@ -123,7 +128,11 @@ struct Lapin {
 }
 
 impl Lapin {
-    fn run(mut self) {
+    fn new(seed: u64) -> Self {
+        Self { dice: Dice(seed), unwritten: VecDeque::new(), open: Vec::new(), returned: VecDeque::new() }
+    }
+
+    fn run(mut self, inbox: &Receiver<Sent>) {
         let (asked, mut stream) = (Arc::new(Asked::default()), Noticed(Wire(false)));
         let waker = Waker::from(asked.clone());
         let cx = &mut Context::from_waker(&waker);
@@ -131,10 +140,10 @@ impl Lapin {
             // It reads where something came or it was asked to, and no more often.
             let read = asked.0.swap(false, Ordering::SeqCst);
             if !read && self.unwritten.is_empty() && self.open.is_empty() {
-                let Ok(sent) = self.inbox.recv() else { return };
+                let Ok(sent) = inbox.recv() else { return };
                 self.unwritten.push_back(sent);
             }
-            self.unwritten.extend(self.inbox.try_iter());
+            self.unwritten.extend(inbox.try_iter());
             self.write(&mut stream, cx);
             let comes = !self.open.is_empty() && self.dice.below(3) > 0;
             stream.0.0 = comes;
@@ -148,24 +157,41 @@ impl Lapin {
     }
 
     fn write(&mut self, stream: &mut Noticed<Wire>, cx: &mut Context<'_>) {
-        let many = self.dice.below(self.unwritten.len() + 1);
-        for sent in self.unwritten.drain(..many) {
+        for _ in 0..self.dice.below(self.unwritten.len() + 1) {
             let _ = Pin::new(&mut *stream).poll_write(cx, &[0]);
-            if sent.number.is_multiple_of(UNROUTABLE) {
-                self.returned.push_back(returned(sent.number));
-            }
-            sent.written.set(Promise(sent.confirm.clone()));
-            self.open.push(sent);
+            self.write_one();
         }
     }
 
     fn tell(&mut self) {
         for _ in 0..=self.dice.below(self.open.len()) {
+            self.confirm_one();
+        }
+    }
+
+    fn write_one(&mut self) {
+        let Some(sent) = self.unwritten.pop_front() else { return };
+        if sent.number.is_multiple_of(UNROUTABLE) {
+            self.returned.push_back(returned(sent.number));
+        }
+        sent.written.set(Promise(sent.confirm.clone(), sent.meanwhile.clone()));
+        self.open.push(sent);
+    }
+
+    fn confirm_one(&mut self) {
+        if !self.open.is_empty() {
             let at = self.dice.below(self.open.len());
             let sent = self.open.swap_remove(at);
             sent.confirm.set(Confirmation::Ack(self.returned.pop_front()));
-            if self.open.is_empty() {
-                return;
+        }
+    }
+
+    /// A few steps, or none.
+    fn go_on(&mut self) {
+        for _ in 0..self.dice.below(6) {
+            match self.dice.below(2) {
+                0 => self.write_one(),
+                _ => self.confirm_one(),
             }
         }
     }
@@ -195,22 +221,24 @@ fn wait(unpark: &Unpark) {
     }
 }
 
-fn fly(window: usize, count: u64, seed: u64) {
-    let (to_lapin, inbox) = channel();
-    let lapin =
-        Lapin { inbox, dice: Dice(seed), unwritten: VecDeque::new(), open: Vec::new(), returned: VecDeque::new() };
-    let lapin = thread::spawn(|| lapin.run());
-    let unpark = Arc::new(Unpark(thread::current(), AtomicBool::new(false)));
-    let waker = Waker::from(unpark.clone());
-    let cx = &mut Context::from_waker(&waker);
+/// Publishes `count` messages, `window` at a time; each ends as it should, in its place.
+fn fly(
+    window: usize,
+    count: u64,
+    meanwhile: &Meanwhile,
+    mut send: impl FnMut(Sent),
+    mut rest: impl FnMut(),
+    waker: &Waker,
+) {
+    let cx = &mut Context::from_waker(waker);
     let mut flight: Flight<Promise<Confirmation>> = Flight::new(window);
     let (mut sent, mut over) = (0, 0);
     while over < count {
         let before = (sent, over);
         while flight.len() < window && sent < count {
             let (written, confirm) = (Shared::new(), Shared::new());
-            flight.take_in(sent, 0, Box::new(Promise(written.clone())));
-            to_lapin.send(Sent { number: sent, written, confirm }).expect("it runs");
+            flight.take_in(sent, 0, Box::new(Promise(written.clone(), meanwhile.clone())));
+            send(Sent { number: sent, written, confirm, meanwhile: meanwhile.clone() });
             sent += 1;
         }
         let is = |returned: &BasicReturnMessage, call: u64, _: usize| {
@@ -223,18 +251,42 @@ fn fly(window: usize, count: u64, seed: u64) {
             over += 1;
         }
         if before == (sent, over) {
-            wait(&unpark);
+            rest();
         }
     }
-    drop(to_lapin);
-    lapin.join().expect("it ends");
 }
 
+const SEEDS: [u64; 3] = [0x9e37_79b9_7f4a_7c15, 0x3c6e_f372_fe94_f82a, 0xdaa6_6d2c_7ddf_743f];
+
 #[test]
-fn nobody_waits_for_ever_and_what_came_back_is_told_of_its_own_message() {
+fn nobody_waits_for_ever() {
     for (window, count) in [(1, 2_000), (2, 4_000), (7, 8_000), (100, 20_000)] {
-        for seed in 1..=3_u64 {
-            fly(window, count, seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        for seed in SEEDS {
+            let (to_lapin, inbox) = channel();
+            let lapin = thread::spawn(move || Lapin::new(seed).run(&inbox));
+            let unpark = Arc::new(Unpark(thread::current(), AtomicBool::new(false)));
+            let send = |sent| to_lapin.send(sent).expect("it runs");
+            fly(window, count, &None, send, || wait(&unpark), &unpark.clone().into());
+            drop(to_lapin);
+            lapin.join().expect("it ends");
+        }
+    }
+}
+
+/// On one thread, lapin going on behind each look at what it has promised.
+#[test]
+fn what_came_back_is_told_of_its_own_message_whatever_happens_between_two_looks() {
+    for (window, count) in [(2, 4_000), (7, 20_000), (30, 20_000)] {
+        for seed in SEEDS {
+            let lapin = Arc::new(Mutex::new(Lapin::new(seed)));
+            let send = |sent| lapin.lock().expect("not poisoned").unwritten.push_back(sent);
+            let mut rests = 0;
+            let rest = || {
+                rests += 1;
+                assert!(rests < 100 * count, "nobody ends");
+                lapin.lock().expect("not poisoned").go_on();
+            };
+            fly(window, count, &Some(lapin.clone()), send, rest, Waker::noop());
         }
     }
 }
