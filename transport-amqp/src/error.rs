@@ -74,10 +74,12 @@ fn by_the_broker(refusal: &AMQPError, config: &AmqpConfig) -> Error {
             Error::new(ErrorKind::TimedOut, text)
                 .help("a delivery was not settled within the broker's `consumer_timeout`: raise it, or handle faster")
         }
-        AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) => {
+        AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) if said.contains("inequivalent") => {
             refused("what is there has other arguments: delete it, or declare nothing")
         }
-        AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED) => Error::new(ErrorKind::Refused, text),
+        AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED | AMQPSoftError::RESOURCELOCKED) => {
+            Error::new(ErrorKind::Refused, text)
+        }
         AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) if said.contains("vhost") && said.contains("not found") => {
             refused("there is no such vhost: it stands behind the last `/` of AMQP_URL, the vhost `/` written as `%2f`")
         }
@@ -169,5 +171,16 @@ mod tests {
         assert_eq!(kind(AMQPSoftError::ACCESSREFUSED, "ACCESS_REFUSED - Login was refused"), ErrorKind::Refused);
         let late = "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 3000 ms";
         assert_eq!(kind(AMQPSoftError::PRECONDITIONFAILED, &late.to_lowercase()), ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn what_to_do_is_said_of_other_arguments_alone() {
+        let told =
+            |text| told(&soft(AMQPSoftError::PRECONDITIONFAILED, text), &AmqpConfig::new("amqp://here")).to_string();
+        let other =
+            told("PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received ..");
+        assert!(other.ends_with("(what is there has other arguments: delete it, or declare nothing)"), "{other}");
+        let tag = told("PRECONDITION_FAILED - unknown delivery tag 7");
+        assert!(tag.ends_with("PRECONDITION_FAILED - unknown delivery tag 7"), "{tag}");
     }
 }
