@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use gulo::message::Message;
 use gulo::prelude::*;
 use gulo::transport::{Outcome, TopicSpec, Topology, Transport, Unsent};
@@ -67,24 +68,23 @@ pub(super) async fn mixed(world: &mut World, name: &str) -> Result<Row, Trouble>
     Ok(row)
 }
 
-/// The calls are made at once, in this order.
+/// The calls are made at once, in this order: each is handed over when it is first polled, and steps of a key are in the order
+/// of calls.
 async fn round(
     room: &Room,
     unread: &Arc<str>,
     goes_nowhere: fn(usize) -> bool,
     count: &mut Count,
 ) -> Result<(), Trouble> {
-    let mut calls = Vec::new();
+    let (mut steps, mut calls) = (Vec::new(), Vec::new());
     for _ in 0..CALLS {
-        let (steps, messages): (Vec<Step>, Vec<Message>) =
+        let (of_call, messages): (Vec<Step>, Vec<Message>) =
             (0..EACH).map(|at| next(room, unread, at, goes_nowhere(at))).unzip();
-        let publisher = room.traffic.publisher.clone();
-        calls.push((steps, tokio::spawn(async move { publisher.publish(messages).await })));
-        // Until it has been handed over: steps of a key are in the order of calls.
-        tokio::task::yield_now().await;
+        steps.push(of_call);
+        calls.push(room.traffic.publisher.publish(messages));
     }
-    for (steps, call) in calls {
-        judge(room, &steps, call.await?, count);
+    for (steps, outcome) in steps.iter().zip(join_all(calls).await) {
+        judge(room, steps, outcome, count);
     }
     Ok(())
 }
