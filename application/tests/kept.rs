@@ -11,8 +11,10 @@ use gulo_application::domain::{Events, NotCollected};
 use gulo_application::mediator::{Mediate, Mediator, Request};
 use gulo_application::publishing::{IntegrationEventMediator, OnPublishFailure, integration_event_mediator};
 use gulo_bus_core::event_publisher::{AnyEvent, EventPublisher};
-use gulo_bus_core::transport::Outcome::NotSent;
-use gulo_bus_core::transport::Unsent;
+use gulo_bus_core::message::Message;
+use gulo_bus_core::transport::Outcome::{NotSent, Refused};
+use gulo_bus_core::transport::{Failed, Unsent};
+use gulo_bus_core::{Error, ErrorKind};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::sleep;
 
@@ -69,6 +71,32 @@ impl EventPublisher for Mute {
 async fn what_a_publisher_fails_without_naming_it_is_kept() {
     let publisher = Scripted::new();
     let mediator = keeping(Arc::new(Mute(publisher.clone(), AtomicUsize::new(0))));
+    mediator.send(Move("Rome")).await.expect("handled");
+    assert_eq!(mediator.kept().expect("keeps").len(), 1);
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(publisher.batches(), [["Rome"]]);
+}
+
+/// Finds no topic the first time.
+struct Early(Arc<Scripted>, AtomicUsize);
+
+#[async_trait]
+impl EventPublisher for Early {
+    async fn publish_events(&self, events: Vec<AnyEvent>) -> Result<(), Unsent> {
+        if self.1.fetch_add(1, Relaxed) == 0 {
+            let error = Error::new(ErrorKind::Missing, "no queue takes messages of topic users");
+            let failed = Failed { index: 0, message: Message::tombstone("users"), outcome: Refused, error };
+            return Err(Unsent { failed: vec![failed] });
+        }
+        self.0.publish_events(events).await
+    }
+}
+
+/// Whoever is to read it has not been started yet.
+#[tokio::test(start_paused = true)]
+async fn what_finds_no_topic_is_kept_until_there_is_one() {
+    let publisher = Scripted::new();
+    let mediator = keeping(Arc::new(Early(publisher.clone(), AtomicUsize::new(0))));
     mediator.send(Move("Rome")).await.expect("handled");
     assert_eq!(mediator.kept().expect("keeps").len(), 1);
     sleep(Duration::from_secs(60)).await;

@@ -140,12 +140,13 @@ fn no_room(new: &[AnyEvent], kept: usize) -> Unsent {
 
 impl Kept {
     /// Publishes `events`, in their order. Those that are refused for good are reported; an error has the others that
-    /// are not confirmed.
+    /// are not confirmed. What there is no topic for, or on RabbitMQ no queue, is not refused for good: it may come yet.
     async fn attempt(&self, request: &str, mut events: Vec<AnyEvent>) -> Result<(), (Vec<AnyEvent>, Unsent)> {
         loop {
             let Err(why) = self.publisher.publish_events(events.clone()).await else { return Ok(()) };
+            let for_good = |one: &Failed| one.outcome == Outcome::Refused && one.error.kind() != ErrorKind::Missing;
             let those = |refused: bool| -> Vec<AnyEvent> {
-                let those = why.failed.iter().filter(|one| (one.outcome == Outcome::Refused) == refused);
+                let those = why.failed.iter().filter(|one| for_good(one) == refused);
                 let mut places: Vec<_> = those.map(|one| one.index).collect();
                 places.sort_unstable();
                 places.into_iter().filter_map(|place| events.get(place).cloned()).collect()

@@ -53,10 +53,11 @@ fn mapper() -> EventMapper {
 /// succeeds, and the event is published when the broker is back.
 fn keep() -> OnPublishFailure {
     OnPublishFailure::keep("operator", |failure| {
-        tracing::error!(
-            request = failure.request,
-            events = failure.events.len(),
-            "not published yet: look at the broker"
-        );
+        let (request, events) = (failure.request, failure.events.len());
+        if failure.kept {
+            tracing::error!(request, events, "not published yet: look at the broker");
+        } else {
+            tracing::error!(request, events, "refused for good, and not published: {:?}", failure.events);
+        }
     })
 }
