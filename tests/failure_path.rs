@@ -240,10 +240,20 @@ async fn a_message_without_any_header_of_ours_is_handled_where_the_group_has_one
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_letter_refused_as_too_large_is_cut_to_origin_and_reason() {
+    a_dead_letter_is_cut(ErrorKind::TooLarge).await;
+}
+
+/// A header that somebody else wrote, and that this broker does not take from us.
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_that_a_transport_cannot_carry_is_cut_to_origin_and_reason() {
+    a_dead_letter_is_cut(ErrorKind::Unsupported).await;
+}
+
+async fn a_dead_letter_is_cut(refused: ErrorKind) {
     let gated = Gated::new();
-    gated.fail(|message| {
+    gated.fail(move |message| {
         let full = &*message.topic == DLQ && message.headers.get(dlq::ERROR).is_some();
-        full.then_some((Outcome::Refused, ErrorKind::TooLarge))
+        full.then_some((Outcome::Refused, refused))
     });
     let _bus = start(&gated, billing().on(fails_one)).await;
     let original = event_message(&Paid::of(1, 1)).header("long", "x".repeat(1000));

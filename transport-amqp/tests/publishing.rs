@@ -58,10 +58,11 @@ async fn what_would_end_the_channel_is_refused_and_the_rest_is_confirmed() {
     let lives = |expires| SendOptions { expires: Some(expires), ..SendOptions::default() };
     let long = Message { send: lives(Duration::from_secs(50 * 86400)).into(), ..message() };
     let longest = Message { send: lives(Duration::from_millis(u32::MAX.into())).into(), ..message() };
+    // By these the broker routes, and ends the channel where they are no lists: so they get other names on their way.
     let batch = vec![message(), message().header("CC", "x"), longest, long, message().header("BCC", "x"), message()];
-    let unsent = transport.publisher().await.unwrap().publish(batch).await.expect_err("three are refused");
+    let unsent = transport.publisher().await.unwrap().publish(batch).await.expect_err("one is refused");
     let failed: Vec<_> = unsent.failed.iter().map(|failed| (failed.index, failed.outcome)).collect();
-    assert_eq!(failed, [1, 3, 4].map(|index| (index, Outcome::Refused)), "{unsent}");
+    assert_eq!(failed, [(3, Outcome::Refused)], "{unsent}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -47,6 +47,9 @@ pub(super) fn parts(topic: &Arc<str>, properties: &BasicProperties, payload: Byt
     if let Some(order) = own.order {
         list = ordered(list, order);
     }
+    if properties.headers().as_ref().is_some_and(|table| table.inner().keys().any(|name| is_odd(name.as_str()))) {
+        keep_one_of_a_name(&mut list);
+    }
     add_properties(&mut list, properties);
     let timestamp = own.millis.or_else(|| properties.timestamp().map(|seconds| seconds.saturating_mul(1000)));
     Message {
@@ -91,7 +94,9 @@ enum Name<'a> {
 
 impl<'a> Name<'a> {
     fn of(name: &'a str) -> Self {
-        let name = name.strip_prefix(KEPT).unwrap_or(name);
+        if let Some(kept) = name.strip_prefix(KEPT) {
+            return Self::Same(kept);
+        }
         let attribute = name.strip_prefix(THEIRS).or_else(|| name.strip_prefix(THEIRS_TOO));
         attribute.map_or(Self::Same(name), |attribute| Self::Attribute(format!("{OURS}{attribute}")))
     }
@@ -134,6 +139,20 @@ impl<'a> Value<'a> {
 
 fn property<'a>(name: &'static str, value: &'a Option<ShortString>) -> Option<(Name<'a>, Value<'a>)> {
     value.as_ref().map(|value| (Name::Same(name), Value::Bytes(value.as_str().as_bytes())))
+}
+
+/// Whether we write other names than this for what we read as the same.
+fn is_odd(name: &str) -> bool {
+    [OURS, THEIRS_TOO, KEPT].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Names that differ in the table may be the same with us, where others wrote them: the first one counts, or a copy of the message
+/// could not be sent on.
+fn keep_one_of_a_name(list: &mut Vec<(Name<'_>, Value<'_>)>) {
+    let mut seen = std::collections::HashSet::with_capacity(list.len());
+    let first: Vec<bool> = list.iter().map(|(name, _)| seen.insert(name.as_ref().to_owned())).collect();
+    let mut first = first.into_iter();
+    list.retain(|_| first.next().unwrap_or(true));
 }
 
 /// What other software says by properties, where it says nothing as CloudEvents.

@@ -9,7 +9,7 @@ use gulo_bus_core::{Error, ErrorKind, Result};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 
-use super::{CONTENT_ENCODING, CONTENT_TYPE, KEPT, KEY, MILLIS, ORDER, OURS, THEIRS, TOMBSTONE, deaths};
+use super::{CONTENT_ENCODING, CONTENT_TYPE, KEPT, KEY, MILLIS, ORDER, OURS, THEIRS, THEIRS_TOO, TOMBSTONE, deaths};
 use crate::NAME;
 use crate::names::LONGEST;
 
@@ -26,8 +26,8 @@ const MOST: usize = 256;
 /// The longest `expiration`, in milliseconds. With more the broker ends the channel.
 const LONGEST_LIFE: u128 = u32::MAX as u128;
 
-/// By these a sender names further queues, as a list. Where one is no list the broker ends the channel, and with it the confirms
-/// of all that is on its way.
+/// By these a sender names further queues, as a list. Where one is no list, as ours would be none, the broker ends the channel, and
+/// with it the confirms of all that is on its way.
 const ROUTING: [&str; 2] = ["CC", "BCC"];
 
 /// The id of a message, which the broker gives back with what it could not route: that of the event, where it has one.
@@ -106,19 +106,19 @@ pub(crate) fn size_of(headers: &Headers) -> usize {
     headers.size() + headers.len() * (ENTRY + THEIRS.len())
 }
 
+/// Whether the broker or ourselves would take a header of this name for their own. A copy of what came, which a dead letter is, may
+/// have any.
+fn is_anothers(name: &str) -> bool {
+    ROUTING.contains(&name)
+        || [KEY, ORDER, TOMBSTONE, MILLIS].contains(&name)
+        || [KEPT, THEIRS, THEIRS_TOO].iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// A header's name in the table, of a message that `waits` or not.
 fn put(table: &mut FieldTable, name: &str, value: Option<&[u8]>, waits: bool) -> Result<ShortString> {
-    if ROUTING.contains(&name) {
-        let error = Error::new(ErrorKind::Refused, format!("header `{name}` routes messages in RabbitMQ"));
-        return Err(error.help("call yours otherwise"));
-    }
-    if [KEY, ORDER, TOMBSTONE, MILLIS].contains(&name) || name.starts_with(KEPT) {
-        let error = Error::new(ErrorKind::Refused, format!("header `{name}` is transport `{NAME}`'s own"));
-        return Err(error.help("call yours otherwise"));
-    }
     let place = match name.strip_prefix(OURS) {
         Some(attribute) => short(format!("{THEIRS}{attribute}"))?,
-        None if waits && deaths::is_the_brokers(name) => short(format!("{KEPT}{name}"))?,
+        None if is_anothers(name) || waits && deaths::is_the_brokers(name) => short(format!("{KEPT}{name}"))?,
         None => short(name)?,
     };
     if table.contains_key(place.as_str()) {

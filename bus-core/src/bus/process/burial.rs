@@ -137,9 +137,9 @@ impl Processor {
         let (what, wait) = (burial.rest.name(), burial.wait);
         burial.wait = (wait * 2).min(BACK_OFF.1);
         match &burial.rest {
-            Rest::Letter { cut, .. } if trouble.too_large => burial.copy = cut.clone(),
+            Rest::Letter { cut, .. } if trouble.for_good => burial.copy = cut.clone(),
             // It never will be taken; a dead letter can do with fewer headers.
-            Rest::Later if trouble.too_large => return self.bury_after_all(work),
+            Rest::Later if trouble.for_good => return self.bury_after_all(work),
             _ => {}
         }
         self.log_parked(work, what, &trouble.text);
@@ -169,10 +169,7 @@ impl Processor {
                 let taken = AssertUnwindSafe(async { taker(letter.clone()).await }).catch_unwind().await;
                 let taken = taken
                     .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Other, attempt::panicked(panic).to_string())));
-                taken.map_err(|error| Refusal {
-                    text: error.to_string(),
-                    too_large: error.kind() == ErrorKind::TooLarge,
-                })
+                taken.map_err(|error| Refusal { text: error.to_string(), for_good: is_of_the_message(error.kind()) })
             }
         }
     }
@@ -192,14 +189,18 @@ impl Processor {
 /// Why a copy was not taken.
 struct Refusal {
     text: String,
-    /// It may be, without the headers that are not needed.
-    too_large: bool,
+    /// As it is it never will be; it may be, without the headers that are not needed.
+    for_good: bool,
+}
+
+/// What a transport has against a message, and not a broker against us now.
+const fn is_of_the_message(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::TooLarge | ErrorKind::Unsupported | ErrorKind::Encode)
 }
 
 impl Refusal {
     fn of(unsent: &Unsent) -> Self {
-        let too_large =
-            |failed: &Failed| failed.outcome == Outcome::Refused && failed.error.kind() == ErrorKind::TooLarge;
-        Self { text: unsent.to_string(), too_large: unsent.failed.iter().any(too_large) }
+        let for_good = |failed: &Failed| failed.outcome == Outcome::Refused && is_of_the_message(failed.error.kind());
+        Self { text: unsent.to_string(), for_good: unsent.failed.iter().any(for_good) }
     }
 }
