@@ -20,7 +20,6 @@ use lapin::message::BasicReturnMessage;
 use lapin::{Confirmation, PublisherConfirm};
 
 use crate::connection::Gently;
-use crate::convert::OWN_ID;
 
 use super::publishing::{Prepared, Publishing, room};
 use mail::Mail;
@@ -119,11 +118,13 @@ pub(super) struct Flight<C = PublisherConfirm> {
     rooms: Vec<Publishing<C>>,
     /// What came back and is not filed.
     returns: Vec<BasicReturnMessage>,
+    /// What begins the ids that this publisher gives, and nobody else.
+    own: String,
 }
 
 impl<C: Confirm> Flight<C> {
-    /// For at most `window` at a time.
-    pub(super) fn new(window: usize) -> Self {
+    /// For at most `window` at a time. Ids that begin with `own` are given once.
+    pub(super) fn new(window: usize, own: String) -> Self {
         Self {
             list: VecDeque::new(),
             first: 0,
@@ -132,6 +133,7 @@ impl<C: Confirm> Flight<C> {
             writing: Gently::default(),
             rooms: Vec::new(),
             returns: Vec::new(),
+            own,
         }
     }
 
@@ -221,7 +223,8 @@ impl<C: Confirm> Flight<C> {
                 }
             }
             // What was published again after its time was over has the id that it had before. Ours are never the same.
-            let forgotten = forgotten && !is_ours(returned);
+            let id = returned.properties.message_id().as_ref();
+            let forgotten = forgotten && !id.is_some_and(|id| id.as_str().starts_with(&self.own));
             let alike = |other: &&BasicReturnMessage| {
                 other.properties.message_id() == returned.properties.message_id()
                     && other.delivery.exchange == returned.delivery.exchange
@@ -241,8 +244,4 @@ impl Flight {
         publishing.begin(prepared);
         self.take_in(call, index, publishing);
     }
-}
-
-fn is_ours(returned: &BasicReturnMessage) -> bool {
-    returned.properties.message_id().as_ref().is_some_and(|id| id.as_str().starts_with(OWN_ID))
 }

@@ -23,7 +23,7 @@ use super::words::{ambiguous, late, no_way, nobody_reads, not_taken};
 use super::{Call, Phase, closed};
 use crate::config::AmqpConfig;
 use crate::connection::Link;
-use crate::convert;
+use crate::convert::{self, OWN_ID};
 use crate::delay;
 use crate::error;
 use crate::names;
@@ -66,6 +66,7 @@ impl Work {
         phase: watch::Sender<Phase>,
     ) -> Result<Self> {
         let passage = Passage::open(link.clone()).await?;
+        let id = format!("{OWN_ID}{}-", Uuid::now_v7().simple());
         Ok(Self {
             status: link.watch(),
             link: link.clone(),
@@ -76,9 +77,9 @@ impl Work {
             topics: KnownTopics::default(),
             asking: None,
             batches: Batches::default(),
-            flight: Flight::new(config.publish_window),
+            flight: Flight::new(config.publish_window, id.clone()),
             timer: Box::pin(sleep_until(Instant::now())),
-            id: format!("gulo-{}-", Uuid::now_v7().simple()),
+            id,
         })
     }
 
