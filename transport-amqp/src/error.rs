@@ -33,6 +33,13 @@ pub(crate) fn told(error: &lapin::Error, config: &AmqpConfig) -> Error {
             Error::new(ErrorKind::Unavailable, format!("the connection to {address} has all the channels it may have"))
                 .help("subscribe to fewer topics in one process, or raise the broker's `channel_max`")
         }
+        Kind::ParsingError(_) => {
+            let text = format!("the broker at {address} sent what cannot be read");
+            Error::new(ErrorKind::Unavailable, text).help(
+                "a message whose headers or properties have bytes that are no UTF-8, in a queue that is read here? take it out \
+                 of the queue",
+            )
+        }
         other => Error::new(ErrorKind::Other, format!("the connection to {address}: {other:?}")),
     }
 }
@@ -130,6 +137,13 @@ pub(crate) fn is_refused(error: &lapin::Error) -> bool {
 fn is_soft(error: &lapin::Error, wanted: &AMQPSoftError) -> bool {
     matches!(error.kind(), Kind::ProtocolError(refusal)
         if matches!(refusal.kind(), AMQPErrorKind::Soft(soft) if soft == wanted))
+}
+
+/// What the broker says of what is there with other arguments than those that were declared.
+pub(crate) fn inequivalent(error: &lapin::Error) -> Option<&str> {
+    let Kind::ProtocolError(refusal) = error.kind() else { return None };
+    let said = refusal.get_message().as_str();
+    said.contains("inequivalent").then(|| said.strip_prefix("PRECONDITION_FAILED - ").unwrap_or(said))
 }
 
 /// The exchange that the broker names when it closes a channel over a publish.

@@ -34,6 +34,8 @@ pub(crate) struct QueueLane {
     slot: u32,
     next_epoch: u32,
     rest: Duration,
+    /// When it was last opened.
+    opened_at: Instant,
     /// The last epoch ended without the broker's word that it knows all of its verdicts.
     unsure: bool,
     state: State,
@@ -52,7 +54,8 @@ impl QueueLane {
     /// A lane that is open from its first look on.
     pub(crate) fn new(opening: Arc<Opening>, opened: Opened, slot: u32, window: usize, commit: CommitPolicy) -> Self {
         let state = State::Opening(Box::pin(std::future::ready(Ok(opened))));
-        Self { opening, window, commit, slot, next_epoch: 0, rest: FIRST_REST, unsure: false, state }
+        let opened_at = Instant::now();
+        Self { opening, window, commit, slot, next_epoch: 0, rest: FIRST_REST, opened_at, unsure: false, state }
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -104,7 +107,7 @@ impl QueueLane {
                     Err(failure) => {
                         inbox.events.push(LaneEvent::Lost(open.id));
                         self.unsure = true;
-                        self.state = State::Opening(Opening::again(&self.opening));
+                        self.state = self.after_a_loss();
                         let _ = self.poll(cx, inbox, room);
                         return Err(self.opening.told(&failure));
                     }
@@ -113,10 +116,21 @@ impl QueueLane {
         }
     }
 
+    /// What is lost as soon as it is open would be so again: a message that lapin cannot read ends the connection each time it comes.
+    fn after_a_loss(&mut self) -> State {
+        if self.opened_at.elapsed() > LONGEST_REST {
+            self.rest = FIRST_REST;
+            return State::Opening(Opening::again(&self.opening));
+        }
+        let rest = sleep(self.rest);
+        self.rest = LONGEST_REST.min(self.rest * 2);
+        State::Resting(Box::pin(rest))
+    }
+
     fn opened(&mut self, opened: Opened, inbox: &mut Inbox) {
         let id = Lane { slot: self.slot, epoch: self.next_epoch };
         self.next_epoch = self.next_epoch.wrapping_add(1);
-        self.rest = FIRST_REST;
+        self.opened_at = Instant::now();
         let origin = Origin { topic: self.opening.topic().clone(), partition: None, offset: None };
         inbox.events.push(LaneEvent::Opened { lane: id, origin });
         self.state = State::Open(Box::new(Open::new(id, opened)));
