@@ -137,16 +137,19 @@ async fn a_close_makes_verdicts_durable_whatever_the_policy(bench: Bench) {
     assert_eq!(what_is_left(&bench).await, numbered("m", 6..10));
 }
 
-/// What is left of ten settled messages when the member vanishes a second after the last verdict.
+/// What is left of nine settled messages when the member vanishes a second after the last verdict. The tenth is still out: where
+/// nothing is, a transport may tell the broker sooner than the policy asks.
 async fn left_after_a_crash(bench: &Bench, commit: CommitPolicy) -> Vec<String> {
     let (mut reader, out) = ten_out(bench, SubscribeSpec { commit, ..bench.spec("g") }).await;
-    for delivery in &out {
+    for delivery in &out[..9] {
         reader.settle([delivery]);
     }
     // No event tells of a commit: time is all there is to wait for.
     reader.run_for(Duration::from_secs(1), 0).await;
     drop(reader);
-    what_is_left(bench).await
+    let mut left = what_is_left(bench).await;
+    assert_eq!(left.pop().as_deref(), Some("m9"), "it is not settled");
+    left
 }
 
 async fn verdicts_become_durable_by_number(bench: Bench) {
