@@ -91,7 +91,7 @@ pub(super) fn silence() {
 
 #[cfg(test)]
 mod tests {
-    use std::task::Poll;
+    use std::task::{Context, Poll, Waker};
     use std::time::Duration;
 
     use lapin::ErrorKind::IOError;
@@ -114,5 +114,16 @@ mod tests {
         };
         let refused = |kind: &lapin::ErrorKind| matches!(kind, IOError(cause) if cause.kind() == io::ErrorKind::ConnectionRefused);
         assert!(refused(called.unwrap_err().kind()));
+    }
+
+    #[tokio::test]
+    async fn it_is_told_when_lapin_waits_and_not_before() {
+        let (waits, mut told) = oneshot::channel();
+        let lapin = poll_fn(|_| {
+            assert!(told.try_recv().is_err(), "it does not wait yet");
+            Poll::<()>::Pending
+        });
+        assert!(pin!(waiting(lapin, waits)).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(told.try_recv().is_ok());
     }
 }
