@@ -109,6 +109,11 @@ impl RetryLater {
     pub(crate) fn delay(&self, rounds: u32) -> Option<Duration> {
         self.delays.get(usize::try_from(rounds).ok()?).copied()
     }
+
+    /// Of its delays.
+    pub(crate) fn longest(&self) -> Duration {
+        self.delays.iter().copied().max().unwrap_or_default()
+    }
 }
 
 impl<const N: usize> From<[Duration; N]> for RetryLater {

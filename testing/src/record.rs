@@ -144,7 +144,7 @@ impl Record {
         state.groups.extend(topology.groups.iter().map(|group| Arc::clone(&group.group)));
         let letters = topology.topics.iter().filter(|topic| topic.keep).map(|topic| Arc::clone(&topic.name));
         state.letter_topics.extend(letters);
-        let later = topology.topics.iter().filter(|topic| topic.delayed).map(|topic| Arc::clone(&topic.name));
+        let later = topology.topics.iter().filter(|topic| topic.delayed.is_some()).map(|topic| Arc::clone(&topic.name));
         state.retry_topics.extend(later);
     }
 

@@ -20,6 +20,9 @@ pub(crate) const LEVELS: u32 = 28;
 /// How long one waits in the lowest; nothing waits for a part of it.
 const STEP_MS: u64 = 100;
 
+/// Seconds.
+const DAY: u64 = 86400;
+
 /// What begins the names of all that delays.
 pub(crate) const OWN: &str = "gulo.delay-";
 
@@ -29,6 +32,17 @@ pub(crate) const DELIVERY: &str = "gulo.delay-delivery";
 /// The exchange, and the queue behind it, for what comes out for a topic whose own queue is gone.
 pub(crate) const UNDELIVERED: &str = "gulo.delay-undelivered";
 
+/// Whether messages may be delayed by so much.
+pub(crate) fn check(longest: Duration) -> Result<()> {
+    Delay::of(longest).map(drop).ok_or_else(|| too_long(longest))
+}
+
+fn too_long(wait: Duration) -> Error {
+    let (asked, longest) = (wait.as_secs().div_ceil(DAY), (STEP_MS << LEVELS) / 1000 / DAY);
+    Error::new(ErrorKind::Refused, format!("a message to be delivered in {asked} days"))
+        .help(format!("transport `{}` delays for {longest} days at most", crate::NAME))
+}
+
 /// How long a message waits, in steps: 1 at least, and no more bits than there are levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Delay(u32);
@@ -37,15 +51,7 @@ impl Delay {
     /// From `now` until `at`; `None` where that time has come.
     pub(crate) fn until(at: SystemTime, now: SystemTime) -> Result<Option<Self>> {
         let wait = at.duration_since(now).unwrap_or_default();
-        if wait.is_zero() {
-            return Ok(None);
-        }
-        Self::of(wait).map(Some).ok_or_else(|| {
-            let days = |wait: Duration| wait.as_secs() / 86400;
-            let (asked, longest) = (days(wait), days(Duration::from_millis(STEP_MS << LEVELS)));
-            Error::new(ErrorKind::Refused, format!("a message to be delivered in {asked} days"))
-                .help(format!("transport `{}` delays for {longest} days at most", crate::NAME))
-        })
+        if wait.is_zero() { Ok(None) } else { Self::of(wait).map(Some).ok_or_else(|| too_long(wait)) }
     }
 
     /// Rounded up to whole steps, and so that each queue it waits in may cost a millisecond: they count in whole ones, and one

@@ -2,6 +2,7 @@
 //! which closes its channel where the answer is no: hence a channel for each question that may be answered so.
 
 mod delays;
+mod existing;
 
 use std::sync::Arc;
 
@@ -44,6 +45,7 @@ pub(crate) async fn ensure(link: &Arc<Link>, config: &Arc<AmqpConfig>, topology:
     topology.topics.iter().try_for_each(|topic| check_topic(config, topic))?;
     topology.groups.iter().try_for_each(|group| check_group(config, group))?;
     let mut declaring = Declaring::new(link, config);
+    declaring.require_dead_letter_exchange(topology).await?;
     if topology.mode == TopologyMode::Create && config.declares {
         return declaring.create(topology).await;
     }
@@ -70,13 +72,14 @@ pub(crate) fn no_such_topics(missing: &[Arc<str>]) -> Error {
 
 /// Topics that are published to with a delay.
 fn delayed(topology: &Topology) -> impl Iterator<Item = &Arc<str>> {
-    topology.topics.iter().filter(|topic| topic.delayed).map(|topic| &topic.name)
+    topology.topics.iter().filter(|topic| topic.delayed.is_some()).map(|topic| &topic.name)
 }
 
 fn check_topic(config: &AmqpConfig, topic: &TopicSpec) -> Result<()> {
     names::check_topics([&topic.name])?;
-    if topic.delayed {
+    if let Some(longest) = topic.delayed {
         delay::check_topic(&topic.name)?;
+        delay::check(longest).map_err(|error| error.context(format_args!("topic `{}`", topic.name)))?;
     }
     match topic.partitions {
         Some(0) => {
@@ -157,6 +160,7 @@ impl Declaring {
             for topic in named(topics, &self.config.clone())? {
                 self.make_topic(topic, false).await?;
                 self.make_queue(topic, group).await?;
+                self.compare_queue(&queue_of(topic, group)).await?;
             }
         }
         for (index, topic) in delayed(topology).enumerate() {
@@ -185,11 +189,10 @@ impl Declaring {
     /// An exchange gets its alternate when it is made, or never. One that has none gives all of its messages to the queue of
     /// what is unread, until a group reads it.
     async fn keep_from_now_on(&mut self, topic: &str) -> Result<()> {
-        if self.exchange(&unread_exchange_of(topic)).await? {
-            return Ok(());
-        }
+        let is_kept = self.exchange(&unread_exchange_of(topic)).await?;
+        // The queue may have been deleted since, by who was done with what was in it.
         self.make_unread(topic).await?;
-        self.bind(unread_queue_of(topic), topic).await
+        if is_kept { Ok(()) } else { self.bind(unread_queue_of(topic), topic).await }
     }
 
     /// From now on a group's queue takes what `topic` gets.

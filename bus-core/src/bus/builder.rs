@@ -25,6 +25,7 @@ use crate::bus::{Bus, Running};
 use crate::error::{Error, ErrorKind, Result};
 use crate::handler::StateMap;
 use crate::layer::Layer;
+use crate::retry_later::RetryLater;
 use crate::routing::{PartitionKey, TopicNaming};
 use crate::transport::{Capability, GroupSpec, Source, TopicSpec, Topology, TopologyMode, Transport};
 
@@ -201,7 +202,9 @@ impl BusBuilder {
         check::formats(&self.topics)?;
         let topics = topic::on_broker(&self.topics, &self.naming)?;
         transport.ensure(&self.needed(&topics, &groups)).await.map_err(|error| match error.kind() {
-            ErrorKind::Missing => error.help("make them, or let the bus do it with `.topology(TopologyMode::Create)`"),
+            ErrorKind::Missing if self.topology == TopologyMode::Check => {
+                error.help("make them, or let the bus do it with `.topology(TopologyMode::Create)`")
+            }
             _ => error,
         })?;
         let publisher = transport.publisher().await?;
@@ -246,8 +249,11 @@ impl BusBuilder {
         // Each kept: nobody reads them until somebody looks.
         let letters = groups.iter().flat_map(|group| &group.letters).map(|letters| Arc::clone(&letters.to));
         let letters = letters.map(|name| TopicSpec { keep: true, ..spec(name) });
-        let later = groups.iter().flat_map(Group::retry_topics).cloned();
-        let later = later.map(|name| TopicSpec { delayed: true, ..spec(name) });
+        let later = groups.iter().flat_map(|group| {
+            let delayed = group.subscription.later.as_ref().map(RetryLater::longest);
+            group.retry_topics().cloned().map(move |name| (name, delayed))
+        });
+        let later = later.map(|(name, delayed)| TopicSpec { delayed, ..spec(name) });
         let topics = names.into_iter().map(spec).chain(letters).chain(later).collect();
         let of_group =
             |group: &Group| GroupSpec { group: Arc::clone(&group.subscription.group), topics: group.topics() };

@@ -48,6 +48,11 @@ impl Destinations {
         named(E::TYPE, || self.naming.name(name)).map(|topic| self.on_broker(topic))
     }
 
+    /// Whether the program has named the topic that the broker calls `topic`.
+    pub(crate) fn is_named(&self, topic: &str) -> bool {
+        self.formats.is_named(topic)
+    }
+
     /// What to say in the program for a topic that the broker calls `topic`.
     pub(crate) fn way_to_name(&self, topic: &str) -> String {
         match self.naming.in_program(topic) {

@@ -72,6 +72,10 @@ pub(crate) struct Formats {
 }
 
 impl Formats {
+    pub(crate) fn is_named(&self, topic: &str) -> bool {
+        self.named.contains_key(topic)
+    }
+
     pub(crate) fn of(&self, topic: &str) -> Arc<TopicFormat> {
         Arc::clone(self.named.get(topic).unwrap_or(&self.usual))
     }

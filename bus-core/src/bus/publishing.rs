@@ -129,7 +129,7 @@ impl Publishing {
     /// A transport does not know the builder, which is what an application has.
     fn in_our_words(&self, mut unsent: Unsent) -> Unsent {
         let failed = std::mem::take(&mut unsent.failed).into_iter().map(|mut failed| {
-            if failed.error.kind() == ErrorKind::Missing {
+            if failed.error.kind() == ErrorKind::Missing && !self.destinations.is_named(&failed.message.topic) {
                 failed.error = failed.error.help(self.destinations.way_to_name(&failed.message.topic));
             }
             failed

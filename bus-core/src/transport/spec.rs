@@ -45,9 +45,10 @@ pub struct TopicSpec {
     /// Whether it keeps messages that no group reads yet, as a dead-letter topic must. A log keeps them anyway; a
     /// broker of queues, on which a message without a queue is refused, makes one for it.
     pub keep: bool,
-    /// Whether messages are published to it with a [delivery time](crate::message::SendOptions::deliver_at): what that takes is then
-    /// made, or looked for, with the topic, and not with the first of them.
-    pub delayed: bool,
+    /// The longest time ahead for which messages are published to it with a
+    /// [delivery time](crate::message::SendOptions::deliver_at), where they are: what that takes is then made, or looked for, with
+    /// the topic, and not with the first of them; and what would be too long is refused then.
+    pub delayed: Option<Duration>,
     /// Settings of the topic in the broker's own words ([`retention.ms`], ..).
     ///
     /// [`retention.ms`]: https://kafka.apache.org/documentation/#topicconfigs
@@ -62,7 +63,7 @@ impl TopicSpec {
             partitions: None,
             replication: None,
             keep: false,
-            delayed: false,
+            delayed: None,
             settings: Vec::new(),
         }
     }

@@ -32,7 +32,7 @@ pub(super) fn late(config: &AmqpConfig, status: &Status, trouble: Option<&Error>
 
 pub(super) fn nobody_reads(topic: &str) -> Error {
     Error::new(ErrorKind::Missing, format!("no queue takes messages of topic {}", names::shown(topic)))
-        .help("make the groups that read it first: `ensure`, or start them once")
+        .help("start the groups that read it once, `ensure` them, or bind a queue to the exchange")
 }
 
 /// It was to wait, and there is nothing to wait in.

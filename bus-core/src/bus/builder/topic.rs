@@ -102,7 +102,7 @@ impl TopicSettings {
 
     pub(super) fn spec(self, name: Arc<str>) -> TopicSpec {
         let Self { partitions, replication, settings, .. } = self;
-        TopicSpec { name, partitions, replication, keep: false, delayed: false, settings }
+        TopicSpec { name, partitions, replication, keep: false, delayed: None, settings }
     }
 }
 
