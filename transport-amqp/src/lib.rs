@@ -29,7 +29,10 @@
 //! - A message for later waits in queues, without a plugin, and is as safe there as in any other.
 //! - A connection or channel that is lost is replaced under a new epoch: verdicts on what came before reach nothing.
 //!
-//! [The guide to RabbitMQ] has the topology, settings, security, semantics, tuning and troubleshooting.
+//! What is published to a topic on which no group has ever started is refused: start consumers before publishers, or make
+//! their queues by [`ensure`](gulo_bus_core::transport::Transport::ensure).
+//!
+//! [The guide to RabbitMQ] has the topology, semantics, the wire, settings, security, and what to do when something is wrong.
 //!
 //! [The guide to RabbitMQ]: https://github.com/gulo-rs/gulo/blob/main/docs/amqp.md
 
