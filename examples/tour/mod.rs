@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use gulo::dead_letter;
 use gulo::prelude::*;
-use gulo::transport::{Inbox, SubscribeSpec, Transport};
+use gulo::settle::{Settlement, Verdict};
+use gulo::transport::{Delivery, Inbox, SubscribeSpec, Transport};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
@@ -85,24 +86,22 @@ pub async fn run(transport: impl Transport) -> Result<(), Box<dyn Error>> {
 }
 
 /// Reads the dead-letter topic until the letter of `user` is there: outside of any group where the broker has that, else as a
-/// group that settles nothing.
+/// group, which settles what it has seen.
 async fn show_dead_letter(transport: &dyn Transport, user: &UserRegistered) -> gulo::Result<()> {
     let letters = ["tour-users.tour-email.dlq"];
-    let spec = if transport.capabilities().solo {
-        SubscribeSpec::solo(letters)
-    } else {
-        SubscribeSpec::group("tour-letters", letters)
-    };
+    let solo = transport.capabilities().solo;
+    let spec = if solo { SubscribeSpec::solo(letters) } else { SubscribeSpec::group("tour-letters", letters) };
     let mut source = transport.subscribe(spec).await?;
     let (mut inbox, key) = (Inbox::default(), user.user_id.to_string());
     loop {
         source.recv(&mut inbox, 100).await?;
         inbox.events.clear();
-        let Some(letter) =
-            inbox.deliveries.drain(..).find(|letter| letter.message.key.as_deref() == Some(key.as_bytes()))
-        else {
-            continue;
-        };
+        let seen = |letter: &Delivery| Settlement { token: letter.token, verdict: Verdict::Done };
+        if !solo {
+            source.settle(&mut inbox.deliveries.iter().map(seen).collect())?;
+        }
+        let its = |letter: &Delivery| letter.message.key.as_deref() == Some(key.as_bytes());
+        let Some(letter) = inbox.deliveries.drain(..).find(its) else { continue };
         println!("dead letter in {}:", letter.message.topic);
         println!("  payload: {}", String::from_utf8_lossy(letter.message.payload.as_deref().unwrap_or_default()));
         for (name, value) in letter.message.headers.iter().filter(|(name, _)| name.starts_with(dead_letter::PREFIX)) {
