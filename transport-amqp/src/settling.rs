@@ -217,6 +217,9 @@ mod tests {
                     }
                 }
                 prop_assert!(broker.acked.is_subset(&done), "{:?} of {:?}", broker.acked, done);
+                let open = broker.out.iter().find(|tag| !done.contains(tag)).copied().unwrap_or(u64::MAX);
+                let (before, behind): (Vec<u64>, Vec<u64>) = done.difference(&broker.acked).partition(|tag| **tag < open);
+                prop_assert_eq!((lane.finished(), lane.waiting()), (before.len(), behind.len()));
             }
             prop_assert_eq!(&broker.acked, &done);
             prop_assert_eq!(&broker.back, &back);
