@@ -47,6 +47,9 @@ pub(crate) struct Plan {
 pub(crate) const LONG: Plan = Plan { kills: 30, kills_of_two: 10, rivals: 6, rate: 1200 };
 pub(crate) const QUICK: Plan = Plan { kills: 8, kills_of_two: 2, rivals: 2, rate: 1200 };
 
+/// By the clock alone a slow machine may kill none in the middle of a transaction.
+const AT_WORK: usize = 3;
+
 /// Where everything of a run is.
 pub(crate) struct Places {
     run: String,
@@ -113,7 +116,7 @@ async fn play(plan: &Plan, places: &Places, transport: &KafkaTransport) -> Resul
     trouble(plan, places).await?;
     stop.send_replace(true);
     let published = load.await??;
-    println!("5/5 until all is through");
+    println!("6/6 until all is through");
     let worker = Worker::start(places, LEFT)?;
     let records = until_through(places, published).await?;
     worker.stop()?;
@@ -141,13 +144,13 @@ async fn trouble(plan: &Plan, places: &Places) -> Result<(), Trouble> {
     let worker = Worker::start(places, ONE)?;
     until_at_work(places).await?;
     worker.kill()?;
-    println!("1/5 one worker, killed {} times", plan.kills);
+    println!("1/6 one worker, killed {} times", plan.kills);
     for number in 0..plan.kills {
         let worker = Worker::start(places, ONE)?;
         sleep(moment(number)).await;
         worker.kill()?;
     }
-    println!("2/5 two workers of a group, one of them killed {} times", plan.kills_of_two);
+    println!("2/6 two workers of a group, one of them killed {} times", plan.kills_of_two);
     let left = Worker::start(places, LEFT)?;
     for number in 0..plan.kills_of_two {
         let right = Worker::start(places, RIGHT)?;
@@ -155,21 +158,41 @@ async fn trouble(plan: &Plan, places: &Places) -> Result<(), Trouble> {
         sleep(Duration::from_secs(4) + moment(number)).await;
         right.kill()?;
     }
-    println!("3/5 a worker that sleeps past its session and wakes up");
+    println!("3/6 a worker that sleeps past its session and wakes up");
     let right = Worker::start(places, RIGHT)?;
     sleep(Duration::from_secs(4)).await;
     right.signal("-STOP")?;
     sleep(Duration::from_secs(6)).await;
     right.signal("-CONT")?;
     sleep(Duration::from_secs(3)).await;
-    println!("4/5 {} times a rival of the same id", plan.rivals);
+    println!("4/6 {} times a rival of the same id", plan.rivals);
     for number in 0..plan.rivals {
         let rival = Worker::start(places, LEFT)?;
         sleep(Duration::from_secs(2) + moment(number)).await;
         rival.kill()?;
     }
     left.stop()?;
-    right.stop()
+    right.stop()?;
+    println!("5/6 {AT_WORK} times as soon as something of it stands there");
+    for _ in 0..AT_WORK {
+        let worker = Worker::start(places, ONE)?;
+        until_it_has_written(places).await?;
+        worker.kill()?;
+    }
+    Ok(())
+}
+
+/// Waits until there is more than now, committed or not.
+async fn until_it_has_written(places: &Places) -> Result<(), Trouble> {
+    let written = || -> Result<i64, Trouble> { Ok(Eye::from_env().ends(&places.output)?.values().sum()) };
+    let (before, deadline) = (written()?, Instant::now() + PATIENCE / 3);
+    while written()? == before {
+        if Instant::now() > deadline {
+            return Err(format!("the worker does not do anything: see its log in {}", places.folder.display()).into());
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
 }
 
 /// Waits for the first results.
