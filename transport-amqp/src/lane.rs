@@ -107,7 +107,7 @@ impl QueueLane {
                     Err(failure) => {
                         inbox.events.push(LaneEvent::Lost(open.id));
                         self.unsure = true;
-                        self.state = self.after_a_loss();
+                        self.state = self.after_a_loss(&failure);
                         let _ = self.poll(cx, inbox, room);
                         return Err(self.opening.told(&failure));
                     }
@@ -116,8 +116,12 @@ impl QueueLane {
         }
     }
 
-    /// What is lost as soon as it is open would be so again: a message that lapin cannot read ends the connection each time it comes.
-    fn after_a_loss(&mut self) -> State {
+    /// A message that lapin cannot read ends the connection each time it comes: so that only the lane in whose queue it lies is lost
+    /// by it again, each has a connection of its own from then on. And what is lost as soon as it is open rests before it is again.
+    fn after_a_loss(&mut self, failure: &Failure) -> State {
+        if failure.is_unreadable() {
+            self.opening = Opening::alone(&self.opening);
+        }
         if self.opened_at.elapsed() > LONGEST_REST {
             self.rest = FIRST_REST;
             return State::Opening(Opening::again(&self.opening));

@@ -41,6 +41,13 @@ pub(super) enum Failure {
     Cancelled,
 }
 
+impl Failure {
+    /// What the broker sent, for this channel or another one.
+    pub(super) fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Lapin(failure) if matches!(failure.kind(), lapin::ErrorKind::ParsingError(_)))
+    }
+}
+
 impl Open {
     pub(super) fn new(id: Lane, Opened { channel, feed }: Opened) -> Self {
         Self { id, channel, feed, settling: Settling::default(), paused: false, due: None }

@@ -15,8 +15,11 @@ use crate::names::{self, LONGEST, queue_of, unread_exchange_of, unread_queue_of}
 use crate::topology::Declaring;
 
 /// All that is needed to open a lane, as often as it takes.
+#[derive(Clone)]
 pub(crate) struct Opening {
     link: Arc<Link>,
+    /// Nobody else uses the link.
+    alone: bool,
     config: Arc<AmqpConfig>,
     group: Arc<str>,
     topic: Arc<str>,
@@ -40,7 +43,7 @@ impl Opening {
     ) -> Arc<Self> {
         let queue = queue_of(&topic, group);
         let (link, config, group) = (link.clone(), config.clone(), group.clone());
-        Arc::new(Self { link, config, group, topic, queue, prefetch: prefetch(window) })
+        Arc::new(Self { link, alone: false, config, group, topic, queue, prefetch: prefetch(window) })
     }
 
     pub(crate) fn topic(&self) -> &Arc<str> {
@@ -53,6 +56,15 @@ impl Opening {
 
     pub(crate) fn link(&self) -> &Link {
         &self.link
+    }
+
+    /// The same on a connection of its own.
+    pub(super) fn alone(opening: &Arc<Self>) -> Arc<Self> {
+        if opening.alone {
+            return opening.clone();
+        }
+        let link = Link::new(opening.config.clone(), "consuming one queue");
+        Arc::new(Self { link, alone: true, ..Self::clone(opening) })
     }
 
     /// After a loss: the queue, its topic too, may have been deleted.
