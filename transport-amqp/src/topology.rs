@@ -20,6 +20,8 @@ use crate::error;
 use crate::names::{self, listed, queue_of, unread_exchange_of, unread_queue_of};
 use crate::transport::capabilities;
 
+use existing::lacks;
+
 /// A delivery limit that is never reached. RabbitMQ from 4.0 on deletes a message, silently, after 20 returns to its quorum
 /// queue, which a consumer that restarts a few times with a full window has made of every message in it; versions before
 /// 4.0 know no number for "never".
@@ -50,18 +52,7 @@ pub(crate) async fn ensure(link: &Arc<Link>, config: &Arc<AmqpConfig>, topology:
         return declaring.create(topology).await;
     }
     let missing = declaring.missing(topology).await?;
-    let missing: Vec<String> = missing.into_iter().map(|missing| missing.text).collect();
     if missing.is_empty() { Ok(()) } else { Err(lacks(&missing, config.declares)) }
-}
-
-/// One error that names all of it.
-fn lacks(missing: &[String], declares: bool) -> Error {
-    let help = if declares {
-        "make it first, or let `ensure` do so: `TopologyMode::Create`"
-    } else {
-        "make it first: by the configuration nothing is declared"
-    };
-    Error::new(ErrorKind::Missing, format!("the broker lacks {}", missing.join(", "))).help(help)
 }
 
 /// Named topics that are not there, as one error.
@@ -113,43 +104,9 @@ pub(crate) fn named<'a>(topics: &'a Topics, config: &AmqpConfig) -> Result<&'a [
     }
 }
 
-struct Missing {
-    text: String,
-}
-
 impl Declaring {
     pub(crate) fn new(link: &Arc<Link>, config: &Arc<AmqpConfig>) -> Self {
         Self { link: link.clone(), config: config.clone(), channel: None }
-    }
-
-    /// All of `topology` that is not there.
-    async fn missing(&mut self, topology: &Topology) -> Result<Vec<Missing>> {
-        let mut missing: Vec<Missing> = Vec::new();
-        let mut note = |text: String| {
-            if missing.iter().all(|known| known.text != text) {
-                missing.push(Missing { text });
-            }
-        };
-        let mut topics: Vec<&Arc<str>> = topology.topics.iter().map(|topic| &topic.name).collect();
-        for group in &topology.groups {
-            topics.extend(named(&group.topics, &self.config.clone())?);
-        }
-        for topic in topics {
-            if !self.exchange(topic).await? {
-                note(format!("topic {}", names::shown(topic)));
-            }
-        }
-        for GroupSpec { group, topics } in &topology.groups {
-            for topic in named(topics, &self.config.clone())? {
-                if self.queue(&queue_of(topic, group)).await?.is_none() {
-                    note(format!("queue {} of group {}", names::shown(&queue_of(topic, group)), names::shown(group)));
-                }
-            }
-        }
-        for (index, topic) in delayed(topology).enumerate() {
-            self.missing_delays(topic, index > 0).await?.into_iter().for_each(&mut note);
-        }
-        Ok(missing)
     }
 
     async fn create(&mut self, topology: &Topology) -> Result<()> {
@@ -159,8 +116,8 @@ impl Declaring {
         for GroupSpec { group, topics } in &topology.groups {
             for topic in named(topics, &self.config.clone())? {
                 self.make_topic(topic, false).await?;
-                self.make_queue(topic, group).await?;
                 self.compare_queue(&queue_of(topic, group)).await?;
+                self.make_queue(topic, group).await?;
             }
         }
         for (index, topic) in delayed(topology).enumerate() {

@@ -107,7 +107,7 @@ async fn a_dead_letter_exchange_that_is_not_there_is_named() {
     let Some(broker) = broker() else { return };
     let transport = AmqpTransport::new(AmqpConfig::new(&broker.url()).dead_letter_exchange("nowhere-at-all"));
     let error = transport.ensure(&of(TopicSpec::new(new_topic()), Some("g"))).await.expect_err("it is not there");
-    assert_eq!(error.kind(), ErrorKind::Missing);
+    assert_eq!(error.kind(), ErrorKind::Config);
     let text = error.to_string();
     assert!(
         text.starts_with("the broker lacks the dead-letter exchange `nowhere-at-all` of AMQP_DEAD_LETTER_EXCHANGE (`"),
