@@ -27,7 +27,7 @@ pub(crate) fn message(topic: &Arc<str>, delivery: Delivery) -> (Message, u32) {
 }
 
 pub(super) fn parts(topic: &Arc<str>, properties: &BasicProperties, payload: Bytes) -> Message {
-    let mut own = Own::default();
+    let (mut own, mut odd) = (Own::default(), false);
     let headers = properties.headers().as_ref().map_or(0, |table| table.inner().len());
     let mut list: Vec<(Name<'_>, Value<'_>)> = Vec::with_capacity(if headers == 0 { 0 } else { headers + 2 });
     list.extend(property(CONTENT_TYPE, properties.content_type()));
@@ -38,7 +38,11 @@ pub(super) fn parts(topic: &Arc<str>, properties: &BasicProperties, payload: Byt
                 continue;
             }
             match deaths::without_ours(name.as_str(), value, table) {
-                None => list.push((Name::of(name.as_str()), Value::of(value))),
+                None => {
+                    let (read, is_usual) = Name::of(name.as_str());
+                    odd |= !is_usual;
+                    list.push((read, Value::of(value)));
+                }
                 Some(None) => {}
                 Some(Some(rest)) => list.push((Name::Same(name.as_str()), Value::Text(json(&rest)))),
             }
@@ -47,7 +51,7 @@ pub(super) fn parts(topic: &Arc<str>, properties: &BasicProperties, payload: Byt
     if let Some(order) = own.order {
         list = ordered(list, order);
     }
-    if properties.headers().as_ref().is_some_and(|table| table.inner().keys().any(|name| is_odd(name.as_str()))) {
+    if odd {
         keep_one_of_a_name(&mut list);
     }
     add_properties(&mut list, properties);
@@ -93,12 +97,19 @@ enum Name<'a> {
 }
 
 impl<'a> Name<'a> {
-    fn of(name: &'a str) -> Self {
-        if let Some(kept) = name.strip_prefix(KEPT) {
-            return Self::Same(kept);
+    /// With whether we write no other name for what we read as the same.
+    fn of(name: &'a str) -> (Self, bool) {
+        let attribute = |name| Self::Attribute(format!("{OURS}{name}"));
+        if let Some(known) = name.strip_prefix(THEIRS) {
+            return (attribute(known), true);
         }
-        let attribute = name.strip_prefix(THEIRS).or_else(|| name.strip_prefix(THEIRS_TOO));
-        attribute.map_or(Self::Same(name), |attribute| Self::Attribute(format!("{OURS}{attribute}")))
+        if let Some(known) = name.strip_prefix(THEIRS_TOO) {
+            return (attribute(known), false);
+        }
+        match name.strip_prefix(KEPT) {
+            Some(kept) => (Self::Same(kept), false),
+            None => (Self::Same(name), !name.starts_with(OURS)),
+        }
     }
 }
 
@@ -139,11 +150,6 @@ impl<'a> Value<'a> {
 
 fn property<'a>(name: &'static str, value: &'a Option<ShortString>) -> Option<(Name<'a>, Value<'a>)> {
     value.as_ref().map(|value| (Name::Same(name), Value::Bytes(value.as_str().as_bytes())))
-}
-
-/// Whether we write other names than this for what we read as the same.
-fn is_odd(name: &str) -> bool {
-    [OURS, THEIRS_TOO, KEPT].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Names that differ in the table may be the same with us, where others wrote them: the first one counts, or a copy of the message
