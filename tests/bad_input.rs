@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use gulo::codec::{Codec, CodecError, ReadEvent, erased_serde};
+use gulo::memory::{MemoryConfig, MemoryTransport, Shape};
 use gulo::prelude::*;
 use gulo::{Error, ErrorKind, dead_letter as dlq};
 use serde::{Deserialize, Serialize};
@@ -140,6 +141,10 @@ async fn a_topic_that_is_missing_is_named_as_the_program_has_to_name_it() {
     assert!(text.ends_with("(name it with `Bus::builder(..).topic(\"orders\", |t| t)`)"), "{text}");
     let bus = bus().topic("orders", |t| t).start().await.expect("starts");
     bus.publish(Paid::of(1, 1)).await.expect("confirmed");
+    let queues = MemoryTransport::with(MemoryConfig::new().shape(Shape::Queue));
+    let nobody_reads = Bus::builder("shop").transport(queues).topic("orders", |t| t).start().await.expect("starts");
+    let unsent = nobody_reads.publish(Paid::of(1, 1)).await.expect_err("no queue");
+    assert!(!unsent.to_string().contains("name it with"), "it is named: {unsent}");
     let unsent = bus.publish(Outgoing::new(Paid::of(1, 1)).topic("two words")).await.expect_err("no such name");
     assert!(unsent.to_string().contains("there can be no topic called `staging.two words` (a name is"), "{unsent}");
 }

@@ -2,11 +2,16 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use gulo::memory::{MemoryConfig, MemoryTransport, Shape};
 use gulo::prelude::*;
-use gulo::transport::{Capability, Outcome, Position, TopologyMode, Transport};
+use gulo::transport::{
+    Capabilities, Capability, Outcome, Position, Publisher, Source, Status, SubscribeSpec, TopicSpec, Topology,
+    TopologyMode, Transaction, Transport,
+};
 use gulo::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
@@ -158,6 +163,56 @@ async fn all_missing_topics_are_named_dead_letter_topics_included() {
     assert_eq!(error.kind(), ErrorKind::Missing);
     for topic in ["orders", "orders.b.dlq"] {
         assert!(error.to_string().contains(topic), "{error}");
+    }
+}
+
+/// Has no topics, and says how far ahead messages were to be published to each, and what to do by itself.
+struct Empty(MemoryTransport);
+
+#[async_trait]
+impl Transport for Empty {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    fn status(&self) -> Status {
+        self.0.status()
+    }
+
+    async fn ensure(&self, topology: &Topology) -> gulo::Result<()> {
+        let topic = |topic: &TopicSpec| topic.delayed.map(|ahead| format!("{} {ahead:?}", topic.name));
+        let delayed: Vec<String> = topology.topics.iter().filter_map(topic).collect();
+        Err(Error::new(ErrorKind::Missing, format!("delayed: {}", delayed.join(", "))).help("make them by hand"))
+    }
+
+    async fn publisher(&self) -> gulo::Result<Arc<dyn Publisher>> {
+        self.0.publisher().await
+    }
+
+    async fn subscribe(&self, spec: SubscribeSpec) -> gulo::Result<Box<dyn Source>> {
+        self.0.subscribe(spec).await
+    }
+
+    async fn transaction(&self, id: &str) -> gulo::Result<Box<dyn Transaction>> {
+        self.0.transaction(id).await
+    }
+}
+
+/// By a transport that makes nothing, say: then the mode is not what is to be changed.
+#[tokio::test]
+async fn what_to_do_about_missing_topics_is_said_by_who_knows() {
+    let queues = || Empty(MemoryTransport::with(MemoryConfig::new().shape(Shape::Queue)));
+    for (mode, help) in [
+        (TopologyMode::Create, "make them by hand"),
+        (TopologyMode::Check, "make them, or let the bus do it with `.topology(TopologyMode::Create)`"),
+    ] {
+        let later = Subscription::group("b").retry_later([2, 7, 5].map(Duration::from_secs)).on(bill);
+        let error = refused(Bus::builder("shop").transport(queues()).topology(mode).subscribe(later)).await;
+        assert_eq!(error.to_string(), format!("delayed: orders.b.retry 7s ({help})"));
     }
 }
 

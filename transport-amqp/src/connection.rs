@@ -27,9 +27,9 @@ use kit::Kit;
 
 pub(crate) use ask::Found;
 pub(crate) use dial::HungUp;
-#[cfg(test)]
-pub(crate) use reads::Noticed;
 pub(crate) use reads::{Gently, wake};
+#[cfg(test)]
+pub(crate) use reads::{Noticed, tests::Wire};
 
 /// Between attempts to connect.
 const FIRST_REST: Duration = Duration::from_millis(100);

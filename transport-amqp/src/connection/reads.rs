@@ -3,7 +3,7 @@
 //! tells, a wake waits until it reads again, and it is asked to do that at once: by then all is told.
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};

@@ -24,7 +24,7 @@ impl Count {
 }
 
 /// So often something comes.
-struct Wire(usize);
+pub(crate) struct Wire(pub(crate) usize);
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {

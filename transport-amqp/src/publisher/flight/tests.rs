@@ -2,7 +2,6 @@
 //! back, which RabbitMQ sends in the order published, to whichever it completes next.
 
 use std::collections::VecDeque;
-use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -16,7 +15,7 @@ use lapin::message::{BasicReturnMessage, Delivery};
 use lapin::{BasicProperties, Confirmation};
 
 use super::{End, Flight, Prepared};
-use crate::connection::Noticed;
+use crate::connection::{Noticed, Wire};
 use crate::publisher::publishing::Place;
 
 /// What begins ids that are given once.
@@ -80,29 +79,6 @@ struct Sent {
     meanwhile: Meanwhile,
 }
 
-/// Whether there is something to read.
-struct Wire(bool);
-
-impl AsyncRead for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
-        if std::mem::take(&mut self.0) { Poll::Ready(Ok(1)) } else { Poll::Pending }
-    }
-}
-
-impl AsyncWrite for Wire {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(Ok(buffer.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
 #[derive(Default)]
 struct Asked(AtomicBool);
 
@@ -136,7 +112,7 @@ impl Lapin {
     }
 
     fn run(mut self, inbox: &Receiver<Sent>) {
-        let (asked, mut stream) = (Arc::new(Asked::default()), Noticed(Wire(false)));
+        let (asked, mut stream) = (Arc::new(Asked::default()), Noticed(Wire(0)));
         let waker = Waker::from(asked.clone());
         let cx = &mut Context::from_waker(&waker);
         loop {
@@ -149,7 +125,7 @@ impl Lapin {
             self.unwritten.extend(inbox.try_iter());
             self.write(&mut stream, cx);
             let comes = !self.open.is_empty() && self.dice.below(3) > 0;
-            stream.0.0 = comes;
+            stream.0.0 = usize::from(comes);
             if comes || read {
                 while Pin::new(&mut stream).poll_read(cx, &mut [0]).is_ready() {}
             }
